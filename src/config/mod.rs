@@ -1,0 +1,249 @@
+//! Checked configuration values. `file` mirrors the YAML; this is what the program runs on.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{HeaderName, Method, Uri};
+
+use crate::domain::access::PathPattern;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    Production,
+    Development,
+}
+
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub environment: Environment,
+    /// Names this deployment in event sources: `/tidegate/<deployment>`.
+    pub deployment: Arc<str>,
+    pub listeners: Listeners,
+    pub store: StoreConfig,
+    pub issuers: Vec<IssuerConfig>,
+    pub api: ApiConfig,
+    pub tools: Vec<Arc<ToolConfig>>,
+    pub limits: Limits,
+    pub policy: PolicyConfig,
+    /// A directory of catalog files; without one the catalog is empty.
+    pub catalog: Option<PathBuf>,
+    pub audit: AuditConfig,
+}
+
+#[derive(Clone, Debug)]
+pub struct Listeners {
+    pub proxy: Vec<SocketAddr>,
+    pub api: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    pub backend: Backend,
+    /// At least one; the first seals, all verify.
+    pub seal_keys: Vec<SealKey>,
+}
+
+#[derive(Clone, Debug)]
+pub enum Backend {
+    Embedded { path: PathBuf },
+}
+
+/// A key that only gateways hold. No `Debug` of its bytes.
+#[derive(Clone)]
+pub struct SealKey {
+    pub id: Arc<str>,
+    /// 32 bytes or more.
+    pub bytes: Arc<[u8]>,
+}
+
+impl std::fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SealKey").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct IssuerConfig {
+    /// Compared byte for byte with `iss`.
+    pub issuer: Arc<str>,
+    pub keys: KeySource,
+    pub audiences: Vec<Arc<str>>,
+    pub algorithms: Vec<Algorithm>,
+    /// Accepted `typ` values, compared without case and without `application/`; an absent `typ` is
+    /// accepted when `allow_absent_typ`.
+    pub types: Vec<Arc<str>>,
+    pub allow_absent_typ: bool,
+    pub claims: ClaimNames,
+    /// Put before the subject claim to make the subject's name; distinct among issuers.
+    pub prefix: Arc<str>,
+    /// At most 60 s.
+    pub leeway: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub enum KeySource {
+    JwksFile(PathBuf),
+    JwksUrl(Uri),
+    /// `{issuer}/.well-known/openid-configuration`
+    Discovery,
+    /// One public key in PEM.
+    Pem(PathBuf),
+    /// A shared secret for HS256/384/512, configured by hand.
+    Secret(PathBuf),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    RS256,
+    RS384,
+    RS512,
+    PS256,
+    PS384,
+    PS512,
+    ES256,
+    ES384,
+    EdDSA,
+    HS256,
+    HS384,
+    HS512,
+}
+
+/// Which claims carry what. A dot walks into an object (`realm_access.roles`).
+#[derive(Clone, Debug)]
+pub struct ClaimNames {
+    pub subject: Arc<str>,
+    pub email: Arc<str>,
+    pub groups: Arc<str>,
+    pub roles: Arc<str>,
+    pub scopes: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ApiConfig {
+    pub audiences: Vec<Arc<str>>,
+    /// The API's address as people reach it; `request_url` is made from it.
+    pub public_url: Arc<str>,
+}
+
+#[derive(Clone, Debug)]
+pub struct ToolConfig {
+    pub name: Arc<str>,
+    /// Lower case, without port.
+    pub hosts: Vec<Arc<str>>,
+    /// Begins and ends with `/`.
+    pub path_prefix: Option<Arc<str>>,
+    pub upstreams: Vec<Upstream>,
+    pub encoded: Encoded,
+    pub credential: CredentialSource,
+    pub forward_credential: bool,
+    pub rules: Vec<Rule>,
+    pub timeouts: ToolTimeouts,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upstream {
+    /// `http://host:port`
+    Http { host: Arc<str>, port: u16 },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ToolTimeouts {
+    pub connect: Duration,
+    /// Until the response head.
+    pub response: Duration,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoded {
+    Refuse,
+    /// `%2f`, `%25`, `%3b` and raw `;` pass as opaque bytes.
+    Opaque,
+}
+
+/// Where the one credential of a route is taken from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialSource {
+    /// `Authorization: Bearer`
+    Bearer,
+    Header(HeaderName),
+    Cookie(Arc<str>),
+}
+
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// Empty: any known method.
+    pub methods: Vec<Method>,
+    pub path: PathPattern,
+    pub access: AccessMode,
+    /// Empty for `public` and `authenticated`.
+    pub action: Arc<str>,
+    pub resource: Arc<str>,
+    pub id: Option<ValueTemplate>,
+    pub scope: Option<ValueTemplate>,
+    pub default_effect_allow: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum AccessMode {
+    Public,
+    Authenticated,
+    Policy,
+    Grant,
+}
+
+/// A template over `{path.x}`, `{query.x}`, `{header.x}` and `{method}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ValueTemplate(pub Vec<ValuePart>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ValuePart {
+    Text(Arc<str>),
+    Path(Arc<str>),
+    Query(Arc<str>),
+    Header(HeaderName),
+    Method,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    pub stream_grace: Duration,
+    pub drain_timeout: Duration,
+    pub clock_skew: Duration,
+    /// Bytes of a request head, 431 beyond.
+    pub header_bytes: usize,
+    pub header_count: usize,
+    /// Total time for a head, from its first byte.
+    pub header_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub idle_timeout: Duration,
+    pub concurrent_requests: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct PolicyConfig {
+    pub directory: PathBuf,
+    pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+}
+
+#[derive(Clone, Debug)]
+pub struct AuditConfig {
+    pub retention: Duration,
+    pub on_full: OnFull,
+    pub sinks: Vec<SinkConfig>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFull {
+    Refuse,
+    Drop,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SinkConfig {
+    File { path: PathBuf },
+    Stdout,
+}

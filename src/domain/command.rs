@@ -1,0 +1,127 @@
+//! Commands: what somebody, or a timer, wants to happen to one subject.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::Event;
+use super::grant::Grant;
+use super::ids::{GrantId, RequestId};
+use super::markers::Markers;
+use super::request::{Bounds, Request};
+use super::subject::{Person, Subject};
+use super::template::{FieldValue, Template};
+use super::time::Timestamp;
+
+#[derive(Clone, Debug)]
+pub enum Command {
+    Submit(Submit),
+    Approve {
+        request: RequestId,
+        step: Option<u32>,
+        comment: Option<String>,
+        bounds: Bounds,
+    },
+    Deny {
+        request: RequestId,
+        step: Option<u32>,
+        reason: String,
+    },
+    Cancel {
+        request: RequestId,
+        reason: String,
+    },
+    Comment {
+        request: RequestId,
+        text: String,
+    },
+    Revoke {
+        grant: GrantId,
+        reason: String,
+        authority: Authority,
+    },
+    Release {
+        grant: GrantId,
+        reason: String,
+    },
+    /// The kill switch for one subject: ends every open grant, cancels every pending request.
+    RevokeSubject {
+        reason: String,
+    },
+    /// A timer: the request was not decided in time.
+    TimeOutRequest {
+        request: RequestId,
+    },
+    /// A timer: the grant reached its `expires_at`.
+    ExpireGrant {
+        grant: GrantId,
+    },
+}
+
+/// What the API policy allows the actor to revoke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authority {
+    /// Grants whose template names one of the actor's groups as approvers (action `revoke`).
+    Approver,
+    /// Every grant (action `revoke_any`).
+    Any,
+}
+
+#[derive(Clone, Debug)]
+pub struct Submit {
+    pub template: Arc<Template>,
+    /// The person whose access it will be; the actor unless asked on behalf of somebody else.
+    pub requester: Person,
+    /// `None`: the template's default.
+    pub duration: Option<Duration>,
+    pub justification: String,
+    pub fields: BTreeMap<String, FieldValue>,
+}
+
+/// Everything about one subject that a command may look at, loaded together and committed under
+/// one version. `requests` holds all pending ones and any the command names; `grants` all open
+/// ones, those not yet marked as expired, and any the command names.
+#[derive(Clone, Debug)]
+pub struct SubjectState {
+    pub subject: Subject,
+    /// 0: no record yet.
+    pub version: u64,
+    pub markers: Arc<Markers>,
+    pub requests: BTreeMap<RequestId, Request>,
+    pub grants: BTreeMap<GrantId, Grant>,
+}
+
+/// What a command changes. The store writes all of it in one commit, or nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Transition {
+    /// New or changed requests, whole.
+    pub requests: Vec<Request>,
+    /// New or changed grants, whole.
+    pub grants: Vec<Grant>,
+    pub events: Vec<Event>,
+    pub timers: Vec<TimerChange>,
+}
+
+impl Transition {
+    /// Nothing changes: there is nothing to commit.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.requests.is_empty() && self.grants.is_empty() && self.events.is_empty()
+    }
+}
+
+/// A timer is named by what it will do; setting it again moves it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "id", rename_all = "kebab-case")]
+pub enum Timer {
+    TimeOutRequest(RequestId),
+    ExpireGrant(GrantId),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TimerChange {
+    Set { timer: Timer, at: Timestamp },
+    Remove { timer: Timer },
+}

@@ -1,0 +1,139 @@
+//! Events: what happened, as facts. The store appends them in the commit that made them true; the
+//! outbox turns them into CloudEvents.
+
+use serde::{Deserialize, Serialize};
+
+use super::grant::{EndedWhy, Grant};
+use super::ids::{GrantId, RequestId};
+use super::request::{Bounds, Request};
+use super::subject::Actor;
+use super::time::Timestamp;
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    pub kind: EventKind,
+    pub resource: Resource,
+    /// The request that all of this belongs to (`correlationid`).
+    pub correlation: Option<RequestId>,
+    pub actor: Actor,
+    pub at: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<Snapshot>,
+    pub after: Snapshot,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EventKind {
+    RequestSubmitted,
+    RequestCommented,
+    RequestStepApproved,
+    RequestApproved,
+    RequestDenied,
+    RequestCancelled,
+    RequestExpired,
+    GrantActivated,
+    GrantExpired,
+    GrantRevoked,
+    GrantReleased,
+}
+
+impl EventKind {
+    /// The CloudEvents `type`.
+    #[must_use]
+    pub const fn cloud_event_type(self) -> &'static str {
+        match self {
+            Self::RequestSubmitted => "dev.tidegate.request.submitted.v1",
+            Self::RequestCommented => "dev.tidegate.request.commented.v1",
+            Self::RequestStepApproved => "dev.tidegate.request.step-approved.v1",
+            Self::RequestApproved => "dev.tidegate.request.approved.v1",
+            Self::RequestDenied => "dev.tidegate.request.denied.v1",
+            Self::RequestCancelled => "dev.tidegate.request.cancelled.v1",
+            Self::RequestExpired => "dev.tidegate.request.expired.v1",
+            Self::GrantActivated => "dev.tidegate.grant.activated.v1",
+            Self::GrantExpired => "dev.tidegate.grant.expired.v1",
+            Self::GrantRevoked => "dev.tidegate.grant.revoked.v1",
+            Self::GrantReleased => "dev.tidegate.grant.released.v1",
+        }
+    }
+
+    #[must_use]
+    pub const fn of_end(why: EndedWhy) -> Self {
+        match why {
+            EndedWhy::Expired => Self::GrantExpired,
+            EndedWhy::Revoked => Self::GrantRevoked,
+            EndedWhy::Released => Self::GrantReleased,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resource {
+    Request(RequestId),
+    Grant(GrantId),
+}
+
+/// `requests/<id>` or `grants/<id>`: the CloudEvents `subject`.
+impl std::fmt::Display for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Request(id) => write!(f, "requests/{id}"),
+            Self::Grant(id) => write!(f, "grants/{id}"),
+        }
+    }
+}
+
+/// The facts that the change could move, before or after it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "of")]
+pub enum Snapshot {
+    Request {
+        status: String,
+        template: String,
+        duration_ms: u64,
+        justification: String,
+        digest: String,
+        approvals: usize,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        bounds: Option<Bounds>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        text: Option<String>,
+    },
+    Grant {
+        status: String,
+        access: String,
+        template: String,
+        expires_at: Timestamp,
+        approvers: Vec<String>,
+    },
+}
+
+impl Snapshot {
+    #[must_use]
+    pub fn of_request(request: &Request) -> Self {
+        Self::Request {
+            status: request.status.word().to_owned(),
+            template: request.template.name.to_string(),
+            duration_ms: u64::try_from(request.duration.as_millis()).unwrap_or(u64::MAX),
+            justification: request.justification.clone(),
+            digest: request.digest(),
+            approvals: request.approvals.len(),
+            bounds: None,
+            text: None,
+        }
+    }
+
+    #[must_use]
+    pub fn of_grant(grant: &Grant, now: Timestamp) -> Self {
+        Self::Grant {
+            status: grant.status(now).word().to_owned(),
+            access: grant.access.to_string(),
+            template: grant.template.to_string(),
+            expires_at: grant.expires_at,
+            approvers: grant.approvers.iter().map(ToString::to_string).collect(),
+        }
+    }
+}

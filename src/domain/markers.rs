@@ -1,0 +1,90 @@
+//! The markers of a partition: what the kill switch and suspensions say (STORE: "Markers").
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::access::Access;
+use super::grant::Grant;
+use super::request::Request;
+use super::subject::SubjectKey;
+use super::time::Timestamp;
+
+/// Grows with every marker set. A grant made under a generation below a kill's does not count.
+pub type Generation = u64;
+
+/// What a kill switch was thrown for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "name", rename_all = "kebab-case")]
+pub enum KillTarget {
+    Tool(Arc<str>),
+    Template(Arc<str>),
+    Everything,
+}
+
+impl KillTarget {
+    #[must_use]
+    pub fn hits(&self, tool: &str, template: &str) -> bool {
+        match self {
+            Self::Tool(name) => **name == *tool,
+            Self::Template(name) => **name == *template,
+            Self::Everything => true,
+        }
+    }
+}
+
+/// "Grants and requests with a generation below `below` do not count."
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    pub target: KillTarget,
+    pub below: Generation,
+    pub at: Timestamp,
+    pub by: Arc<str>,
+    pub reason: Arc<str>,
+}
+
+/// One sealed, mandatory value per partition. Absent or badly sealed is a fault, never "none".
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Markers {
+    pub generation: Generation,
+    #[serde(default)]
+    pub kills: Vec<Kill>,
+    #[serde(default)]
+    pub suspended: Vec<SubjectKey>,
+}
+
+impl Markers {
+    /// The kill that ended something made under `generation`, if one did.
+    #[must_use]
+    pub fn kill(&self, generation: Generation, tool: &str, template: &str) -> Option<&Kill> {
+        self.kills.iter().find(|kill| generation < kill.below && kill.target.hits(tool, template))
+    }
+
+    #[must_use]
+    pub fn kill_of_grant(&self, grant: &Grant) -> Option<&Kill> {
+        self.kill(grant.generation, &grant.access.tool, &grant.template)
+    }
+
+    /// A request is killed when any access that it asks for is.
+    #[must_use]
+    pub fn kill_of_request(&self, request: &Request) -> Option<&Kill> {
+        let killed =
+            |access: &Access| self.kill(request.generation, &access.tool, &request.template.name);
+        request.template.accesses.iter().find_map(killed)
+    }
+
+    #[must_use]
+    pub fn is_suspended(&self, subject: SubjectKey) -> bool {
+        self.suspended.contains(&subject)
+    }
+
+    /// These markers with one more kill. A later kill of the same target replaces the earlier.
+    #[must_use]
+    pub fn with_kill(&self, target: KillTarget, at: Timestamp, by: &str, reason: &str) -> Self {
+        let generation = self.generation.saturating_add(1);
+        let mut kills: Vec<Kill> =
+            self.kills.iter().filter(|kill| kill.target != target).cloned().collect();
+        kills.push(Kill { target, below: generation, at, by: by.into(), reason: reason.into() });
+        Self { generation, kills, suspended: self.suspended.clone() }
+    }
+}

@@ -1,0 +1,19 @@
+//! The pure core: requests, grants, templates and events as plain data, and one function,
+//! [`apply`](apply::apply), that says what a command does to a subject.
+//!
+//! Nothing here is asynchronous, reads a clock, draws a random number, logs or does I/O. Time and
+//! fresh identifiers are arguments, so that every store behaves the same and a test can hold the
+//! clock in its hand.
+
+pub mod access;
+pub mod apply;
+pub mod command;
+pub mod event;
+pub mod grant;
+pub mod ids;
+pub mod markers;
+pub mod refused;
+pub mod request;
+pub mod subject;
+pub mod template;
+pub mod time;

@@ -1,0 +1,119 @@
+//! Who: subjects, and the people (or the system) that act on them.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use serde::{Deserialize, Serialize};
+
+use super::ids::{Partition, PartitionCount};
+
+/// The first 16 bytes of SHA-256 over the issuer's length (8 bytes, big endian), the issuer and
+/// the name, byte for byte. No separator can be smuggled in, and no two issuers share a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SubjectKey(pub [u8; 16]);
+
+impl SubjectKey {
+    #[must_use]
+    pub fn new(issuer: &str, name: &str) -> Self {
+        let mut context = digest::Context::new(&digest::SHA256);
+        context.update(&u64::try_from(issuer.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(issuer.as_bytes());
+        context.update(name.as_bytes());
+        let mut key = [0; 16];
+        for (to, from) in key.iter_mut().zip(context.finish().as_ref()) {
+            *to = *from;
+        }
+        Self(key)
+    }
+
+    #[must_use]
+    pub fn partition(self, count: PartitionCount) -> Partition {
+        count.of(self.0)
+    }
+}
+
+/// Thirty-two lower-case hexadecimal digits.
+impl fmt::Display for SubjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// A subject as its issuer names it: `name` is the value of the subject claim with the issuer's
+/// `prefix` before it, and what the API, headers, events and policies show.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    pub issuer: Arc<str>,
+    pub name: Arc<str>,
+}
+
+impl Subject {
+    #[must_use]
+    pub fn new(issuer: &str, name: &str) -> Self {
+        Self { issuer: issuer.into(), name: name.into() }
+    }
+
+    #[must_use]
+    pub fn key(&self) -> SubjectKey {
+        SubjectKey::new(&self.issuer, &self.name)
+    }
+}
+
+/// What a verified token says about a person, as far as the approval rules ask.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Person {
+    pub subject: Subject,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub email: Option<Arc<str>>,
+    #[serde(default)]
+    pub groups: Vec<Arc<str>>,
+    /// The `scopes` claim, by which a template can be switched on for some requesters only.
+    #[serde(default)]
+    pub scopes: Vec<Arc<str>>,
+}
+
+impl Person {
+    #[must_use]
+    pub fn in_any_group(&self, groups: &[Arc<str>]) -> bool {
+        groups.iter().any(|group| self.groups.contains(group))
+    }
+
+    /// The same human being: the same subject, or the same verified e-mail address through another
+    /// identity (A3: no self-approval through a second identity mapping).
+    #[must_use]
+    pub fn is_same_person(&self, other: &Self) -> bool {
+        let same_mail = match (&self.email, &other.email) {
+            (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
+            (Some(_) | None, None) | (None, Some(_)) => false,
+        };
+        self.subject == other.subject || same_mail
+    }
+}
+
+/// Who acts: somebody with a verified token, or Tidegate itself (a timer).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum Actor {
+    Person(Person),
+    System,
+}
+
+impl Actor {
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::Person(person) => &person.subject.name,
+            Self::System => "system",
+        }
+    }
+
+    #[must_use]
+    pub fn person(&self) -> Option<&Person> {
+        match self {
+            Self::Person(person) => Some(person),
+            Self::System => None,
+        }
+    }
+}

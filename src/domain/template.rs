@@ -1,0 +1,205 @@
+//! Templates: what can be asked for, by whom, for how long, and who decides.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::access::Access;
+use super::subject::Person;
+
+/// Everything that is enabled, by name, as one immutable value that a reload swaps.
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    pub templates: BTreeMap<Arc<str>, Arc<Template>>,
+}
+
+/// One checked template. A request keeps the whole template that it was made under.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Template {
+    pub name: Arc<str>,
+    pub title: Arc<str>,
+    /// Off until enabled; a disabled template is shown to nobody and takes no request.
+    pub enabled: bool,
+    /// When not empty, only requesters with one of these `scopes` or groups see it.
+    #[serde(default)]
+    pub scopes: Vec<Arc<str>>,
+    /// At least one.
+    pub accesses: Vec<Access>,
+    /// At least one, none zero.
+    #[serde(with = "durations")]
+    pub durations: Vec<Duration>,
+    /// One of `durations`.
+    #[serde(with = "duration")]
+    pub default_duration: Duration,
+    /// How long a request may stay undecided.
+    #[serde(with = "duration")]
+    pub pending_for: Duration,
+    pub requesters: Requesters,
+    pub require_justification: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub justification: Option<JustificationRule>,
+    #[serde(default)]
+    pub fields: Vec<Field>,
+    /// At least one; all must approve, in order.
+    pub steps: Vec<Step>,
+    pub self_approval: bool,
+}
+
+impl Template {
+    #[must_use]
+    pub fn is_visible_to(&self, person: &Person) -> bool {
+        let named =
+            |scope: &Arc<str>| person.scopes.contains(scope) || person.groups.contains(scope);
+        self.enabled && (self.scopes.is_empty() || self.scopes.iter().any(named))
+    }
+
+    #[must_use]
+    pub fn may_be_requested_by(&self, person: &Person) -> bool {
+        match &self.requesters {
+            Requesters::Anyone => true,
+            Requesters::Groups(groups) => person.in_any_group(groups),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Requesters {
+    Anyone,
+    Groups(Vec<Arc<str>>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JustificationRule {
+    pub pattern: Pattern,
+    /// Shown when the justification does not contain a match.
+    pub message: Arc<str>,
+}
+
+/// One decision step: `required` distinct people out of `approvers`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    pub approvers: Approvers,
+    pub required: u32,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Approvers {
+    Anyone,
+    Groups(Vec<Arc<str>>),
+}
+
+impl Approvers {
+    #[must_use]
+    pub fn include(&self, person: &Person) -> bool {
+        match self {
+            Self::Anyone => true,
+            Self::Groups(groups) => person.in_any_group(groups),
+        }
+    }
+}
+
+/// A custom field of the request form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Field {
+    pub name: Arc<str>,
+    #[serde(default)]
+    pub required: bool,
+    pub kind: FieldKind,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum FieldKind {
+    /// At most `max` characters.
+    Text {
+        max: u32,
+    },
+    Select {
+        options: Vec<Arc<str>>,
+    },
+    Checkbox,
+    Number,
+}
+
+/// The value of a custom field. A number keeps the text it was written with.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum FieldValue {
+    Bool(bool),
+    Number(serde_json::Number),
+    Text(String),
+}
+
+impl Eq for FieldValue {}
+
+/// A compiled regular expression that compares and serialises as its text.
+#[derive(Clone, Debug)]
+pub struct Pattern(regex::Regex);
+
+impl Pattern {
+    /// # Errors
+    /// Not a regular expression, or one whose compiled form is larger than 1 MiB.
+    pub fn new(text: &str) -> Result<Self, regex::Error> {
+        regex::RegexBuilder::new(text).size_limit(1 << 20).build().map(Self)
+    }
+
+    #[must_use]
+    pub fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Pattern {}
+
+impl Serialize for Pattern {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Pattern {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// A duration in a record: whole milliseconds.
+pub(super) mod duration {
+    use super::{Deserialize, Deserializer, Duration, Serializer};
+
+    pub fn serialize<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(u64::try_from(span.as_millis()).unwrap_or(u64::MAX))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        u64::deserialize(deserializer).map(Duration::from_millis)
+    }
+}
+
+mod durations {
+    use super::{Deserialize, Deserializer, Duration, Serializer};
+
+    pub fn serialize<S: Serializer>(spans: &[Duration], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer
+            .collect_seq(spans.iter().map(|s| u64::try_from(s.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<Duration>, D::Error> {
+        Ok(Vec::<u64>::deserialize(d)?.into_iter().map(Duration::from_millis).collect())
+    }
+}

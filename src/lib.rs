@@ -1,0 +1,11 @@
+//! Tidegate: a sidecar policy gateway with time-bound grants and the approvals that create them.
+
+pub mod clock;
+pub mod config;
+pub mod domain;
+pub mod entropy;
+pub mod identity;
+pub mod policy;
+pub mod problem;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,78 @@
+//! Policy: questions, decisions, and the engines that answer.
+//!
+//! A decision never raises. Every fault is a refusal with the reason `unreachable` (P4).
+
+use std::future::Future;
+use std::sync::Arc;
+
+pub type Attributes = serde_json::Map<String, serde_json::Value>;
+
+/// One question: may this principal do each of `actions` on this resource?
+#[derive(Clone, Copy, Debug)]
+pub struct Query<'a> {
+    pub principal: Principal<'a>,
+    pub resource: Resource<'a>,
+    /// Verified claims: `request.auxData.jwt`.
+    pub claims: Option<&'a Attributes>,
+    pub actions: &'a [&'a str],
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Principal<'a> {
+    pub id: &'a str,
+    pub roles: &'a [&'a str],
+    /// `email`, `groups`, `claims`, `grants`.
+    pub attr: &'a Attributes,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Resource<'a> {
+    pub kind: &'a str,
+    pub id: &'a str,
+    /// Empty: the root scope.
+    pub scope: &'a str,
+    pub attr: &'a Attributes,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    Allowed,
+    Denied,
+    Unreachable,
+    Bypassed,
+}
+
+/// The answer for one action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub allowed: bool,
+    pub reason: Reason,
+    /// The policy that decided, as the PDP names it (`resource.tool.vdefault`), or `NO_MATCH`.
+    pub policy: Arc<str>,
+    /// For people: "no rule matches action 'write' for roles [user, viewer]".
+    pub detail: Arc<str>,
+    /// No policy of the loaded set knows the resource kind (for `default_effect`); `false` on a
+    /// fault.
+    pub unknown_kind: bool,
+}
+
+impl Decision {
+    #[must_use]
+    pub fn unreachable(why: &str) -> Self {
+        Self {
+            allowed: false,
+            reason: Reason::Unreachable,
+            policy: "NONE".into(),
+            detail: why.into(),
+            unknown_kind: false,
+        }
+    }
+}
+
+/// An engine answers every action of a query, in order: the answer has exactly as many decisions
+/// as the query has actions.
+pub trait PolicyEngine: Send + Sync + 'static {
+    fn check<'a>(&'a self, query: &'a Query<'a>)
+    -> impl Future<Output = Vec<Decision>> + Send + 'a;
+}

@@ -1,0 +1,252 @@
+//! The store: live grants, requests, events and timers, partitioned by subject (docs/store.md).
+//!
+//! [`Store`] is what approvals, the outbox and the timers use; [`LiveReader`] is what the gateway
+//! reads on every request. Both are typed and the same for every back end: record format, seals
+//! and the memory that notices a store gone back in time are shared code over a thin back end
+//! that only moves bytes atomically.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::domain::command::{SubjectState, Timer, Transition};
+use crate::domain::event::Event;
+use crate::domain::grant::{Grant, Tombstone};
+use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId};
+use crate::domain::markers::{Generation, KillTarget, Markers};
+use crate::domain::request::Request;
+use crate::domain::subject::{Subject, SubjectKey};
+use crate::domain::time::Timestamp;
+
+pub mod live;
+
+pub use live::{LiveGrant, LiveView};
+
+/// Why the store could not answer. Every one of them refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreFault {
+    /// No answer, or an answer that is an error; the text is for logs, never for clients.
+    #[error("the store cannot be reached: {0}")]
+    Unreachable(String),
+    #[error("the store did not answer in time")]
+    Deadline,
+    /// The partition went back in time; it stays closed until it is reconciled.
+    #[error("partition {0} went back in time")]
+    RolledBack(Partition),
+    /// Mandatory head or markers are absent.
+    #[error("partition {partition} has no {what}")]
+    Missing { partition: Partition, what: &'static str },
+    /// A value whose seal does not verify, or that is not in a known format.
+    #[error("the record {key} cannot be trusted: {why}")]
+    InvalidRecord { key: String, why: &'static str },
+    #[error("this clock and the store's differ by {0:?}")]
+    ClockSkew(std::time::Duration),
+}
+
+impl StoreFault {
+    /// The `kind` label of `tidegate_store_errors_total`: a closed set.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Deadline => "deadline",
+            Self::RolledBack(_) => "rolled-back",
+            Self::Missing { .. } => "missing",
+            Self::InvalidRecord { .. } => "grant-record-invalid",
+            Self::ClockSkew(_) => "clock-skew",
+        }
+    }
+}
+
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreFault>> + Send + 'a>>;
+
+/// What a command needs to see of its subject.
+#[derive(Clone, Debug)]
+pub struct Load<'a> {
+    pub subject: &'a Subject,
+    /// A request that the command names, also when it is long decided.
+    pub request: Option<RequestId>,
+    /// A grant that the command names, also when it has ended.
+    pub grant: Option<GrantId>,
+    pub idempotency: Option<&'a IdempotencyKey>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub state: SubjectState,
+    /// The answer stored under the idempotency key, if there is one.
+    pub answer: Option<StoredAnswer>,
+}
+
+/// Scoped to (actor, route, target subject) by the caller and hashed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct IdempotencyKey(pub [u8; 32]);
+
+/// An answer kept for 24 hours with the commit that made it.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct StoredAnswer {
+    /// SHA-256 of the request body; another body under the same key is a mismatch.
+    pub fingerprint: [u8; 32],
+    pub status: u16,
+    pub body: String,
+    pub etag: Option<String>,
+    pub location: Option<String>,
+}
+
+/// One atomic change: state, grants, events, timers and the stored answer together.
+#[derive(Clone, Debug)]
+pub struct Commit {
+    /// Drawn once per command; a retry after a lost reply carries the same.
+    pub id: CommitId,
+    pub subject: Subject,
+    /// The version that the state was loaded at.
+    pub expected_version: u64,
+    /// The kill-switch generation that the state was loaded under.
+    pub generation: Generation,
+    pub transition: Transition,
+    /// The timer whose effect this is; the commit removes it, so that it takes effect once.
+    pub fired: Option<Timer>,
+    pub answer: Option<(IdempotencyKey, StoredAnswer)>,
+    /// W3C `traceparent` of the call, kept with the events.
+    pub traceparent: Option<Arc<str>>,
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// Written (now, or by an earlier try with the same commit id).
+    Done { version: u64, seq: u64, durability: Durability },
+    /// Somebody else changed the subject: reload and apply again.
+    VersionConflict,
+    /// A kill switch was thrown meanwhile: reload and apply again.
+    GenerationMoved,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    Confirmed,
+    Unconfirmed,
+}
+
+/// The head of a partition: grows by one with every commit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub epoch: u64,
+    pub seq: u64,
+    pub id: CommitId,
+}
+
+/// One event as the outbox reads it: entry `seq` of its partition, `index` within its commit.
+#[derive(Clone, Debug)]
+pub struct StoredEvent {
+    pub partition: Partition,
+    pub seq: u64,
+    pub index: u16,
+    pub commit: CommitId,
+    pub subject: Subject,
+    pub traceparent: Option<Arc<str>>,
+    pub event: Event,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DueTimer {
+    pub subject: Subject,
+    pub timer: Timer,
+    pub at: Timestamp,
+}
+
+/// A list over all partitions, newest first by (time, id).
+#[derive(Clone, Debug, Default)]
+pub struct ListQuery {
+    pub subject: Option<Subject>,
+    /// Requests: one of the words of `RequestStatus`. Grants: of `GrantStatus`.
+    pub status: Option<String>,
+    /// Requests only.
+    pub template: Option<String>,
+    /// Grants only.
+    pub tool: Option<String>,
+    /// 1 to 200.
+    pub limit: usize,
+    /// From an earlier page, opaque; `Err(StoreFault)` is never its answer: a bad one is checked
+    /// with [`Cursor::parse`] first.
+    pub cursor: Option<Cursor>,
+    pub now: Timestamp,
+}
+
+/// The last item of a page: (creation time, 16 random bytes of its id).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    pub at: Timestamp,
+    pub id: [u8; 16],
+}
+
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    pub items: Vec<T>,
+    pub next: Option<Cursor>,
+}
+
+/// Everything but the hot read. Object-safe; every future may be dropped at any point without
+/// leaving half a change.
+pub trait Store: Send + Sync + 'static {
+    fn partitions(&self) -> PartitionCount;
+
+    fn load<'a>(&'a self, load: Load<'a>) -> Answer<'a, Loaded>;
+    fn commit(&self, commit: Commit) -> Answer<'_, Committed>;
+
+    fn request(&self, id: RequestId) -> Answer<'_, Option<Request>>;
+    fn grant(&self, id: GrantId) -> Answer<'_, Option<Grant>>;
+    fn list_requests<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Page<Request>>;
+    fn list_grants<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Page<Grant>>;
+
+    fn markers(&self, partition: Partition) -> Answer<'_, Arc<Markers>>;
+    /// Raises the generation of one partition and adds a kill (the kill switch, one partition).
+    fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, ()>;
+
+    /// Timers due at `now`, oldest first, at most `limit`.
+    fn due_timers(
+        &self,
+        partition: Partition,
+        now: Timestamp,
+        limit: usize,
+    ) -> Answer<'_, Vec<DueTimer>>;
+
+    /// Events with a sequence number above `after`, in order, whole commits, at most about `limit`.
+    fn read_events(
+        &self,
+        partition: Partition,
+        after: u64,
+        limit: usize,
+    ) -> Answer<'_, Vec<StoredEvent>>;
+    /// How far a sink has delivered a partition (0: nothing yet).
+    fn cursor<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, u64>;
+    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()>;
+
+    /// Told after every commit which partition moved; lagging receivers re-read everything.
+    fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition>;
+    /// Whether the store answers now, by a read of its own (for `/readyz`).
+    fn probe(&self) -> Answer<'_, ()>;
+}
+
+pub type SharedStore = Arc<dyn Store>;
+
+#[derive(Clone, Debug)]
+pub struct KillOrder {
+    pub target: KillTarget,
+    pub at: Timestamp,
+    pub by: Arc<str>,
+    pub reason: Arc<str>,
+}
+
+/// What the gateway asks on every request; one per core, so it need not be `Send`. It keeps no
+/// grant: each call is a read of its own that starts when the call is made.
+pub trait LiveReader: 'static {
+    /// Head, markers and the subject's live value in one atomic read.
+    fn read(&self, subject: SubjectKey) -> impl Future<Output = Result<LiveView, StoreFault>>;
+
+    /// What ended lately; read only when refusing.
+    fn tombstones(
+        &self,
+        subject: SubjectKey,
+    ) -> impl Future<Output = Result<Vec<Tombstone>, StoreFault>>;
+}

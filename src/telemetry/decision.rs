@@ -1,0 +1,57 @@
+//! The decision record (U1): one for every proxied request, allowed or refused, made before
+//! anything is forwarded.
+
+use std::sync::Arc;
+
+use crate::domain::ids::GrantId;
+use crate::domain::time::Timestamp;
+
+use super::trace::TraceContext;
+
+/// Field names in the log: `authz.action`, `authz.resource`, `authz.objectID`, `authz.scope`,
+/// `authz.roles`, `authz.evaluated_policies`, `authz.default_effect`, `authz.effect`,
+/// `authz.reason`, beside method, host, target, subject, grants, decision id and trace id.
+#[derive(Clone, Debug)]
+pub struct DecisionRecord {
+    pub id: Arc<str>,
+    /// When it was decided; an allowed request is forwarded after this.
+    pub at: Timestamp,
+    pub allowed: bool,
+    /// `allowed`, `bypassed`, or the code of the refusal.
+    pub reason: &'static str,
+    /// For people; no token, no cookie, no query string.
+    pub detail: Arc<str>,
+    pub tool: Option<Arc<str>>,
+    pub method: Arc<str>,
+    pub host: Arc<str>,
+    /// As the client sent it (path without the query, bounded to 4 KiB, marked when cut).
+    pub target: Arc<str>,
+    /// The path that was matched and forwarded, when a prefix was stripped.
+    pub upstream_path: Option<Arc<str>>,
+    pub subject: Option<Arc<str>>,
+    pub issuer: Option<Arc<str>>,
+    /// The live grants that permitted it, sorted.
+    pub grants: Vec<GrantId>,
+    pub action: Option<Arc<str>>,
+    pub resource: Option<Arc<str>>,
+    pub object_id: Option<Arc<str>>,
+    pub scope: Option<Arc<str>>,
+    pub roles: Vec<Arc<str>>,
+    pub evaluated_policies: Vec<Arc<str>>,
+    pub default_effect: &'static str,
+    pub trace: Option<TraceContext>,
+}
+
+/// The buffer of the decision log is full and the configuration says to refuse (U1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the decision log is full")]
+pub struct DecisionLogFull;
+
+/// Where records go. Shared by all cores; never blocks.
+pub trait DecisionLog: Send + Sync + 'static {
+    /// # Errors
+    /// The buffer is full and the configuration says to refuse.
+    fn record(&self, record: DecisionRecord) -> Result<(), DecisionLogFull>;
+}
+
+pub type SharedDecisionLog = Arc<dyn DecisionLog>;

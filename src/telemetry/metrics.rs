@@ -1,0 +1,255 @@
+//! The metrics of CONTRACT, registered in one place. Label values are closed sets: tool and
+//! template names come from the configuration, everything else from enums.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+
+pub type Name = Arc<str>;
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct RequestLabels {
+    pub tool: Name,
+    pub outcome: &'static str,
+    pub reason: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ToolLabel {
+    pub tool: Name,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct StepLabel {
+    /// `identity`, `grants`, `policy`, `upstream`.
+    pub step: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct KindLabel {
+    pub kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ApprovalLabels {
+    pub template: Name,
+    /// `submitted`, `approved`, `denied`, `cancelled`, `expired`.
+    pub outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct TemplateLabel {
+    pub template: Name,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct IssuerLabel {
+    pub issuer: Name,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SinkLabel {
+    pub sink: Name,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct HttpLabels {
+    pub http_request_method: Name,
+    pub http_response_status_code: u16,
+    /// The pattern of the rule that matched, or empty.
+    pub http_route: Name,
+    pub url_scheme: &'static str,
+    /// The problem code, or empty.
+    pub error_type: &'static str,
+}
+
+pub type FloatGauge = Gauge<f64, AtomicU64>;
+pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+
+/// Every metric of the process. Cloning shares them.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    pub requests: Family<RequestLabels, Counter>,
+    pub request_duration: Histograms<ToolLabel>,
+    pub step_duration: Histograms<StepLabel>,
+    pub open_leases: Gauge<i64, AtomicI64>,
+    pub leases_cut: Family<KindLabel, Counter>,
+    pub revocation_effect: Histogram,
+    pub store_errors: Family<KindLabel, Counter>,
+    pub approvals: Family<ApprovalLabels, Counter>,
+    pub decision_wait: Histograms<TemplateLabel>,
+    pub pending_requests: Family<TemplateLabel, Gauge>,
+    pub active_grants: Family<ToolLabel, Gauge>,
+    pub clock_skew: FloatGauge,
+    pub jwks_refreshed: Family<IssuerLabel, FloatGauge>,
+    pub outbox_age: Family<SinkLabel, FloatGauge>,
+    pub config_reload_ok: Gauge,
+    pub policy_reload_ok: Gauge,
+    pub decisions_dropped: Counter,
+    pub http_server_duration: Histograms<HttpLabels>,
+    pub http_client_duration: Histograms<HttpLabels>,
+    pub http_server_active: Gauge,
+}
+
+const REQUEST_BUCKETS: [f64; 14] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+const STEP_BUCKETS: [f64; 12] = [
+    0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.05, 0.25,
+    1.0,
+];
+const WAIT_BUCKETS: [f64; 10] =
+    [1.0, 10.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 43_200.0, 86_400.0, 604_800.0];
+
+fn request_histogram() -> Histogram {
+    Histogram::new(REQUEST_BUCKETS)
+}
+
+fn step_histogram() -> Histogram {
+    Histogram::new(STEP_BUCKETS)
+}
+
+fn wait_histogram() -> Histogram {
+    Histogram::new(WAIT_BUCKETS)
+}
+
+impl Metrics {
+    /// Makes all metrics and registers them under their CONTRACT names.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self::unregistered();
+        metrics.register_tidegate(registry);
+        metrics.register_http(registry);
+        let version = vec![
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("revision", option_env!("TIDEGATE_REVISION").unwrap_or("unknown")),
+        ];
+        registry.register("tidegate_build", "What is running", Info::new(version));
+        metrics
+    }
+
+    /// Metrics that nobody scrapes (tests).
+    #[must_use]
+    pub fn unregistered() -> Self {
+        Self {
+            requests: Family::default(),
+            request_duration: Family::new_with_constructor(request_histogram),
+            step_duration: Family::new_with_constructor(step_histogram),
+            open_leases: Gauge::default(),
+            leases_cut: Family::default(),
+            revocation_effect: request_histogram(),
+            store_errors: Family::default(),
+            approvals: Family::default(),
+            decision_wait: Family::new_with_constructor(wait_histogram),
+            pending_requests: Family::default(),
+            active_grants: Family::default(),
+            clock_skew: Gauge::default(),
+            jwks_refreshed: Family::default(),
+            outbox_age: Family::default(),
+            config_reload_ok: Gauge::default(),
+            policy_reload_ok: Gauge::default(),
+            decisions_dropped: Counter::default(),
+            http_server_duration: Family::new_with_constructor(request_histogram),
+            http_client_duration: Family::new_with_constructor(request_histogram),
+            http_server_active: Gauge::default(),
+        }
+    }
+
+    fn register_tidegate(&self, registry: &mut Registry) {
+        let r = registry;
+        r.register("tidegate_requests", "Proxied requests", self.requests.clone());
+        r.register(
+            "tidegate_request_duration_seconds",
+            "From the request's head to the response's head",
+            self.request_duration.clone(),
+        );
+        r.register(
+            "tidegate_step_duration_seconds",
+            "Time each step of admission took",
+            self.step_duration.clone(),
+        );
+        r.register("tidegate_open_leases", "Exchanges bound to a grant", self.open_leases.clone());
+        r.register(
+            "tidegate_leases_cut",
+            "Exchanges cut because their grant ended",
+            self.leases_cut.clone(),
+        );
+        r.register(
+            "tidegate_revocation_effect_seconds",
+            "From a revocation's commit to its effect",
+            self.revocation_effect.clone(),
+        );
+        r.register(
+            "tidegate_store_errors",
+            "Store reads and commits that failed",
+            self.store_errors.clone(),
+        );
+        r.register("tidegate_approvals", "Requests by outcome", self.approvals.clone());
+        r.register(
+            "tidegate_decision_wait_seconds",
+            "From a request to its decision",
+            self.decision_wait.clone(),
+        );
+        r.register(
+            "tidegate_pending_requests",
+            "Requests that wait for a decision",
+            self.pending_requests.clone(),
+        );
+        r.register("tidegate_active_grants", "Grants that are live", self.active_grants.clone());
+        r.register(
+            "tidegate_clock_skew_seconds",
+            "This clock minus the store's",
+            self.clock_skew.clone(),
+        );
+        r.register(
+            "tidegate_jwks_last_refresh_success_timestamp_seconds",
+            "When the key set was last read",
+            self.jwks_refreshed.clone(),
+        );
+        r.register(
+            "tidegate_outbox_oldest_event_age_seconds",
+            "Age of the oldest event a sink has not taken",
+            self.outbox_age.clone(),
+        );
+        r.register(
+            "tidegate_config_last_reload_successful",
+            "1 when the newest configuration is in force",
+            self.config_reload_ok.clone(),
+        );
+        r.register(
+            "tidegate_policy_last_reload_successful",
+            "1 when the newest policies are in force",
+            self.policy_reload_ok.clone(),
+        );
+        r.register(
+            "tidegate_decision_records_dropped",
+            "Decision records lost to a full buffer",
+            self.decisions_dropped.clone(),
+        );
+    }
+
+    fn register_http(&self, registry: &mut Registry) {
+        let r = registry;
+        r.register(
+            "http_server_request_duration_seconds",
+            "Duration of server requests",
+            self.http_server_duration.clone(),
+        );
+        r.register(
+            "http_client_request_duration_seconds",
+            "Duration of upstream requests",
+            self.http_client_duration.clone(),
+        );
+        r.register(
+            "http_server_active_requests",
+            "Requests being served",
+            self.http_server_active.clone(),
+        );
+    }
+}

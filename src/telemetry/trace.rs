@@ -1,0 +1,62 @@
+//! W3C Trace Context (<https://www.w3.org/TR/trace-context/>): read, continued, passed on.
+
+use std::fmt;
+
+/// A `traceparent`, version 00.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    pub trace_id: [u8; 16],
+    /// The span that is the parent of whatever is started under this context.
+    pub span_id: [u8; 8],
+    pub flags: u8,
+}
+
+impl TraceContext {
+    /// `None` for anything the specification calls invalid (all-zero ids, upper case, bad length).
+    #[must_use]
+    pub fn parse(header: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(header).ok()?;
+        let mut parts = text.split('-');
+        let (version, trace, span, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let known = version == "00" && parts.next().is_none();
+        let later = hex::<1>(version).is_some_and(|[v]| v != 0 && v != 0xff);
+        if !known && !later {
+            return None;
+        }
+        let context =
+            Self { trace_id: hex(trace)?, span_id: hex(span)?, flags: hex::<1>(flags)?[0] };
+        (context.trace_id != [0; 16] && context.span_id != [0; 8]).then_some(context)
+    }
+
+    /// The same trace with another span.
+    #[must_use]
+    pub const fn with_span(self, span_id: [u8; 8]) -> Self {
+        Self { span_id, ..self }
+    }
+
+    #[must_use]
+    pub fn trace_id_hex(&self) -> String {
+        crate::domain::ids::hex(&self.trace_id)
+    }
+}
+
+/// The header value.
+impl fmt::Display for TraceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (trace, span) = (u128::from_be_bytes(self.trace_id), u64::from_be_bytes(self.span_id));
+        write!(f, "00-{trace:032x}-{span:016x}-{:02x}", self.flags)
+    }
+}
+
+fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if text.len() != N * 2 || !text.bytes().all(lower) {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (index, byte) in bytes.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(text.get(index * 2..index * 2 + 2)?, 16).ok()?;
+    }
+    Some(bytes)
+}
