@@ -81,7 +81,8 @@ impl Narrowing {
 }
 
 /// A path pattern: `*` matches one segment, `**` (last only) any rest, `{name}` captures one
-/// segment. Matching is segment-wise and byte-exact; `/**` matches `/` too.
+/// segment. Matching is segment-wise and byte-exact. `**` also matches no rest at all: `/**` matches
+/// `/`, and `/admin/**` matches `/admin`, so that a rule for an area covers its root.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct PathPattern {
@@ -241,7 +242,7 @@ mod tests {
             assert!(matches("/**", path), "{path}");
         }
         assert!(matches("/docs/**", "/docs/"));
-        assert!(!matches("/docs/**", "/docs"));
+        assert!(matches("/docs/**", "/docs"));
         assert!(!matches("/docs/**", "/docsx/a"));
     }
 
