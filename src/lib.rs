@@ -5,6 +5,7 @@ pub mod config;
 pub mod domain;
 pub mod entropy;
 pub mod identity;
+pub mod iso8601;
 pub mod policy;
 pub mod problem;
 pub mod store;

@@ -7,8 +7,20 @@ use std::sync::Arc;
 
 pub type Attributes = serde_json::Map<String, serde_json::Value>;
 
+/// Attributes that are made only when a condition asks for them: most policies of the data plane
+/// look at roles alone, and then a request pays nothing for its attributes.
+pub trait AttributeSource: Sync {
+    fn attributes(&self) -> Attributes;
+}
+
+impl AttributeSource for Attributes {
+    fn attributes(&self) -> Attributes {
+        self.clone()
+    }
+}
+
 /// One question: may this principal do each of `actions` on this resource?
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Query<'a> {
     pub principal: Principal<'a>,
     pub resource: Resource<'a>,
@@ -17,21 +29,21 @@ pub struct Query<'a> {
     pub actions: &'a [&'a str],
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Principal<'a> {
     pub id: &'a str,
     pub roles: &'a [&'a str],
     /// `email`, `groups`, `claims`, `grants`.
-    pub attr: &'a Attributes,
+    pub attr: &'a dyn AttributeSource,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Resource<'a> {
     pub kind: &'a str,
     pub id: &'a str,
     /// Empty: the root scope.
     pub scope: &'a str,
-    pub attr: &'a Attributes,
+    pub attr: &'a dyn AttributeSource,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
