@@ -5,8 +5,9 @@ pub mod config;
 pub mod domain;
 pub mod entropy;
 pub mod identity;
-pub mod iso8601;
 pub mod policy;
 pub mod problem;
 pub mod store;
 pub mod telemetry;
+
+pub use domain::iso8601;
