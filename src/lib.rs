@@ -7,6 +7,8 @@ pub mod entropy;
 pub mod identity;
 pub mod policy;
 pub mod problem;
+pub mod sample_tool;
+pub mod shutdown;
 pub mod store;
 pub mod telemetry;
 
