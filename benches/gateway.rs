@@ -4,7 +4,13 @@
 //! CPU is read from the scheduler (nanoseconds, all threads of the gateway, its decision log
 //! included); load generator and tool run in this process and are not counted.
 
-#![expect(clippy::expect_used, clippy::print_stdout, reason = "a benchmark talks and stops")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    reason = "a benchmark that is surprised should stop"
+)]
 
 #[path = "../tests/harness/mod.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]
@@ -27,8 +33,12 @@ fn main() {
     world.grant("alice");
     println!("machine: {}", machine());
     println!("commit:  {}", commit());
-    println!("{CONNECTIONS} connections, {ROUNDS} interleaved rounds of {ROUND:?}, ES256 remembered\n");
-    println!("| round | public us | enforced us | enforced/public | public req/s | enforced req/s |");
+    println!(
+        "{CONNECTIONS} connections, {ROUNDS} interleaved rounds of {ROUND:?}, ES256 remembered\n"
+    );
+    println!(
+        "| round | public us | enforced us | enforced/public | public req/s | enforced req/s |"
+    );
     println!("|---|---|---|---|---|---|");
     let token = world.token("alice");
     let _warm_up = (round(&world, "/healthz", None), round(&world, "/", Some(&token)));
@@ -44,7 +54,10 @@ fn main() {
         );
     }
     ratios.sort_by(f64::total_cmp);
-    println!("\nenforced/public, median: {:.2}", ratios.get(ROUNDS / 2).copied().unwrap_or_default());
+    println!(
+        "\nenforced/public, median: {:.2}",
+        ratios.get(ROUNDS / 2).copied().unwrap_or_default()
+    );
     println!("resident memory, idle: {:.1} MiB", resident_mib(world.gateway.pid()));
     println!("resident memory, 1,000 connections: {:.1} MiB", thousand_connections(&world, &token));
 }

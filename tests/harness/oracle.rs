@@ -59,5 +59,11 @@ fn key_of_record(data: &Value) -> Key {
 fn key_of_request(seen: &Seen) -> Key {
     let header = |name: &str| seen.header(name).unwrap_or_default().to_owned();
     let path = seen.target.split('?').next().unwrap_or_default().to_owned();
-    [seen.method.clone(), header("host"), path, header("tidegate-subject"), header("tidegate-grants")]
+    [
+        seen.method.clone(),
+        header("host"),
+        path,
+        header("tidegate-subject"),
+        header("tidegate-grants"),
+    ]
 }

@@ -14,7 +14,12 @@ fn fifty_people_deciding_at_once_give_one_outcome_each() {
     let world = World::start();
     let count = scale(40, 1000);
     let ids: Vec<String> = (0..count)
-        .map(|n| world.api(&format!("user-{n}")).submit("reader")["id"].as_str().expect("an id").to_owned())
+        .map(|n| {
+            world.api(&format!("user-{n}")).submit("reader")["id"]
+                .as_str()
+                .expect("an id")
+                .to_owned()
+        })
         .collect();
     let decided: Vec<AtomicUsize> = ids.iter().map(|_| AtomicUsize::new(0)).collect();
     thread::scope(|scope| {
@@ -55,14 +60,16 @@ fn fifty_people_deciding_at_once_give_one_outcome_each() {
 /// At most one grant per request, and one decision event that agrees with its state.
 fn check_outcomes(world: &World, ids: &[String]) {
     let mut api = world.api("bob");
-    let requests: Vec<Value> = ids.iter().map(|id| api.get(&format!("/requests/{id}")).json()).collect();
+    let requests: Vec<Value> =
+        ids.iter().map(|id| api.get(&format!("/requests/{id}")).json()).collect();
     let audit = world.audit_file();
     let decisions = ["request.approved", "request.denied", "request.cancelled"];
-    let events = crate::harness::eventually("every event", std::time::Duration::from_secs(30), || {
-        let events = oracle::events(&audit);
-        let decided = events.iter().filter(|event| is_one_of(event, &decisions)).count();
-        (decided >= ids.len()).then_some(events)
-    });
+    let events =
+        crate::harness::eventually("every event", std::time::Duration::from_secs(30), || {
+            let events = oracle::events(&audit);
+            let decided = events.iter().filter(|event| is_one_of(event, &decisions)).count();
+            (decided >= ids.len()).then_some(events)
+        });
     for request in requests {
         let status = request["status"].as_str().expect("a status");
         let grants = request["grants"].as_array().map_or(0, Vec::len);

@@ -57,11 +57,13 @@ fn decide_until_it_dies(
     while !stop.load(Ordering::SeqCst) {
         let n = number.fetch_add(1, Ordering::SeqCst);
         let user = world.api(&format!("user-{n}"));
-        let Some(id) = try_post(user, "/requests", &json!({ "template": "reader", "justification": "x" }))
+        let Some(id) =
+            try_post(user, "/requests", &json!({ "template": "reader", "justification": "x" }))
         else {
             return;
         };
-        let (verb, status) = if n.is_multiple_of(2) { ("approve", "approved") } else { ("deny", "denied") };
+        let (verb, status) =
+            if n.is_multiple_of(2) { ("approve", "approved") } else { ("deny", "denied") };
         let path = format!("/api/v1/requests/{id}/{verb}");
         let bearer = format!("Bearer {}", bob.token);
         let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
@@ -79,7 +81,8 @@ fn try_post(mut api: crate::harness::Api, path: &str, body: &serde_json::Value) 
     let bearer = format!("Bearer {}", api.token);
     let headers = [("authorization", bearer.as_str()), ("content-type", "application/json")];
     let target = format!("/api/v1{path}");
-    let answer = api.client.try_send("POST", "api", &target, &headers, body.to_string().as_bytes()).ok()?;
+    let answer =
+        api.client.try_send("POST", "api", &target, &headers, body.to_string().as_bytes()).ok()?;
     assert_eq!(answer.status, 201, "{answer:?}");
     Some(answer.json()["id"].as_str().expect("an id").to_owned())
 }
@@ -91,12 +94,17 @@ fn every_event_arrives(world: &World, acknowledged: &BTreeMap<String, &'static s
         let arrived = |(id, status): (&String, &&str)| {
             let subject = format!("requests/{id}");
             let kind = format!("dev.tidegate.request.{status}.v1");
-            events.iter().any(|event| event["subject"] == subject.as_str() && event["type"] == kind.as_str())
+            events
+                .iter()
+                .any(|event| event["subject"] == subject.as_str() && event["type"] == kind.as_str())
         };
         acknowledged.iter().all(arrived).then(|| events.clone())
     });
     let mut by_meaning: BTreeMap<(String, String), String> = BTreeMap::new();
-    for event in events.iter().filter(|event| event["subject"].as_str().is_some_and(|s| s.starts_with("requests/"))) {
+    for event in events
+        .iter()
+        .filter(|event| event["subject"].as_str().is_some_and(|s| s.starts_with("requests/")))
+    {
         let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
         let first = by_meaning.entry((text("subject"), text("type"))).or_insert_with(|| text("id"));
         assert_eq!(*first, text("id"), "a duplicate with another id: {event}");

@@ -47,7 +47,8 @@ fn no_request_that_starts_after_an_acknowledged_revocation_is_allowed() {
         eventually("requests to be allowed", Duration::from_secs(30), || {
             (allowed_before.load(Ordering::Relaxed) >= CONNECTIONS).then_some(())
         });
-        let answer = world.api("bob").post(&format!("/grants/{grant}/revoke"), &json!({ "reason": "over" }));
+        let answer =
+            world.api("bob").post(&format!("/grants/{grant}/revoke"), &json!({ "reason": "over" }));
         assert_eq!(answer.status, 200, "{answer:?}");
         revoked.store(true, Ordering::SeqCst);
     });
@@ -61,7 +62,8 @@ fn no_request_that_starts_after_an_acknowledged_revocation_is_allowed() {
 fn no_request_sent_at_or_after_the_end_is_allowed() {
     let world = World::start();
     let id = world.api("alice").submit("reader")["id"].as_str().expect("an id").to_owned();
-    let answer = world.api("bob").post(&format!("/requests/{id}/approve"), &json!({ "duration": "PT1S" }));
+    let answer =
+        world.api("bob").post(&format!("/requests/{id}/approve"), &json!({ "duration": "PT1S" }));
     assert_eq!(answer.status, 200, "{answer:?}");
     let grant = answer.json()["grants"][0].as_str().expect("a grant").to_owned();
     let expires_at = world.api("alice").get(&format!("/grants/{grant}")).json()["expires_at"]
@@ -95,7 +97,8 @@ fn no_request_sent_at_or_after_the_end_is_allowed() {
     // The timer records the end exactly once.
     eventually("the event of the expiry", Duration::from_secs(10), || {
         let events = oracle::events(&world.audit_file());
-        let expired = events.iter().filter(|e| e["type"] == "dev.tidegate.grant.expired.v1").count();
+        let expired =
+            events.iter().filter(|e| e["type"] == "dev.tidegate.grant.expired.v1").count();
         (expired == 1).then_some(())
     });
 }

@@ -99,7 +99,10 @@ fn two_steps_of_several_people_lead_to_one_grant() {
     assert_eq!(approve("bob").status, 409, "a person counts once");
     assert_eq!(approve("ben").json()["status"], "pending");
     let done = approve("carol").json();
-    assert_eq!((done["status"].as_str(), done["grants"].as_array().map(Vec::len)), (Some("approved"), Some(1)));
+    assert_eq!(
+        (done["status"].as_str(), done["grants"].as_array().map(Vec::len)),
+        (Some("approved"), Some(1))
+    );
     let bearer = format!("Bearer {}", world.token("alice"));
     let headers = [("authorization", bearer.as_str())];
     let answer = world.proxy().send("POST", "warehouse.localhost", "/write", &headers, b"x");
@@ -114,6 +117,7 @@ fn metrics_and_probes_tell_how_it_stands() {
     assert_eq!(admin.get("admin", "/livez", None).status, 200);
     assert_eq!(admin.get("admin", "/readyz", None).status, 200);
     let metrics = admin.get("admin", "/metrics", None).text();
-    let counted = "tidegate_requests_total{tool=\"warehouse\",outcome=\"refused\",reason=\"no-grant\"} 1";
+    let counted =
+        "tidegate_requests_total{tool=\"warehouse\",outcome=\"refused\",reason=\"no-grant\"} 1";
     assert!(metrics.contains(counted), "{metrics}");
 }
