@@ -8,6 +8,7 @@
     reason = "a test that is surprised should stop"
 )]
 
+mod command_line;
 mod harness;
 mod hostile;
 mod story;
