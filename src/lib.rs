@@ -7,6 +7,7 @@ pub mod domain;
 pub mod entropy;
 pub mod identity;
 pub mod iso8601;
+pub mod outbox;
 pub mod policy;
 pub mod problem;
 pub mod store;
