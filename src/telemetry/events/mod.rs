@@ -2,3 +2,4 @@
 //! counts, logs and traces it.
 
 pub mod outbox;
+pub mod sample;
