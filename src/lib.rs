@@ -6,9 +6,12 @@ pub mod config;
 pub mod domain;
 pub mod entropy;
 pub mod identity;
-pub mod iso8601;
 pub mod outbox;
 pub mod policy;
 pub mod problem;
+pub mod sample_tool;
+pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+
+pub use domain::iso8601;

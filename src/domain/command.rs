@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Event;
 use super::grant::Grant;
-use super::ids::{GrantId, RequestId};
+use super::ids::{GrantId, Partition, RequestId};
 use super::markers::Markers;
 use super::request::{Bounds, Request};
 use super::subject::{Person, Subject};
@@ -86,6 +86,8 @@ pub struct Submit {
 #[derive(Clone, Debug)]
 pub struct SubjectState {
     pub subject: Subject,
+    /// The partition of the subject; new requests and grants carry it.
+    pub partition: Partition,
     /// 0: no record yet.
     pub version: u64,
     pub markers: Arc<Markers>,
@@ -109,6 +111,13 @@ impl Transition {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.requests.is_empty() && self.grants.is_empty() && self.events.is_empty()
+    }
+
+    pub fn append(&mut self, mut other: Self) {
+        self.requests.append(&mut other.requests);
+        self.grants.append(&mut other.grants);
+        self.events.append(&mut other.events);
+        self.timers.append(&mut other.timers);
     }
 }
 

@@ -38,6 +38,11 @@ pub enum Refused {
     SelfApproval,
     #[error("step {step} is decided by members of {groups}; you are in none of them")]
     NotAnApprover { step: u32, groups: String },
+    #[error("this grant can be revoked by members of {groups}; you are in none of them")]
+    NotARevoker { groups: String },
+    /// An earlier approver set an end that has passed meanwhile: deny it, or let it time out.
+    #[error("the end that an earlier approver set has passed")]
+    EndHasPassed,
     #[error("step {asked} was named, but step {current} is the one to decide now")]
     AnotherStep { asked: u32, current: u32 },
     #[error("only its requester can do this")]

@@ -1,9 +1,9 @@
 //! Facts of the outbox and the decision log.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use crate::domain::ids::Partition;
-use crate::outbox::SinkFault;
 use crate::store::StoreFault;
 use crate::telemetry::metrics::{KindLabel, Metrics};
 
@@ -11,7 +11,7 @@ use crate::telemetry::metrics::{KindLabel, Metrics};
 pub struct SinkFailed<'a> {
     pub sink: &'a str,
     pub what: &'static str,
-    pub fault: &'a SinkFault,
+    pub fault: &'a dyn Display,
     pub retry_in: Duration,
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::SpanRelativeTo;
 
-use crate::domain::time::Timestamp;
+use super::time::Timestamp;
 
 /// Longer than this is not a duration anybody can ask for (100 years).
 const LONGEST: Duration = Duration::from_hours(24 * 36_525);

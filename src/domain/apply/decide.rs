@@ -1,0 +1,297 @@
+//! Approving, denying and cancelling a request.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::access::{Access, Narrowing};
+use super::super::command::{Timer, TimerChange, Transition};
+use super::super::event::{Event, EventKind, Resource, Snapshot};
+use super::super::grant::Grant;
+use super::super::ids::{GrantId, RequestId};
+use super::super::refused::{FieldError, Refused};
+use super::super::request::{Approval, Bounds, Request, RequestStatus};
+use super::super::subject::Person;
+use super::super::template::{Approvers, Step, Template};
+use super::super::time::Timestamp;
+use super::{Context, check_text, invalid, submit};
+
+/// The most methods or paths one approver may narrow a grant to.
+pub const MAX_NARROWINGS: usize = 16;
+
+pub(super) struct Vote<'a> {
+    pub step: Option<u32>,
+    pub comment: Option<&'a str>,
+    pub bounds: &'a Bounds,
+}
+
+/// Refusals in order: no such request; no longer pending; subject suspended; another step than the
+/// current one; own request; not among the step's approvers; already counted; values not accepted;
+/// an earlier approver's end has passed; too many live grants.
+pub(super) fn approve(
+    context: &Context<'_>,
+    id: RequestId,
+    vote: &Vote<'_>,
+) -> Result<Transition, Refused> {
+    let request = context.pending(id)?;
+    context.refuse_suspended()?;
+    let (step, person) = may_decide(context, request, vote.step)?;
+    if request.approvals.iter().any(|approval| approval.by.is_same_person(person)) {
+        return Err(Refused::AlreadyApproved);
+    }
+    check_text(vote.comment.unwrap_or_default(), "/comment")?;
+    check_bounds(context.now, request, vote.bounds)?;
+
+    let mut after = request.clone();
+    after.revision += 1;
+    after.approvals.push(Approval {
+        step,
+        by: person.clone(),
+        at: context.now,
+        comment: vote.comment.map(ToOwned::to_owned),
+        digest: request.digest(),
+        bounds: vote.bounds.clone(),
+    });
+    if after.current_step().is_some() {
+        let event = event(context, EventKind::RequestStepApproved, request, &after, vote.comment);
+        return Ok(Transition { requests: vec![after], events: vec![event], ..Default::default() });
+    }
+    grant_all(context, request, after, vote.comment)
+}
+
+/// The last approval: the clock starts, and every access of the template becomes a grant.
+fn grant_all(
+    context: &Context<'_>,
+    before: &Request,
+    mut after: Request,
+    comment: Option<&str>,
+) -> Result<Transition, Refused> {
+    let expires_at = agreed_end(context.now, &after);
+    if expires_at <= context.now {
+        return Err(Refused::EndHasPassed);
+    }
+    submit::refuse_too_many_grants(context, &after.template)?;
+
+    let accesses = (1_u16..).zip(&after.template.accesses);
+    let grants: Vec<Grant> = accesses
+        .map(|(number, access)| grant(context, &after, number, access, expires_at))
+        .collect();
+    after.status = RequestStatus::Approved {
+        at: context.now,
+        grants: grants.iter().map(|grant| grant.id).collect(),
+    };
+    let mut events = vec![event(context, EventKind::RequestApproved, before, &after, comment)];
+    let mut timers = vec![TimerChange::Remove { timer: Timer::TimeOutRequest(after.id) }];
+    for grant in &grants {
+        events.push(activated(context, grant));
+        timers.push(TimerChange::Set { timer: Timer::ExpireGrant(grant.id), at: expires_at });
+    }
+    Ok(Transition { requests: vec![after], grants, events, timers })
+}
+
+/// The earliest end that any approver set, at most the asked duration from now.
+fn agreed_end(now: Timestamp, request: &Request) -> Timestamp {
+    let asked = now.plus(request.duration);
+    request.approvals.iter().fold(asked, |end, Approval { bounds, .. }| {
+        let shorter = bounds.duration_ms.map(|millis| now.plus(Duration::from_millis(millis)));
+        end.min(shorter.unwrap_or(end)).min(bounds.expires_at.unwrap_or(end))
+    })
+}
+
+fn grant(
+    context: &Context<'_>,
+    request: &Request,
+    number: u16,
+    access: &Access,
+    expires_at: Timestamp,
+) -> Grant {
+    let narrowings: Vec<Narrowing> = request
+        .approvals
+        .iter()
+        .map(|approval| approval.bounds.narrowing.clone())
+        .filter(|narrowing| !narrowing.is_empty())
+        .collect();
+    Grant {
+        id: GrantId { partition: request.id.partition, random: context.seed.nth(number) },
+        subject: request.subject().clone(),
+        access: access.clone(),
+        template: request.template.name.clone(),
+        request: request.id,
+        approvers: request.approvals.iter().map(|a| a.by.subject.name.clone()).collect(),
+        approver_groups: approver_groups(&request.template),
+        generation: context.state.markers.generation,
+        granted_at: context.now,
+        not_before: None,
+        expires_at,
+        narrowings,
+        ended: None,
+        confirmed: true,
+        revision: 1,
+    }
+}
+
+/// Whoever could decide on any step may revoke later; `None` when one step is open to anybody.
+fn approver_groups(template: &Template) -> Option<Vec<Arc<str>>> {
+    let mut all: Vec<Arc<str>> = Vec::new();
+    for step in &template.steps {
+        match &step.approvers {
+            Approvers::Anyone => return None,
+            Approvers::Groups(groups) => all.extend(groups.iter().cloned()),
+        }
+    }
+    all.sort();
+    all.dedup();
+    Some(all)
+}
+
+/// Refusals in order: no such request; no longer pending; another step than the current one; own
+/// request; not among the step's approvers; reason too long. A denial at any step ends the request.
+pub(super) fn deny(
+    context: &Context<'_>,
+    id: RequestId,
+    step: Option<u32>,
+    reason: &str,
+) -> Result<Transition, Refused> {
+    let request = context.pending(id)?;
+    let (step, person) = may_decide(context, request, step)?;
+    check_text(reason, "/reason")?;
+    let by = person.clone();
+    let status = RequestStatus::Denied { at: context.now, by, step, reason: reason.to_owned() };
+    Ok(finish(context, EventKind::RequestDenied, request, status, reason))
+}
+
+/// Refusals in order: no such request; neither its requester nor who asked for them; no longer
+/// pending; reason too long.
+pub(super) fn cancel(
+    context: &Context<'_>,
+    id: RequestId,
+    reason: &str,
+) -> Result<Transition, Refused> {
+    let request = context.request(id)?;
+    let own = context.actor.person().is_some_and(|person| asked_by(request, person));
+    if !own {
+        return Err(Refused::NotTheRequester);
+    }
+    context.pending(id)?;
+    check_text(reason, "/reason")?;
+    let by = context.actor.name().into();
+    let status = RequestStatus::Cancelled { at: context.now, by, reason: reason.to_owned() };
+    Ok(finish(context, EventKind::RequestCancelled, request, status, reason))
+}
+
+/// A request that ends without a grant.
+pub(super) fn finish(
+    context: &Context<'_>,
+    kind: EventKind,
+    request: &Request,
+    status: RequestStatus,
+    reason: &str,
+) -> Transition {
+    let mut after = request.clone();
+    after.status = status;
+    after.revision += 1;
+    let reason = (!reason.is_empty()).then_some(reason);
+    Transition {
+        events: vec![event(context, kind, request, &after, reason)],
+        timers: vec![TimerChange::Remove { timer: Timer::TimeOutRequest(after.id) }],
+        requests: vec![after],
+        grants: Vec::new(),
+    }
+}
+
+/// The current step's number and the person, when they may decide it.
+fn may_decide<'a>(
+    context: &Context<'a>,
+    request: &Request,
+    asked: Option<u32>,
+) -> Result<(u32, &'a Person), Refused> {
+    // A pending request always has a step to decide: its last approval ends it.
+    let (current, step) = request.current_step().ok_or(Refused::NothingDue)?;
+    if let Some(asked) = asked.filter(|asked| *asked != current) {
+        return Err(Refused::AnotherStep { asked, current });
+    }
+    let person = context.actor.person().ok_or_else(|| not_an_approver(current, step))?;
+    if asked_by(request, person) && !request.template.self_approval {
+        return Err(Refused::SelfApproval);
+    }
+    if !step.approvers.include(person) {
+        return Err(not_an_approver(current, step));
+    }
+    Ok((current, person))
+}
+
+fn asked_by(request: &Request, person: &Person) -> bool {
+    let asker = request.on_behalf_by.as_ref();
+    request.requester.is_same_person(person)
+        || asker.is_some_and(|asker| asker.is_same_person(person))
+}
+
+fn not_an_approver(step: u32, asked: &Step) -> Refused {
+    let groups = match &asked.approvers {
+        Approvers::Anyone => "anybody who is signed in".to_owned(),
+        Approvers::Groups(groups) => groups.join(", "),
+    };
+    Refused::NotAnApprover { step, groups }
+}
+
+/// An approver may make the access shorter or narrower, never longer or wider.
+fn check_bounds(now: Timestamp, request: &Request, bounds: &Bounds) -> Result<(), Refused> {
+    let mut errors = Vec::new();
+    let asked = u64::try_from(request.duration.as_millis()).unwrap_or(u64::MAX);
+    if bounds.duration_ms.is_some_and(|millis| millis == 0 || millis > asked) {
+        let detail = "expected more than zero and at most the asked duration";
+        errors.push(FieldError::new("/duration", "out-of-range", detail));
+    }
+    let latest = now.plus(request.duration);
+    if bounds.expires_at.is_some_and(|end| end <= now || end > latest) {
+        let detail = "expected a time from now on, within the asked duration";
+        errors.push(FieldError::new("/expires_at", "out-of-range", detail));
+    }
+    let Narrowing { methods, paths } = &bounds.narrowing;
+    for (pointer, count) in [("/methods", methods.len()), ("/paths", paths.len())] {
+        if count > MAX_NARROWINGS {
+            let detail = format!("expected at most {MAX_NARROWINGS}, found {count}");
+            errors.push(FieldError::new(pointer, "too-many", detail));
+        }
+    }
+    if !methods.iter().all(|method| is_method(method)) {
+        let detail = "expected HTTP methods in upper case, like GET";
+        errors.push(FieldError::new("/methods", "invalid", detail));
+    }
+    if errors.is_empty() { Ok(()) } else { Err(invalid(errors)) }
+}
+
+fn is_method(text: &str) -> bool {
+    (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
+}
+
+fn event(
+    context: &Context<'_>,
+    kind: EventKind,
+    before: &Request,
+    after: &Request,
+    reason: Option<&str>,
+) -> Event {
+    Event {
+        kind,
+        resource: Resource::Request(after.id),
+        correlation: Some(after.id),
+        actor: context.actor.clone(),
+        at: context.now,
+        reason: reason.map(ToOwned::to_owned),
+        before: Some(Snapshot::of_request(before)),
+        after: Snapshot::of_request(after),
+    }
+}
+
+fn activated(context: &Context<'_>, grant: &Grant) -> Event {
+    Event {
+        kind: EventKind::GrantActivated,
+        resource: Resource::Grant(grant.id),
+        correlation: Some(grant.request),
+        actor: context.actor.clone(),
+        at: context.now,
+        reason: None,
+        before: None,
+        after: Snapshot::of_grant(grant, context.now),
+    }
+}

@@ -1,0 +1,137 @@
+//! What a command does to a subject.
+//!
+//! Each command checks its refusals in a fixed order, which the documentation of its function
+//! lists; the first that applies is the answer, and nothing has changed then.
+
+mod comment;
+mod decide;
+mod end;
+mod fields;
+mod submit;
+#[cfg(test)]
+mod tests;
+
+pub use decide::MAX_NARROWINGS;
+pub use submit::{MAX_GRANTS, MAX_PENDING};
+
+use super::command::{Command, SubjectState, Transition};
+use super::grant::{Grant, GrantStatus};
+use super::ids::{GrantId, RequestId, Seed};
+use super::markers::Markers;
+use super::refused::{FieldError, Refused};
+use super::request::Request;
+use super::subject::Actor;
+use super::time::Timestamp;
+
+/// The most characters a justification, reason or comment may have.
+pub const MAX_TEXT: usize = 4096;
+
+/// Everything besides the command that its effect depends on.
+struct Context<'a> {
+    state: &'a SubjectState,
+    actor: &'a Actor,
+    seed: Seed,
+    now: Timestamp,
+}
+
+/// What `command`, given by `actor` at `now`, does to the subject of `state`.
+///
+/// Every fresh identifier is made from `seed`.
+///
+/// # Errors
+/// The first refusal that applies, in the order documented with each command; nothing has changed.
+pub fn apply(
+    state: &SubjectState,
+    command: &Command,
+    actor: &Actor,
+    seed: Seed,
+    now: Timestamp,
+) -> Result<Transition, Refused> {
+    let context = Context { state, actor, seed, now };
+    match command {
+        Command::Submit(submit) => submit::submit(&context, submit),
+        Command::Approve { request, step, comment, bounds } => {
+            let vote = decide::Vote { step: *step, comment: comment.as_deref(), bounds };
+            decide::approve(&context, *request, &vote)
+        }
+        Command::Deny { request, step, reason } => decide::deny(&context, *request, *step, reason),
+        Command::Cancel { request, reason } => decide::cancel(&context, *request, reason),
+        Command::Comment { request, text } => comment::comment(&context, *request, text),
+        Command::Revoke { grant, reason, authority } => {
+            end::revoke(&context, *grant, reason, *authority)
+        }
+        Command::Release { grant, reason } => end::release(&context, *grant, reason),
+        Command::RevokeSubject { reason } => end::revoke_subject(&context, reason),
+        Command::TimeOutRequest { request } => end::time_out(&context, *request),
+        Command::ExpireGrant { grant } => end::expire(&context, *grant),
+    }
+}
+
+/// The word for where a request stands at `now`, whether or not the timer or the sweep that will
+/// record it has run: a kill cancels and a passed deadline expires at once.
+#[must_use]
+pub fn request_status(request: &Request, markers: &Markers, now: Timestamp) -> &'static str {
+    if !request.is_pending() {
+        request.status.word()
+    } else if markers.kill_of_request(request).is_some() {
+        "cancelled"
+    } else if now >= request.pending_until {
+        "expired"
+    } else {
+        "pending"
+    }
+}
+
+/// Where a grant stands at `now`; a killed grant is revoked whether or not it was swept.
+#[must_use]
+pub fn grant_status(grant: &Grant, markers: &Markers, now: Timestamp) -> GrantStatus {
+    if grant.is_open(now) && markers.kill_of_grant(grant).is_some() {
+        return GrantStatus::Revoked;
+    }
+    grant.status(now)
+}
+
+impl Context<'_> {
+    fn request(&self, id: RequestId) -> Result<&Request, Refused> {
+        self.state.requests.get(&id).ok_or(Refused::NoSuchRequest)
+    }
+
+    /// The request, if it still waits for a decision.
+    fn pending(&self, id: RequestId) -> Result<&Request, Refused> {
+        let request = self.request(id)?;
+        match request_status(request, &self.state.markers, self.now) {
+            "pending" => Ok(request),
+            status => Err(Refused::AlreadyDecided { status }),
+        }
+    }
+
+    fn grant(&self, id: GrantId) -> Result<&Grant, Refused> {
+        self.state.grants.get(&id).ok_or(Refused::NoSuchGrant)
+    }
+
+    fn refuse_suspended(&self) -> Result<(), Refused> {
+        let subject = &self.state.subject;
+        if self.state.markers.is_suspended(subject.key()) {
+            return Err(Refused::Suspended(subject.name.clone()));
+        }
+        Ok(())
+    }
+
+    /// How many grants are open and not killed: they occupy the live value.
+    fn open_grants(&self) -> usize {
+        self.state.grants.values().filter(|grant| grant.is_open(self.now)).count()
+    }
+}
+
+fn check_text(text: &str, pointer: &str) -> Result<(), Refused> {
+    let length = text.chars().count();
+    if length <= MAX_TEXT {
+        return Ok(());
+    }
+    let detail = format!("expected at most {MAX_TEXT} characters, found {length}");
+    Err(invalid(vec![FieldError::new(pointer, "too-long", detail)]))
+}
+
+fn invalid(errors: Vec<FieldError>) -> Refused {
+    Refused::Invalid(errors.len(), errors)
+}

@@ -1,0 +1,207 @@
+//! The structure of the code: layers, sizes, and words that must not stand in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Which modules of the crate a layer may import. A module that is not listed is a failure: a new
+/// one has to find its place here.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("domain", &["domain"]),
+    ("problem", &[]),
+    ("clock", &["domain"]),
+    ("entropy", &["domain"]),
+    ("shutdown", &[]),
+    ("config", &["config", "domain"]),
+    ("catalog", &["catalog", "config", "domain"]),
+    ("telemetry", &["telemetry", "domain", "entropy", "clock", "problem", "store"]),
+    ("cloudevents", &["domain", "store", "telemetry"]),
+    ("http_client", &[]),
+    (
+        "identity",
+        &["identity", "domain", "policy", "config", "problem", "clock", "http_client", "telemetry"],
+    ),
+    ("policy", &["policy", "domain"]),
+    ("store", &["store", "domain", "config", "clock", "entropy"]),
+    (
+        "gateway",
+        &[
+            "gateway",
+            "domain",
+            "identity",
+            "policy",
+            "store",
+            "config",
+            "problem",
+            "clock",
+            "entropy",
+            "telemetry",
+        ],
+    ),
+    (
+        "approvals",
+        &[
+            "approvals",
+            "domain",
+            "identity",
+            "policy",
+            "store",
+            "config",
+            "problem",
+            "clock",
+            "entropy",
+            "telemetry",
+            "cloudevents",
+        ],
+    ),
+    (
+        "outbox",
+        &["outbox", "domain", "store", "clock", "entropy", "config", "telemetry", "cloudevents"],
+    ),
+    ("admin", &["admin", "telemetry", "clock"]),
+    ("dev_idp", &["dev_idp", "domain", "clock", "entropy", "problem"]),
+    ("sample_tool", &[]),
+    (
+        "cli",
+        &[
+            "cli",
+            "app",
+            "config",
+            "catalog",
+            "domain",
+            "http_client",
+            "clock",
+            "telemetry",
+            "policy",
+            "dev_idp",
+            "sample_tool",
+            "entropy",
+            "store",
+            "identity",
+            "problem",
+        ],
+    ),
+    (
+        "app",
+        &[
+            "app",
+            "admin",
+            "approvals",
+            "catalog",
+            "clock",
+            "cloudevents",
+            "config",
+            "domain",
+            "entropy",
+            "gateway",
+            "identity",
+            "outbox",
+            "policy",
+            "problem",
+            "store",
+            "telemetry",
+        ],
+    ),
+];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
+        for entry in fs::read_dir(folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                walk(&path, found);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).expect("a source file");
+                found.push((path, text));
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    walk(&root.join("src"), &mut found);
+    for (path, _) in &mut found {
+        *path = path.strip_prefix(root).expect("below the root").to_path_buf();
+    }
+    found
+}
+
+/// The top-level module of a source file: `src/store/seal.rs` -> `store`.
+fn layer(path: &Path) -> String {
+    let part = path.components().nth(1).expect("below src").as_os_str().to_string_lossy();
+    part.trim_end_matches(".rs").to_owned()
+}
+
+/// Every `crate::name` outside comments.
+fn imports(text: &str) -> Vec<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut found = Vec::new();
+    for line in code {
+        for rest in line.split("crate::").skip(1) {
+            let name: String =
+                rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+            found.push(name);
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_point_inward() {
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let layer = layer(&path);
+        if matches!(layer.as_str(), "lib" | "main") {
+            continue;
+        }
+        let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == layer) else {
+            wrong.push(format!("{}: the module {layer} has no place in LAYERS", path.display()));
+            continue;
+        };
+        let is_test = path.to_string_lossy().contains("test");
+        for import in imports(&text) {
+            let known = import == "iso8601" || import == layer;
+            if !is_test && !known && !import.is_empty() && !allowed.contains(&import.as_str()) {
+                wrong.push(format!("{}: {layer} imports {import}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_domain_is_pure() {
+    let banned = ["async fn", "tokio", "tracing", "std::fs", "std::net", "SystemTime", "Instant"];
+    for (path, text) in sources().iter().filter(|(path, _)| layer(path) == "domain") {
+        for word in banned {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_is_too_long_to_read() {
+    for (path, text) in sources() {
+        let lines = text.lines().count();
+        let limit = if path.to_string_lossy().contains("test") { 800 } else { 400 };
+        assert!(lines <= limit, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn handlers_of_the_api_cannot_reach_sinks_or_the_gateway() {
+    for (path, text) in sources().iter().filter(|(path, _)| layer(path) == "approvals") {
+        for import in imports(text) {
+            let apart = import == "outbox" || import == "gateway";
+            assert!(!apart, "{} imports {import}", path.display());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_left_unfinished_or_switched_off() {
+    let banned = [concat!("todo", "!("), concat!("unimplemented", "!("), concat!("#[ig", "nore")];
+    for (path, text) in sources() {
+        for word in banned {
+            assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
+}
