@@ -34,7 +34,7 @@ mod relay;
 mod sink;
 pub mod sinks;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub use decisions::{BufferedDecisionLog, CAPACITY};
 pub use sink::{Delivered, Events, Sink, SinkFault, SinkHandle};

@@ -20,7 +20,7 @@ use crate::domain::request::Request;
 use crate::domain::subject::{Actor, Subject};
 use crate::domain::time::Timestamp;
 use crate::store::{
-    Answer, Commit, Committed, DueTimer, KillOrder, ListQuery, Load, Loaded, Page, Store,
+    Answer, Commit, Committed, Cursor, DueTimer, KillOrder, ListQuery, Load, Loaded, Page, Store,
     StoreFault, StoredEvent,
 };
 use crate::telemetry::decision::DecisionRecord;
@@ -135,8 +135,10 @@ pub struct EventStore {
     cursors: Mutex<BTreeMap<(String, Partition), u64>>,
     /// A partition that cannot be read.
     pub unreadable: Mutex<Option<Partition>>,
-    /// Whether cursors cannot be written.
+    /// Whether cursors cannot be written and lists cannot be read.
     pub read_only: Mutex<bool>,
+    /// In the order of their ids.
+    pub grants: Mutex<Vec<Grant>>,
     moved: broadcast::Sender<Partition>,
 }
 
@@ -147,6 +149,7 @@ impl EventStore {
             cursors: Mutex::default(),
             unreadable: Mutex::default(),
             read_only: Mutex::default(),
+            grants: Mutex::default(),
             moved: broadcast::channel(4).0,
         })
     }
@@ -270,8 +273,19 @@ impl Store for EventStore {
     fn list_requests<'a>(&'a self, _query: &'a ListQuery) -> Answer<'a, Page<Request>> {
         unused()
     }
-    fn list_grants<'a>(&'a self, _query: &'a ListQuery) -> Answer<'a, Page<Grant>> {
-        unused()
+    fn list_grants<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Page<Grant>> {
+        Box::pin(async move {
+            if *self.read_only.lock().expect("no panic") {
+                return Err(StoreFault::Deadline);
+            }
+            let after = query.cursor.map(|cursor| cursor.id);
+            let grants = self.grants.lock().expect("no panic");
+            let rest = grants.iter().filter(|g| after.is_none_or(|after| g.id.random > after));
+            let items: Vec<Grant> = rest.take(query.limit).cloned().collect();
+            let next = items.last().filter(|_| items.len() == query.limit);
+            let next = next.map(|last| Cursor { at: last.granted_at, id: last.id.random });
+            Ok(Page { items, next })
+        })
     }
     fn markers(&self, _partition: Partition) -> Answer<'_, Arc<Markers>> {
         unused()

@@ -107,21 +107,4 @@ fn show(shown: &mut Counts, counts: Counts, set: impl Fn(Arc<str>, i64)) {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Mutex;
-
-    use super::*;
-
-    #[test]
-    fn a_name_that_is_gone_shows_zero() {
-        let mut shown = Counts::new();
-        let gauges: Mutex<BTreeMap<Arc<str>, i64>> = Mutex::default();
-        let set = |name, count| {
-            gauges.lock().expect("no panic").insert(name, count);
-        };
-        show(&mut shown, Counts::from([("a".into(), 2), ("b".into(), 1)]), set);
-        show(&mut shown, Counts::from([("b".into(), 3)]), set);
-        let expected = BTreeMap::from([("a".into(), 0), ("b".into(), 3)]);
-        assert_eq!(*gauges.lock().expect("no panic"), expected);
-    }
-}
+mod tests;

@@ -25,6 +25,12 @@ impl FileSink {
     pub const fn new(path: PathBuf) -> Self {
         Self { path, file: None }
     }
+
+    /// # Errors
+    /// The file cannot be opened, made or written.
+    pub fn check(path: &Path) -> io::Result<()> {
+        open(path).map(drop)
+    }
 }
 
 impl Sink for FileSink {
@@ -141,6 +147,15 @@ mod tests {
         fs::create_dir(dir.path().join("later")).expect("makes");
         sink.deliver(events(0..1)).await.expect("delivers");
         assert_eq!(ids_in(&path), ["0"]);
+    }
+
+    #[test]
+    fn a_path_that_cannot_be_written_is_found_at_once() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert!(FileSink::check(&dir.path().join("audit.jsonl")).is_ok());
+        for wrong in [dir.path().to_owned(), dir.path().join("missing/audit.jsonl")] {
+            assert!(FileSink::check(&wrong).is_err(), "{}", wrong.display());
+        }
     }
 
     #[tokio::test]

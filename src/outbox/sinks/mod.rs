@@ -21,6 +21,18 @@ pub fn start(config: &SinkConfig) -> SinkHandle {
     }
 }
 
+/// Whether the sink could be written to now; makes the file when it is not there. For start-up: a
+/// misspelt path is better refused then than found when the decision log is full.
+///
+/// # Errors
+/// The file cannot be opened for writing, or its directory not forced to disk.
+pub fn check(config: &SinkConfig) -> std::io::Result<()> {
+    match config {
+        SinkConfig::File { path } => FileSink::check(path),
+        SinkConfig::Stdout => Ok(()),
+    }
+}
+
 /// `file:<path as configured>` or `stdout`. A file under another path is another sink: it gets
 /// every event that the store still has.
 #[must_use]
