@@ -64,6 +64,28 @@ async fn a_full_log_makes_the_outbox_unhealthy_until_it_has_room() {
 }
 
 #[tokio::test]
+async fn a_full_disk_refuses_requests_when_the_buffer_is_full_and_loses_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("audit.jsonl");
+    std::os::unix::fs::symlink("/dev/full", &path).expect("links");
+    let (store, metrics) = (EventStore::new(), Metrics::unregistered());
+    let config = config(vec![]);
+    let sinks = vec![sinks::start(&SinkConfig::File { path: path.clone() })];
+    let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, 10);
+    let log = outbox.decision_log();
+    store.append(0, 4);
+    let accepted = (0..20_u32).filter(|id| log.record(record(&id)).is_ok()).count();
+    assert_eq!(accepted, 10);
+    assert!(outbox.health().check().is_err());
+    std::fs::remove_file(&path).expect("makes room");
+    let health = outbox.health();
+    eventually("there is room again", || health.check().is_ok()).await;
+    log.record(record("after")).expect("has room");
+    assert_eq!(outbox.shutdown(Duration::from_secs(10)).await, 0);
+    assert_eq!(ids_in(&path).len(), 4 + 10 + 1);
+}
+
+#[tokio::test]
 async fn a_sink_whose_task_has_died_makes_the_outbox_unhealthy() {
     struct Defect;
     impl Sink for Defect {
