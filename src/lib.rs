@@ -1,10 +1,13 @@
 //! Tidegate: a sidecar policy gateway with time-bound grants and the approvals that create them.
 
+pub mod admin;
 pub mod clock;
+pub mod cloudevents;
 pub mod config;
 pub mod domain;
 pub mod entropy;
 pub mod identity;
+pub mod outbox;
 pub mod policy;
 pub mod problem;
 pub mod sample_tool;

@@ -53,7 +53,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "cloudevents",
         ],
     ),
-    ("outbox", &["outbox", "domain", "store", "clock", "config", "telemetry", "cloudevents"]),
+    (
+        "outbox",
+        &["outbox", "domain", "store", "clock", "entropy", "config", "telemetry", "cloudevents"],
+    ),
     ("admin", &["admin", "telemetry", "clock"]),
     ("dev_idp", &["dev_idp", "domain", "clock", "entropy", "problem"]),
     ("sample_tool", &[]),

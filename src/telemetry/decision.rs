@@ -55,3 +55,5 @@ pub trait DecisionLog: Send + Sync + 'static {
 }
 
 pub type SharedDecisionLog = Arc<dyn DecisionLog>;
+
+pub use super::ids::DecisionIds;
