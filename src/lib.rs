@@ -2,8 +2,10 @@
 
 pub mod clock;
 pub mod config;
+pub mod dev_idp;
 pub mod domain;
 pub mod entropy;
+pub mod http_client;
 pub mod identity;
 pub mod iso8601;
 pub mod policy;
