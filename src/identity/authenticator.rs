@@ -6,7 +6,7 @@ use super::Identity;
 use super::compact::{MAX_TOKEN, UnverifiedToken};
 use super::credential::Token;
 use super::issuers::{Issuers, IssuersRefused};
-use super::keys::remote::Around;
+use super::keys::remote::{Around, DEADLINE};
 use super::keys::source::KeysRefused;
 use super::keys::{KeySet, Keys, NoKey};
 use super::refused::{IdentityRefused, TokenRefused};
@@ -71,10 +71,22 @@ impl Authenticator {
         clock: SharedClock,
         metrics: Metrics,
     ) -> Result<Arc<Self>, OpenRefused> {
+        let (client, deadline) = (HttpClient::new(), DEADLINE);
+        Self::around(
+            issuers,
+            api_audiences,
+            &Around { client, clock, metrics, environment, deadline },
+        )
+    }
+
+    pub(super) fn around(
+        issuers: Vec<IssuerConfig>,
+        api_audiences: Vec<Arc<str>>,
+        around: &Around,
+    ) -> Result<Arc<Self>, OpenRefused> {
         let issuers = Issuers::new(issuers)?;
-        let around = Around { client: HttpClient::new(), clock, metrics, environment };
         let open = |issuer: &IssuerConfig| {
-            Keys::open(issuer, &around)
+            Keys::open(issuer, around)
                 .map_err(|why| OpenRefused::Keys { issuer: Arc::clone(&issuer.issuer), why })
         };
         let keys = issuers.as_slice().iter().map(open).collect::<Result<_, _>>()?;

@@ -26,7 +26,7 @@ pub const REFRESH: Duration = Duration::from_secs(300);
 /// After the last success the keys count no longer.
 pub const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
 /// For a whole fetch.
-const DEADLINE: Duration = Duration::from_secs(5);
+pub const DEADLINE: Duration = Duration::from_secs(5);
 /// A key id that the issuer was asked about in vain is not asked about again for this long.
 const MISSING_FOR: Duration = Duration::from_secs(60);
 const MAX_MISSING: usize = 1024;
@@ -44,6 +44,8 @@ pub struct Around {
     pub clock: SharedClock,
     pub metrics: Metrics,
     pub environment: Environment,
+    /// For a whole fetch, see [`DEADLINE`].
+    pub deadline: Duration,
 }
 
 /// Why a fetch brought nothing; the keys before it stay until they are stale.
@@ -77,10 +79,10 @@ pub struct Remote {
 #[derive(Default)]
 struct Flight {
     /// When the last fetch was started.
-    started: Option<Instant>,
+    started: Option<Timestamp>,
     /// Closed when that fetch has ended.
     running: Option<watch::Receiver<()>>,
-    missing: HashMap<Box<str>, Instant>,
+    missing: HashMap<Box<str>, Timestamp>,
 }
 
 impl Remote {
@@ -128,8 +130,8 @@ impl Remote {
         if let Some(running) = flight.running.as_ref().filter(|it| it.has_changed().is_ok()) {
             return Some(running.clone());
         }
-        let now = Instant::now();
-        if flight.started.is_some_and(|at| now.duration_since(at) < COOL_DOWN) {
+        let now = self.around.clock.now();
+        if flight.started.is_some_and(|at| is_within(at, COOL_DOWN, now)) {
             return None;
         }
         let (ended, running) = watch::channel(());
@@ -147,8 +149,8 @@ impl Remote {
     #[must_use]
     pub fn may_learn(&self, id: Option<&str>) -> bool {
         let Some(id) = id else { return false };
-        let flight = self.flight();
-        flight.missing.get(id).is_none_or(|since| since.elapsed() >= MISSING_FOR)
+        let now = self.around.clock.now();
+        self.flight().missing.get(id).is_none_or(|since| !is_within(*since, MISSING_FOR, now))
     }
 
     /// The issuer was asked and does not know this key id.
@@ -158,7 +160,7 @@ impl Remote {
             // The cool-down still bounds what a flood of ids can cause.
             flight.missing.clear();
         }
-        flight.missing.insert(id.into(), Instant::now());
+        flight.missing.insert(id.into(), self.around.clock.now());
     }
 
     /// Refreshes for ever: at once, then every five minutes, after a failure as soon as allowed.
@@ -201,7 +203,7 @@ impl Remote {
     }
 
     async fn fetch(&self) -> Result<KeySet, FetchFailed> {
-        let until = Instant::now() + DEADLINE;
+        let until = Instant::now() + self.around.deadline;
         let uri = match &self.location {
             Location::Jwks(uri) => uri.clone(),
             Location::Discovery(uri) => {
@@ -238,6 +240,12 @@ impl Remote {
     fn flight(&self) -> MutexGuard<'_, Flight> {
         self.flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// `span` has not passed since `start`. When the clock went back behind `start` it has: one early
+/// fetch does less harm than none for as long as the clock was wrong.
+fn is_within(start: Timestamp, span: Duration, now: Timestamp) -> bool {
+    start <= now && now.since(start) < span
 }
 
 fn is_fresh(set: &KeySet, now: Timestamp) -> bool {
