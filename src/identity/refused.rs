@@ -126,3 +126,28 @@ impl IdentityRefused {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_its_status_and_its_challenge() {
+        let absent = IdentityRefused::from(CredentialRefused::Absent);
+        let twice = IdentityRefused::from(CredentialRefused::MoreThanOne);
+        let expired = IdentityRefused::from(TokenRefused::Expired);
+        let keys = IdentityRefused::KeysUnavailable { issuer: "https://idp.example.test".into() };
+        for (refused, problem, word) in [
+            (absent, ProblemCode::NoCredential, Some("invalid_request")),
+            (twice, ProblemCode::InvalidToken, Some("invalid_request")),
+            (expired, ProblemCode::InvalidToken, Some("invalid_token")),
+            (keys, ProblemCode::KeysUnavailable, None),
+        ] {
+            assert_eq!(refused.problem(), problem);
+            let challenge = refused.www_authenticate();
+            let text = challenge.as_ref().map(|value| value.to_str().unwrap());
+            assert_eq!(text.is_some(), problem.status() == 401);
+            assert!(text.unwrap_or_default().contains(word.unwrap_or_default()));
+        }
+    }
+}

@@ -248,8 +248,9 @@ fn is_within(start: Timestamp, span: Duration, now: Timestamp) -> bool {
     start <= now && now.since(start) < span
 }
 
+/// Keys from the future mean that the clock went back: nobody knows how old they are.
 fn is_fresh(set: &KeySet, now: Timestamp) -> bool {
-    now.since(set.read_at) < MAX_STALE
+    now.since(set.read_at) < MAX_STALE && set.read_at <= now.plus(REFRESH)
 }
 
 fn is_json(response: &Response<Bytes>) -> bool {

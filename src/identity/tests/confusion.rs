@@ -7,14 +7,14 @@ use serde_json::{Value, json};
 
 use super::*;
 
-fn header(extra: Value) -> String {
+fn header(extra: &Value) -> String {
     let mut header = json!({ "alg": "ES256", "kid": "ec" });
     header.as_object_mut().unwrap().extend(extra.as_object().unwrap().clone());
     header.to_string()
 }
 
 async fn refusal_of(extra: Value) -> Option<TokenRefused> {
-    let token = ec().mint_raw(header(extra), claims().to_string()).unwrap();
+    let token = ec().mint_raw(header(&extra), claims().to_string()).unwrap();
     Desk::new().refusal(&token).await
 }
 
@@ -113,7 +113,7 @@ async fn t03_a_key_that_the_token_brings_along_or_points_to_is_refused() {
         json!({ "x5c": ["MIIB"] }),
     ] {
         assert_eq!(refusal_of(extra.clone()).await, Some(TokenRefused::EmbeddedKey));
-        let token = stranger.mint_raw(header(extra), claims().to_string()).unwrap();
+        let token = stranger.mint_raw(header(&extra), claims().to_string()).unwrap();
         assert_eq!(Desk::new().refusal(&token).await, Some(TokenRefused::EmbeddedKey));
     }
     assert_eq!(refusal_of(json!({ "x5t": "abc" })).await, None, "a thumbprint is harmless");
@@ -165,7 +165,7 @@ async fn t08_only_the_configured_types_are_accepted() {
         issuer.allow_absent_typ = false;
         issuer.types = vec!["at+jwt".into()];
     });
-    let absent = ec().mint_raw(header(json!({})), claims().to_string()).unwrap();
+    let absent = ec().mint_raw(header(&json!({})), claims().to_string()).unwrap();
     assert_eq!(strict.refusal(&absent).await, Some(TokenRefused::Type));
     assert_eq!(strict.refusal(&ec().mint(&claims()).unwrap()).await, None);
 }

@@ -10,13 +10,13 @@ use super::*;
 const ALL: [Algorithm; 4] =
     [Algorithm::ES256, Algorithm::ES384, Algorithm::RS256, Algorithm::EdDSA];
 
-fn set(keys: Value) -> KeySet {
+fn set(keys: &Value) -> KeySet {
     document::parse(json!({ "keys": keys }).to_string().as_bytes(), &ALL, at(NOW)).unwrap()
 }
 
 /// Why a key is dropped; a good key beside it stays.
-fn dropped(jwk: Value) -> Option<KeyDropped> {
-    let set = set(json!([jwk, Minter::eddsa("good").unwrap().jwk()]));
+fn dropped(jwk: impl std::borrow::Borrow<Value>) -> Option<KeyDropped> {
+    let set = set(&json!([jwk.borrow(), Minter::eddsa("good").unwrap().jwk()]));
     assert!(set.choose(Some("good"), Algorithm::EdDSA).is_ok());
     assert_eq!(set.keys.len() + set.dropped.len(), 2);
     set.dropped.first().map(|dropped| dropped.why)
@@ -115,7 +115,7 @@ fn t05_points_off_the_curve_or_of_small_order_are_dropped() {
 #[test]
 fn t05_keys_with_the_same_id_are_all_dropped() {
     let twin = Minter::es256("rsa").unwrap();
-    let set = set(json!([rsa().jwk(), twin.jwk(), ed().jwk()]));
+    let set = set(&json!([rsa().jwk(), twin.jwk(), ed().jwk()]));
     let why: Vec<KeyDropped> = set.dropped.iter().map(|dropped| dropped.why).collect();
     assert_eq!(why, [KeyDropped::DuplicateId, KeyDropped::DuplicateId]);
     assert_eq!(set.keys.len(), 1);
@@ -130,4 +130,31 @@ fn t05_what_is_no_key_set_is_refused_as_a_whole() {
     assert!(document::parse(many.as_bytes(), &ALL, at(NOW)).is_err());
     let large = format!("{{\"keys\":[]}}{}", " ".repeat(1024 * 1024));
     assert!(document::parse(large.as_bytes(), &ALL, at(NOW)).is_err());
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<std::sync::Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn t05_the_reason_for_a_dropped_key_is_logged_and_the_key_is_not() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).finish();
+    let private = changed(ec(), "d", json!("c2VjcmV0"));
+    tracing::subscriber::with_default(subscriber, || set(&json!([private])).log(ISSUER));
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(text.contains("private key") && text.contains(ISSUER), "{text}");
+    assert!(text.contains("no usable key"), "{text}");
+    assert!(!text.contains("c2VjcmV0") && !text.contains(private["x"].as_str().unwrap()));
 }
