@@ -113,7 +113,10 @@ impl Authenticator {
                 all.spawn(Arc::clone(remote).refresh());
             }
         }
-        while all.join_next().await.is_some() {}
+        while let Some(ended) = all.join_next().await {
+            // Keys are still asked for when a token needs them; what is lost is doing so early.
+            tracing::error!(?ended, "a key refresh ended; it never should");
+        }
         std::future::pending::<()>().await;
     }
 

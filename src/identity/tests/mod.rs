@@ -13,6 +13,7 @@ use crate::dev_idp::{Minter, jwks};
 use crate::domain::time::Timestamp;
 use crate::telemetry::metrics::Metrics;
 
+mod algorithms;
 mod claims;
 mod confusion;
 mod credentials;
