@@ -1,0 +1,94 @@
+//! From the tree to checked values, one file per section. Every section reads all of its keys before
+//! it gives up, so that all problems come at once.
+
+mod checks;
+mod files;
+mod issuers;
+mod listeners;
+mod rules;
+mod sections;
+mod store;
+mod templates;
+mod tools;
+
+use std::sync::Arc;
+
+use super::reader::{At, Map};
+use super::{Config, Environment};
+
+/// The whole file.
+pub(super) fn config(root: &At<'_>) -> Option<Config> {
+    let map = root.map("a mapping of sections")?;
+    // An environment that cannot be read counts as production: the stricter checks apply.
+    let environment = environment(&map);
+    let strict = environment != Some(Environment::Development);
+    let deployment = map.or("deployment", "tidegate".into(), name);
+    let listeners = listeners::listeners(&map);
+    let store = map.need("store", "`embedded: { path: ./data }` and `seal_keys`", |at| {
+        store::store(at, strict)
+    });
+    let issuers = map.need("issuers", "at least one issuer", |at| issuers::issuers(at, strict));
+    let api = sections::api(&map, issuers.as_deref(), listeners.as_ref());
+    let tools = map.need("tools", "at least one tool", tools::tools);
+    let limits = sections::limits(&map);
+    let policy = sections::policy(&map);
+    let catalog = map.maybe("catalog", sections::catalog);
+    let audit = sections::audit(&map);
+    map.finish();
+    checks::listeners(&map, listeners.as_ref());
+    checks::routes(&map, tools.as_deref());
+    checks::audiences(&map, strict, api.as_ref(), issuers.as_deref(), tools.as_deref());
+    Some(Config {
+        environment: environment?,
+        deployment: deployment?,
+        listeners: listeners?,
+        store: store?,
+        issuers: issuers?,
+        api: api?,
+        tools: tools?.into_iter().map(Arc::new).collect(),
+        limits: limits?,
+        policy: policy?,
+        catalog: catalog?,
+        audit: audit?,
+    })
+}
+
+fn environment(map: &Map<'_>) -> Option<Environment> {
+    map.or("environment", Environment::Production, |at| {
+        at.one_of(&[
+            ("production", Environment::Production),
+            ("development", Environment::Development),
+        ])
+    })
+}
+
+/// The name of a tool, role, template or key.
+pub(crate) fn name(at: &At<'_>) -> Option<Arc<str>> {
+    let expected = "a name of 1 to 64 characters of a-z A-Z 0-9 . _ -";
+    let text = at.text(expected)?;
+    if crate::domain::access::is_name(&text) { Some(text.into()) } else { at.refuse(expected) }
+}
+
+/// One line of visible text.
+pub(crate) fn word(at: &At<'_>) -> Option<Arc<str>> {
+    let expected = "a text of 1 to 256 characters without control characters";
+    let text = at.text(expected)?;
+    let fits = text.chars().count() <= 256 && !text.chars().any(char::is_control);
+    if fits && text.trim() == text { Some(text.into()) } else { at.refuse(expected) }
+}
+
+/// A list of at least one word, none twice.
+pub(crate) fn words(at: &At<'_>) -> Option<Vec<Arc<str>>> {
+    let found = at.filled("a list of at least one text", word)?;
+    distinct(at, &found).then_some(found)
+}
+
+/// Whether nothing in `found` is there twice; notes the problem otherwise.
+pub(crate) fn distinct<T: PartialEq + std::fmt::Display>(at: &At<'_>, found: &[T]) -> bool {
+    let repeated =
+        found.iter().enumerate().find(|(i, item)| found.iter().take(*i).any(|o| o == *item));
+    if let Some((_, item)) = repeated {
+        at.refuse_as::<()>(format!("{item} twice"), "each entry once");
+    }
+    repeated.is_none()
+}
