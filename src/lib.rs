@@ -1,9 +1,12 @@
 //! Tidegate: a sidecar policy gateway with time-bound grants and the approvals that create them.
 
+pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod entropy;
+pub mod http_client;
 pub mod identity;
 pub mod iso8601;
 pub mod policy;

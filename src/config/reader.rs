@@ -247,6 +247,7 @@ impl<'a> Map<'a> {
     }
 
     /// `Some(None)` when the key is absent.
+    #[expect(clippy::option_option, reason = "wrong, absent and there are three answers")]
     pub fn maybe<T>(
         &self,
         key: &'static str,

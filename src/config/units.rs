@@ -24,7 +24,7 @@ pub fn duration(text: &str) -> Option<Duration> {
 pub fn show(span: Duration) -> String {
     let millis = span.as_millis();
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1000, "s")];
-    let fits = units.into_iter().find(|(size, _)| millis >= *size && millis % size == 0);
+    let fits = units.into_iter().find(|(size, _)| millis >= *size && millis.is_multiple_of(*size));
     fits.map_or_else(|| format!("{millis}ms"), |(size, unit)| format!("{}{unit}", millis / size))
 }
 
