@@ -18,7 +18,7 @@ enum Kind {
 pub fn fields(at: &At<'_>) -> Option<Vec<Field>> {
     let found = at.list("a list of fields", field)?;
     let names: Vec<&str> = found.iter().map(|field| &*field.name).collect();
-    distinct(at, &names).then_some(found)
+    distinct(at, "name", &names).then_some(found)
 }
 
 fn field(at: &At<'_>) -> Option<Field> {

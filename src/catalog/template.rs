@@ -15,7 +15,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const DURATION: &str = "an ISO 8601 duration longer than zero, like PT30M, PT8H or P1D";
 const STEP: &str = "a step like { approvers: { groups: [GROUP] }, required: 1 }";
 /// Refused rather than ignored: each of them changes who gets access, when, or who hears of it.
-const LATER: [&str; 8] = [
+pub const LATER: [&str; 8] = [
     "auto_approve",
     "notify",
     "escalation",
@@ -77,7 +77,7 @@ fn accesses(at: &At<'_>, tools: &[Arc<str>]) -> Option<Vec<Access>> {
         let names: Vec<&str> = tools.iter().map(|tool| &**tool).collect();
         at.refuse(format!("the name of a configured tool before the colon ({})", names.join(", ")))
     })?;
-    distinct(at, &found).then_some(found)
+    distinct(at, "access", &found).then_some(found)
 }
 
 fn duration(at: &At<'_>) -> Option<Duration> {
@@ -86,8 +86,7 @@ fn duration(at: &At<'_>) -> Option<Duration> {
 
 fn durations(at: &At<'_>) -> Option<Vec<Duration>> {
     let found = at.filled("a list of at least one duration", duration)?;
-    let texts: Vec<String> = found.iter().map(|span| iso8601::duration(*span)).collect();
-    distinct(at, &texts).then_some(found)
+    distinct(at, "duration", &found).then_some(found)
 }
 
 fn default_duration(map: &Map<'_>, durations: Option<&[Duration]>) -> Option<Duration> {

@@ -260,3 +260,6 @@ pub enum SinkConfig {
     File { path: PathBuf },
     Stdout,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

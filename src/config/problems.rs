@@ -56,23 +56,38 @@ pub fn suggestion<'a>(
     (edits <= (best.len() / 3).max(1) && word.len() <= 64).then_some(best)
 }
 
-/// Edit distance of Levenshtein, with `-` and `_` counted as the same.
+/// How many letters have to be put in, taken out, changed or swapped with their neighbour (optimal
+/// string alignment), with `-` and `_` counted as the same.
 fn distance(one: &str, two: &str) -> usize {
     let letters = |text: &str| -> Vec<char> {
         text.chars().take(64).map(|c| if c == '-' { '_' } else { c }).collect()
     };
     let (one, two) = (letters(one), letters(two));
-    let mut row: Vec<usize> = (0..=two.len()).collect();
-    for (index, from) in one.iter().enumerate() {
-        let mut next = vec![index + 1];
-        for ((to, before), cells) in two.iter().zip(0..).zip(row.windows(2)) {
-            let (&[diagonal, above], Some(left)) = (cells, next.get(before)) else { continue };
-            let change = diagonal + usize::from(from != to);
-            next.push(change.min(above + 1).min(left + 1));
+    let mut rows: Vec<Vec<usize>> = vec![(0..=two.len()).collect()];
+    for i in 1..=one.len() {
+        let mut row = vec![i];
+        for j in 1..=two.len() {
+            let cell = |up: usize, back: usize| {
+                let line = if up == 0 { Some(&row) } else { rows.get(i.checked_sub(up)?) };
+                line?.get(j.checked_sub(back)?).copied()
+            };
+            let same = one.get(i - 1) == two.get(j - 1);
+            let swapped = i > 1
+                && j > 1
+                && one.get(i - 2) == two.get(j - 1)
+                && one.get(i - 1) == two.get(j - 2);
+            let ways = [
+                cell(1, 0).map(|edits| edits + 1),
+                cell(0, 1).map(|edits| edits + 1),
+                cell(1, 1).map(|edits| edits + usize::from(!same)),
+                if swapped { cell(2, 2).map(|edits| edits + 1) } else { None },
+            ];
+            let least = ways.into_iter().flatten().min().unwrap_or_default();
+            row.push(least);
         }
-        row = next;
+        rows.push(row);
     }
-    row.last().copied().unwrap_or(usize::MAX)
+    rows.last().and_then(|row| row.last()).copied().unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]

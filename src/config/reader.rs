@@ -89,6 +89,13 @@ impl<'a> At<'a> {
         self.context.warn(&self.path, text);
     }
 
+    /// How the file writes an entry of this list, when that is one scalar.
+    pub fn entry_as_written(&self, index: usize) -> Option<String> {
+        let Value::List(items) = &self.node.value else { return None };
+        let entry = items.get(index)?;
+        matches!(entry.value, Value::Scalar { .. }).then(|| shown(entry))
+    }
+
     pub fn is_map(&self) -> bool {
         matches!(self.node.value, Value::Map(_))
     }
@@ -281,8 +288,10 @@ impl<'a> Map<'a> {
         None
     }
 
+    /// The line of a key, or of the whole mapping when the key is not there.
     pub fn line_of(&self, key: &str) -> Option<usize> {
-        self.entries.iter().find(|(found, _)| found.text == key).map(|(found, _)| found.line)
+        let entry = self.entries.iter().find(|(found, _)| found.text == key);
+        Some(entry.map_or(self.line, |(found, _)| found.line))
     }
 
     /// Reports repeated keys and keys that nobody asked for.

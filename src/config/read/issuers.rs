@@ -31,9 +31,8 @@ const ALGORITHMS: [(&str, Algorithm); 12] = [
 pub fn issuers(at: &At<'_>, strict: bool) -> Option<Vec<IssuerConfig>> {
     let found = at.filled("a list of at least one issuer", |at| issuer(at, strict))?;
     let names: Vec<&str> = found.iter().map(|issuer| &*issuer.issuer).collect();
-    let prefixes: Vec<String> =
-        found.iter().map(|issuer| format!("the prefix {:?}", issuer.prefix)).collect();
-    let fits = distinct(at, &names) & distinct(at, &prefixes);
+    let prefixes: Vec<&str> = found.iter().map(|issuer| &*issuer.prefix).collect();
+    let fits = distinct(at, "issuer", &names) & distinct(at, "prefix", &prefixes);
     fits.then_some(found)
 }
 

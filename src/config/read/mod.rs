@@ -80,15 +80,18 @@ pub(crate) fn word(at: &At<'_>) -> Option<Arc<str>> {
 /// A list of at least one word, none twice.
 pub(crate) fn words(at: &At<'_>) -> Option<Vec<Arc<str>>> {
     let found = at.filled("a list of at least one text", word)?;
-    distinct(at, &found).then_some(found)
+    distinct(at, "entry", &found).then_some(found)
 }
 
-/// Whether nothing in `found` is there twice; notes the problem otherwise.
-pub(crate) fn distinct<T: PartialEq + std::fmt::Display>(at: &At<'_>, found: &[T]) -> bool {
-    let repeated =
-        found.iter().enumerate().find(|(i, item)| found.iter().take(*i).any(|o| o == *item));
-    if let Some((_, item)) = repeated {
-        at.refuse_as::<()>(format!("{item} twice"), "each entry once");
-    }
-    repeated.is_none()
+/// Whether no two entries of the list have the same `what`; notes the problem otherwise. Entries are
+/// shown as the file writes them, as a variable may hold them.
+pub(crate) fn distinct<T: PartialEq>(at: &At<'_>, what: &str, found: &[T]) -> bool {
+    let earlier = |(index, item)| Some((found.iter().take(index).position(|o| o == item)?, index));
+    let Some((first, second)) = found.iter().enumerate().find_map(earlier) else { return true };
+    let told = match at.entry_as_written(second) {
+        Some(text) => format!("{text} twice"),
+        None => format!("the same {what} in entries {first} and {second}"),
+    };
+    at.refuse_as::<()>(told, format!("each {what} once"));
+    false
 }

@@ -64,7 +64,7 @@ fn methods(at: &At<'_>) -> Option<Vec<Method>> {
             Err(_) => at.refuse("a method like GET (a token of RFC 9110)"),
         }
     })?;
-    distinct(at, &methods).then_some(methods)
+    distinct(at, "method", &methods).then_some(methods)
 }
 
 fn pattern(at: &At<'_>) -> Option<PathPattern> {

@@ -128,7 +128,7 @@ fn role_mapping(at: &At<'_>) -> Option<BTreeMap<Arc<str>, Vec<Arc<str>>>> {
     let map = at.map("a mapping like { GROUP: [ROLE] }")?;
     let entries = map.entries(|group, at| {
         let roles = at.filled("a list of at least one role", name)?;
-        distinct(at, &roles).then(|| (Arc::from(group), roles))
+        distinct(at, "role", &roles).then(|| (Arc::from(group), roles))
     })?;
     Some(entries.into_iter().collect())
 }
@@ -163,14 +163,7 @@ fn decisions(at: &At<'_>) -> Option<OnFull> {
 
 fn sinks(at: &At<'_>) -> Option<Vec<SinkConfig>> {
     let sinks = at.list("a list of sinks", sink)?;
-    let names: Vec<String> = sinks
-        .iter()
-        .map(|sink| match sink {
-            SinkConfig::Stdout => "stdout".to_owned(),
-            SinkConfig::File { path } => format!("the file {}", path.display()),
-        })
-        .collect();
-    distinct(at, &names).then_some(sinks)
+    distinct(at, "sink", &sinks).then_some(sinks)
 }
 
 fn sink(at: &At<'_>) -> Option<SinkConfig> {
@@ -179,11 +172,14 @@ fn sink(at: &At<'_>) -> Option<SinkConfig> {
         return at.parse(expected, |text| (text == "stdout").then_some(SinkConfig::Stdout));
     }
     let map = at.map(expected)?;
-    map.later(&["webhook", "nats", "otlp"]);
+    let later = ["webhook", "nats", "otlp"];
+    map.later(&later);
     let file = map.get("file").map(|at| sink_file(&at));
     map.finish();
     match file {
         Some(file) => file,
+        // Already refused.
+        None if later.iter().any(|key| map.get(key).is_some()) => None,
         None => at.refuse_as("no sink that this version has", expected),
     }
 }

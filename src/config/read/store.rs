@@ -19,7 +19,7 @@ pub fn store(at: &At<'_>, strict: bool) -> Option<StoreConfig> {
     let seal_keys = map.need("seal_keys", expected, |at| {
         let keys = at.filled(expected, |at| seal_key(at, strict))?;
         let ids: Vec<&str> = keys.iter().map(|key| &*key.id).collect();
-        if !super::distinct(at, &ids) {
+        if !super::distinct(at, "id", &ids) {
             return None;
         }
         let same =

@@ -38,7 +38,7 @@ fn reference(at: &At<'_>, inner: &str, path: Option<&PathPattern>) -> Option<Val
         None if inner == "method" => Some(ValuePart::Method),
         Some(("path", name)) => match path {
             Some(path) if path.captures().all(|capture| capture != name) => {
-                at.refuse(format!("a name that the path {:?} captures", path.as_str()))
+                at.refuse("a name that the rule's path captures")
             }
             Some(_) | None => Some(ValuePart::Path(name.into())),
         },

@@ -18,7 +18,7 @@ const UPSTREAM: &str = "an address http://HOST:PORT without credentials, path or
 pub fn tools(at: &At<'_>) -> Option<Vec<ToolConfig>> {
     let found = at.filled("a list of at least one tool", tool)?;
     let names: Vec<&str> = found.iter().map(|tool| &*tool.name).collect();
-    distinct(at, &names).then_some(found)
+    distinct(at, "name", &names).then_some(found)
 }
 
 fn tool(at: &At<'_>) -> Option<ToolConfig> {
@@ -65,7 +65,7 @@ fn hosts(at: &At<'_>) -> Option<Vec<Arc<str>>> {
         }
         if is_host(&text) { Some(text.into()) } else { at.refuse(HOST) }
     })?;
-    distinct(at, &hosts).then_some(hosts)
+    distinct(at, "host", &hosts).then_some(hosts)
 }
 
 /// Labels of letters, digits, `-` and `_`; or an IP address, with brackets when it is IPv6.
