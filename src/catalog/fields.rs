@@ -1,7 +1,8 @@
 //! The custom fields of a template.
 
+use crate::config::map::Map;
 use crate::config::read::{distinct, name, words};
-use crate::config::reader::{At, Map};
+use crate::config::reader::At;
 use crate::domain::template::{Field, FieldKind};
 
 const USUAL_LENGTH: u64 = 200;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::config::map::Map;
 use crate::config::read::{distinct, name, word, words};
-use crate::config::reader::{At, Map};
+use crate::config::reader::At;
 use crate::domain::access::Access;
 use crate::domain::template::{Approvers, JustificationRule, Pattern, Requesters, Step, Template};
 use crate::iso8601;

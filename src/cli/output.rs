@@ -1,6 +1,8 @@
 //! What is printed. Text from the API was written by other people: whatever could steer a terminal
 //! is shown as an escape.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 use super::client::Failed;
@@ -28,7 +30,9 @@ pub fn print(format: Format, done: &Result<Output, Failed>) {
             println!("{}", json(problem));
         }
         (Err(failed), Format::Json | Format::Text) => {
-            failure(failed).iter().for_each(|line| eprintln!("{}", visible(line)));
+            for line in failure(failed) {
+                eprintln!("{}", visible(&line));
+            }
         }
     }
 }
@@ -115,7 +119,8 @@ pub fn json(value: &Value) -> String {
         if character != '\n' && steers(character) {
             let mut units = [0; 2];
             for unit in character.encode_utf16(&mut units) {
-                out.push_str(&format!("\\u{unit:04x}"));
+                // Writing to a text does not fail.
+                let _ = write!(out, "\\u{unit:04x}");
             }
         } else {
             out.push(character);

@@ -65,7 +65,7 @@ fn pair(text: &str) -> Result<(String, String), String> {
 /// A value takes the type that the template's field has. What does not fit goes as text, and the
 /// API says what it expected.
 fn fields(given: &[(String, String)], types: &[(String, String)]) -> Map<String, Value> {
-    let typed = |(name, text): &(String, String)| {
+    let value_of = |(name, text): &(String, String)| {
         let kind = types.iter().find(|(field, _)| field == name).map(|(_, kind)| kind.as_str());
         let value = match (kind, text.as_str()) {
             (Some("checkbox"), "true") => Some(Value::Bool(true)),
@@ -75,7 +75,7 @@ fn fields(given: &[(String, String)], types: &[(String, String)]) -> Map<String,
         };
         (name.clone(), value.unwrap_or_else(|| Value::String(text.clone())))
     };
-    given.iter().map(typed).collect()
+    given.iter().map(value_of).collect()
 }
 
 /// Name and type of the template's fields, as the catalog has them.

@@ -44,5 +44,5 @@ pub(super) fn call(api: &Api, args: &RevokeArgs) -> Result<Output, Failed> {
     if word(&json, "pending") == "true" {
         text.push("it binds from now on; the counts follow when everything is swept".to_owned());
     }
-    Ok(Output { text, json })
+    Ok(Output { json, text })
 }

@@ -2,8 +2,10 @@
 //! stages: YAML to a tree (`yaml`), the tree to checked values (`read`), with every problem noted on
 //! the way.
 
+pub mod file;
 pub(crate) mod interpolate;
 pub(crate) mod load;
+pub(crate) mod map;
 pub mod problems;
 pub(crate) mod read;
 pub(crate) mod reader;

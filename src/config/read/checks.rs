@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use crate::config::reader::Map;
+use crate::config::map::Map;
 use crate::config::{ApiConfig, IssuerConfig, Listeners, ToolConfig};
 
 /// No two listeners on one port of one address; `0.0.0.0` and `[::]` take every address.
@@ -18,7 +18,12 @@ pub fn listeners(map: &Map<'_>, listeners: Option<&Listeners>) {
         if let Some((other, _)) = earlier {
             let path = map.below(&format!("listeners.{name}"));
             let found = format!("{address}, which clashes with listeners.{other}");
-            map.context.problem(&path, map.line_of("listeners"), found, "an address of its own");
+            map.context.problem(
+                &path,
+                Some(map.line_of("listeners")),
+                found,
+                "an address of its own",
+            );
         }
     }
 }
@@ -37,7 +42,7 @@ pub fn routes(map: &Map<'_>, tools: Option<&[ToolConfig]>) {
             if let Some(route) = shared(tool, other) {
                 let path = format!("tools[{index}]");
                 let found = format!("{route}, which the tool {} already has", other.name);
-                map.context.problem(&path, map.line_of("tools"), found, "a route of its own");
+                map.context.problem(&path, Some(map.line_of("tools")), found, "a route of its own");
             }
         }
     }
@@ -73,7 +78,7 @@ pub fn audiences(
     if let Some(audience) = api.audiences.iter().find(is_shared) {
         map.context.problem(
             "api.audiences",
-            map.line_of("api"),
+            Some(map.line_of("api")),
             format!(
                 "{audience:?}, which the tools accept too, and {} forwards credentials",
                 tool.name

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use http::Uri;
 
-use crate::config::reader::{At, Map};
+use crate::config::map::Map;
+use crate::config::reader::At;
 use crate::config::{Algorithm, ClaimNames, IssuerConfig, KeySource};
 
 use super::{distinct, files, word, words};
@@ -125,7 +126,7 @@ fn is_loopback(host: &str) -> bool {
 fn algorithms(map: &Map<'_>, keys: Option<&KeySource>) -> Option<Vec<Algorithm>> {
     let usual = vec![Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
     let has_secret = matches!(keys, Some(KeySource::Secret(_)));
-    if has_secret && map.get("algorithms").is_none() {
+    if has_secret && !map.has("algorithms") {
         return map
             .refuse("secret_file without algorithms", "algorithms: [HS256] (or HS384, HS512)");
     }

@@ -3,7 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::config::Listeners;
-use crate::config::reader::{At, Map};
+use crate::config::map::Map;
+use crate::config::reader::At;
 
 const SHAPE: &str = "`{ address: IP:PORT }`";
 

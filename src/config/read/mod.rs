@@ -13,7 +13,8 @@ mod tools;
 
 use std::sync::Arc;
 
-use super::reader::{At, Map};
+use super::map::Map;
+use super::reader::At;
 use super::{Config, Environment};
 
 /// The whole file.

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::config::reader::{At, Map};
+use crate::config::map::Map;
+use crate::config::reader::At;
 use crate::config::{AccessMode, Rule};
 use crate::domain::access::PathPattern;
 

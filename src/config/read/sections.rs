@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use http::Uri;
 
-use crate::config::reader::{At, Map};
+use crate::config::map::Map;
+use crate::config::reader::At;
 use crate::config::{
     ApiConfig, AuditConfig, IssuerConfig, Limits, Listeners, OnFull, PolicyConfig, SinkConfig,
 };
@@ -179,7 +180,7 @@ fn sink(at: &At<'_>) -> Option<SinkConfig> {
     match file {
         Some(file) => file,
         // Already refused.
-        None if later.iter().any(|key| map.get(key).is_some()) => None,
+        None if later.iter().any(|key| map.has(key)) => None,
         None => at.refuse_as("no sink that this version has", expected),
     }
 }

@@ -8,7 +8,7 @@ use super::{files, name};
 pub fn store(at: &At<'_>, strict: bool) -> Option<StoreConfig> {
     let map = at.map("`embedded: { path: ./data }` and `seal_keys`")?;
     map.later(&["redis"]);
-    let later = map.get("redis").is_some();
+    let later = map.has("redis");
     let backend = match map.get("embedded") {
         Some(at) => embedded(&at),
         // Already refused; that no other store is named would be a second word on one thing.

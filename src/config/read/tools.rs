@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use http::{HeaderName, Uri, header};
 
-use crate::config::reader::{At, Map};
+use crate::config::map::Map;
+use crate::config::reader::At;
 use crate::config::{CredentialSource, Encoded, ToolConfig, ToolTimeouts, Upstream};
 
 use super::{distinct, name, rules};

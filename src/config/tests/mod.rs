@@ -2,7 +2,9 @@
 
 mod bad;
 mod good;
+mod schema;
 mod secrets;
+mod table;
 
 use std::path::{Path, PathBuf};
 
