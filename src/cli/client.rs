@@ -24,7 +24,13 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 #[derive(Clone, Debug, clap::Args)]
 pub struct ApiArgs {
     /// The address of the API.
-    #[arg(long, env = "TIDEGATE_API", default_value = "http://127.0.0.1:8081", value_name = "URL")]
+    #[arg(
+        long,
+        env = "TIDEGATE_API",
+        hide_env_values = true,
+        default_value = "http://127.0.0.1:8081",
+        value_name = "URL"
+    )]
     pub api: String,
     /// How the answer is printed.
     #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -78,6 +84,15 @@ impl Api {
             .build()
             .map_err(|error| Failed::Unreachable(format!("no runtime: {}", error.kind())))?;
         Ok(Self { base, token, client: HttpClient::new(), runtime })
+    }
+
+    /// Whether the token would travel in the clear to another machine.
+    pub fn is_exposed(&self) -> bool {
+        let uri = self.base.parse::<Uri>().unwrap_or_default();
+        let bare = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let near = bare == "localhost" || bare.ends_with(".localhost");
+        let loopback = bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        uri.scheme_str() != Some("https") && !near && !loopback
     }
 
     pub fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failed> {

@@ -118,7 +118,12 @@ pub fn run<T: Into<OsString> + Clone>(
 /// Runs one call to the API and prints what it answered.
 fn verb(args: &ApiArgs, call: impl FnOnce(&Api) -> Result<Output, Failed>) -> Exit {
     let token = std::env::var("TIDEGATE_TOKEN").ok();
-    let done = Api::new(args, token.as_deref()).and_then(|api| call(&api));
+    let done = Api::new(args, token.as_deref()).and_then(|api| {
+        if api.is_exposed() {
+            eprintln!("tidegate: warning: the token goes to another machine without TLS");
+        }
+        call(&api)
+    });
     output::print(args.output, &done);
     done.map_or_else(|failed| failed.exit(), |_| Exit::Done)
 }

@@ -253,6 +253,18 @@ fn a_missing_or_broken_token_and_a_strange_address_are_usage_errors() {
 }
 
 #[test]
+fn a_token_that_would_travel_in_the_clear_is_noticed() {
+    let exposed = |api: &str| {
+        let args = ApiArgs { api: api.to_owned(), output: Format::Text };
+        Api::new(&args, Some("t")).map_err(|failed| failed.exit()).expect(api).is_exposed()
+    };
+    for near in ["https://a.example", "http://127.0.0.1:1", "http://[::1]:1", "http://localhost"] {
+        assert!(!exposed(near), "{near}");
+    }
+    assert!(exposed("http://a.example") && exposed("http://10.0.0.1:8081"));
+}
+
+#[test]
 fn wrong_arguments_are_exit_64_and_help_is_exit_0() {
     let run = |line: &[&str]| super::run([&["tidegate"], line].concat(), |_| Vec::new());
     for line in [

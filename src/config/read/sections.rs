@@ -17,6 +17,7 @@ use crate::config::{
 use super::{distinct, name, words};
 
 const LEAST: Duration = Duration::from_millis(1);
+const NOWHERE: &str = "is needed: links to an API that listens on every address lead nowhere";
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Without `audiences`, those of the issuers; without `public_url`, the API's listener.
@@ -31,8 +32,15 @@ pub fn api(
     usual.dedup();
     let address = listeners.map_or_else(String::new, |l| format!("http://{}", l.api));
     let defaults = ApiConfig { audiences: usual, public_url: address.into() };
+    let everywhere = listeners.is_some_and(|l| l.api.ip().is_unspecified());
+    if everywhere && !map.has("api") {
+        map.context.warn("api.public_url", NOWHERE);
+    }
     map.or("api", defaults.clone(), |at| {
         let map = at.map("a mapping with audiences and public_url")?;
+        if everywhere && !map.has("public_url") {
+            map.context.warn("api.public_url", NOWHERE);
+        }
         let audiences = map.or("audiences", defaults.audiences, words);
         let public_url = map.or("public_url", defaults.public_url, public_url);
         map.finish();

@@ -90,3 +90,18 @@ fn a_rule_after_one_that_matches_everything_is_warned_about() {
     let loaded = Folder::new().load(&text).map_err(|p| p.to_string()).expect("loads");
     assert!(loaded.warnings[0].contains("tools[0].rules"), "{:?}", loaded.warnings);
 }
+
+#[test]
+fn an_api_on_every_address_is_warned_to_name_its_own() {
+    let folder = Folder::new();
+    let listeners = "listeners: { api: { address: \"0.0.0.0:8081\" } }";
+    for (api, warned) in [
+        ("", true),
+        ("api: { audiences: [a] }", true),
+        ("api: { public_url: \"https://a\" }", false),
+    ] {
+        let text = changed("store:", &format!("{listeners}\n{api}\nstore:"));
+        let warnings = folder.load(&text).map_err(|p| p.to_string()).expect("loads").warnings;
+        assert_eq!(warnings.iter().any(|w| w.contains("api.public_url")), warned, "{warnings:?}");
+    }
+}

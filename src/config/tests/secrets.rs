@@ -40,3 +40,21 @@ fn a_message_carries_no_control_characters() {
     let told = Folder::new().load(&text).expect_err("bad").to_string();
     assert!(!told.contains('\u{1b}'), "{told:?}");
 }
+
+#[test]
+fn broken_yaml_is_told_without_its_text() {
+    let folder = Folder::new();
+    for text in [
+        "a: *hunter2-canary\n",
+        "a: \"hunter2-canary\n",
+        "a: `hunter2-canary\n",
+        "a: {hunter2-canary: [\n",
+        "%hunter2-canary x\n---\na: b: hunter2-canary\n",
+        "a: \"\\hunter2-canary\"\n",
+        "a: !<hunter2-canary\n",
+        "a: !hunter2-canary!x y\n",
+    ] {
+        let told = folder.load(text).expect_err(text).to_string();
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
