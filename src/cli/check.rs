@@ -1,10 +1,9 @@
 //! `tidegate check`: everything that would stop `serve` before it binds, all at once.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use crate::config::{self, Config};
-use crate::{catalog, config::Problems};
+use crate::catalog;
+use crate::config::{self, Problems};
 
 use super::{Exit, PolicyCheck, output};
 
@@ -39,30 +38,29 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Catalog and policies are looked at once the configuration says where they are.
+/// Catalog and policies are looked at as soon as the configuration says where they are, also when
+/// something else in it is wrong.
 pub fn check(
     file: &Path,
     env: &dyn Fn(&str) -> Option<String>,
     policy_check: PolicyCheck,
 ) -> Report {
-    match config::load(file, env) {
-        Err(Problems(problems)) => Report {
-            problems: problems.iter().map(ToString::to_string).collect(),
-            ..Report::default()
-        },
-        Ok(loaded) => {
-            let mut problems = catalog_problems(&loaded.config);
-            problems.extend(policy_check(&loaded.config.policy.directory));
-            Report { problems, warnings: loaded.warnings }
-        }
+    let (loaded, places) = config::survey(file, env);
+    let (mut problems, warnings) = match loaded {
+        Ok(loaded) => (Vec::new(), loaded.warnings),
+        Err(problems) => (texts(&problems), Vec::new()),
+    };
+    if let (Some(directory), Some(tools)) = (&places.catalog, &places.tools)
+        && let Err(wrong) = catalog::load(directory, tools)
+    {
+        problems.extend(texts(&wrong));
     }
+    if let Some(directory) = &places.policies {
+        problems.extend(policy_check(directory));
+    }
+    Report { problems, warnings }
 }
 
-fn catalog_problems(config: &Config) -> Vec<String> {
-    let Some(directory) = &config.catalog else { return Vec::new() };
-    let tools: Vec<Arc<str>> = config.tools.iter().map(|tool| tool.name.clone()).collect();
-    match catalog::load(directory, &tools) {
-        Ok(_) => Vec::new(),
-        Err(Problems(problems)) => problems.iter().map(ToString::to_string).collect(),
-    }
+fn texts(Problems(problems): &Problems) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
 }

@@ -292,12 +292,13 @@ fn wrong_arguments_are_exit_64_and_help_is_exit_0() {
 }
 
 #[test]
-fn check_lists_the_problems_of_catalog_and_policies_together() {
+fn check_lists_the_problems_of_configuration_catalog_and_policies_together() {
     let folder = crate::config::tests::Folder::new();
     let file = folder.write("tidegate.yaml", crate::config::tests::GOOD);
     let none = |_: &str| None;
     assert!(check::check(&file, &none, |_| Vec::new()).problems.is_empty());
     folder.write("catalog/a.yaml", "templates: [{ name: x }]");
+    folder.write("tidegate.yaml", &crate::config::tests::GOOD.replace("seal.key", "short.key"));
     let report = check::check(&file, &none, |directory| {
         vec![format!("{}: no such rule", directory.file_name().expect("name").display())]
     });
@@ -307,6 +308,7 @@ fn check_lists_the_problems_of_catalog_and_policies_together() {
         "templates[0].durations",
         "templates[0].steps",
         "policies: no such rule",
+        "store.seal_keys[0].file",
     ] {
         assert!(told.contains(word), "{told}");
     }

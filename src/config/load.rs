@@ -2,7 +2,8 @@
 //! opened for writing or created here.
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::Config;
 use super::interpolate::Env;
@@ -18,16 +19,34 @@ pub struct Loaded {
     pub warnings: Vec<String>,
 }
 
+/// Where a file says that the rest is, as far as it could be read: known also when something else
+/// in the file is wrong, so that a check can look at the rest too.
+#[derive(Debug, Default)]
+pub struct Places {
+    pub policies: Option<PathBuf>,
+    pub catalog: Option<PathBuf>,
+    /// The names of all tools; `None` when a tool could not be read.
+    pub tools: Option<Vec<Arc<str>>>,
+}
+
 /// # Errors
 /// Every problem of the file.
 pub fn load(path: &Path, env: Env<'_>) -> Result<Loaded, Problems> {
+    survey(path, env).0
+}
+
+/// As [`load`], with what is known in either case.
+pub fn survey(path: &Path, env: Env<'_>) -> (Result<Loaded, Problems>, Places) {
     let context = Context::new(path, Some(env));
-    let config = read(path, &context, "a mapping of sections", super::read::config);
+    let mut places = Places::default();
+    let walk = |root: &At<'_>| super::read::config(root, &mut places);
+    let config = read(path, &context, "a mapping of sections", walk);
     let (problems, warnings) = context.finish();
-    match config {
+    let loaded = match config {
         Some(config) if problems.is_empty() => Ok(Loaded { config, warnings }),
         Some(_) | None => Err(Problems(problems)),
-    }
+    };
+    (loaded, places)
 }
 
 /// Reads a YAML file and hands its root to `walk`; a file that is none is a problem in `context`.

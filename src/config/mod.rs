@@ -12,7 +12,7 @@ pub(crate) mod reader;
 pub(crate) mod units;
 pub(crate) mod yaml;
 
-pub use load::{Loaded, load};
+pub use load::{Loaded, Places, load, survey};
 pub use problems::{Problem, Problems};
 
 use std::collections::BTreeMap;

@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use super::map::Map;
 use super::reader::At;
-use super::{Config, Environment};
+use super::{Config, Environment, Places};
 
 /// The whole file.
-pub(super) fn config(root: &At<'_>) -> Option<Config> {
+pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let map = root.map("a mapping of sections")?;
     // An environment that cannot be read counts as production: the stricter checks apply.
     let environment = environment(&map);
@@ -36,6 +36,9 @@ pub(super) fn config(root: &At<'_>) -> Option<Config> {
     let catalog = map.maybe("catalog", sections::catalog);
     let audit = sections::audit(&map);
     map.finish();
+    places.policies = policy.as_ref().map(|policy| policy.directory.clone());
+    places.catalog = catalog.clone().flatten();
+    places.tools = tools.as_ref().map(|all| all.iter().map(|tool| tool.name.clone()).collect());
     checks::listeners(&map, listeners.as_ref());
     checks::routes(&map, tools.as_deref());
     checks::audiences(&map, strict, api.as_ref(), issuers.as_deref(), tools.as_deref());
