@@ -120,3 +120,75 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     }
     cause.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// One connection that gets `answer` and is then held open.
+    async fn answering(answer: &'static [u8]) -> Uri {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let _ = stream.read(&mut [0; 1024]).await;
+            let _ = stream.write_all(answer).await;
+            let _ = stream.read(&mut [0; 1]).await;
+        });
+        uri
+    }
+
+    async fn got(answer: &'static [u8], deadline: u64) -> Result<Response<Bytes>, ClientError> {
+        let uri = answering(answer).await;
+        HttpClient::new().get(uri, Duration::from_millis(deadline), 10).await
+    }
+
+    #[tokio::test]
+    async fn a_response_within_the_bounds_is_given_back_whatever_its_status() {
+        let moved = b"HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 10\r\n\r\n0123456789";
+        let response = got(moved, 10_000).await.unwrap();
+        assert_eq!((response.status().as_u16(), response.body().len()), (302, 10));
+    }
+
+    #[tokio::test]
+    async fn a_body_past_the_bound_is_an_error() {
+        for large in [
+            &b"HTTP/1.1 200 OK\r\ncontent-length: 11\r\n\r\n01234567890"[..],
+            b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n20\r\n01234567890123456789",
+        ] {
+            assert_eq!(got(large, 10_000).await.unwrap_err(), ClientError::TooLarge(10));
+        }
+    }
+
+    #[tokio::test]
+    async fn the_deadline_covers_the_body_too() {
+        for slow in [&b""[..], b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n0"] {
+            let late = got(slow, 50).await.unwrap_err();
+            assert_eq!(late, ClientError::Deadline(Duration::from_millis(50)));
+        }
+    }
+
+    #[tokio::test]
+    async fn faults_are_told_apart() {
+        assert!(matches!(got(b"nonsense\r\n\r\n", 10_000).await, Err(ClientError::Broken(_))));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        drop(listener);
+        for scheme in ["http", "https"] {
+            let uri = format!("{scheme}://127.0.0.1:{port}/").parse().unwrap();
+            let refused = HttpClient::new().get(uri, Duration::from_secs(10), 10).await;
+            assert!(matches!(refused, Err(ClientError::Unreachable(_))), "{refused:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_speak_tls_is_not_believed() {
+        let plain = answering(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        let uri = plain.to_string().replacen("http", "https", 1).parse().unwrap();
+        let refused = HttpClient::new().get(uri, Duration::from_secs(10), 10).await;
+        assert!(matches!(refused, Err(ClientError::Unreachable(_))), "{refused:?}");
+    }
+}
