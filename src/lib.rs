@@ -4,6 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod domain;
 pub mod entropy;
+pub mod gateway;
 pub mod identity;
 pub mod iso8601;
 pub mod policy;
