@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 
+use super::framing::Sending;
 use super::limits::Slot;
 use super::upstream::Lent;
 
@@ -87,6 +88,7 @@ fn next_data(
 pub struct Out {
     content: Content,
     _slot: Option<Slot>,
+    _sending: Option<Sending>,
 }
 
 #[derive(Debug)]
@@ -99,14 +101,21 @@ enum Content {
 impl Out {
     #[must_use]
     pub fn whole(bytes: Bytes, slot: Option<Slot>) -> Self {
-        Self { content: Content::Whole(Some(bytes).filter(|b| !b.is_empty())), _slot: slot }
+        Self { content: Content::Whole(Some(bytes).filter(|b| !b.is_empty())), _slot: slot, _sending: None }
     }
 
     #[must_use]
     pub fn upstream(inner: Incoming, lent: Lent, slot: Option<Slot>) -> Self {
         let mut lent = Some(lent);
         give_back_at_end(&inner, &mut lent);
-        Self { content: Content::Upstream(inner, lent), _slot: slot }
+        Self { content: Content::Upstream(inner, lent), _slot: slot, _sending: None }
+    }
+
+    /// Keeps the connection from counting as idle while this body is sent.
+    #[must_use]
+    pub fn sending(mut self, sending: Sending) -> Self {
+        self._sending = Some(sending);
+        self
     }
 }
 

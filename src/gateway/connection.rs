@@ -47,7 +47,7 @@ pub async fn serve<P: Ports>(
         let (core, seen) = (Rc::clone(&core), Rc::clone(&seen));
         async move {
             let response = serve::answer(&*core, peer.ip(), request).await;
-            seen.answered();
+            let response = response.map(|body| body.sending(seen.answered()));
             Ok::<_, Infallible>(response)
         }
     });
@@ -118,7 +118,7 @@ fn due<P: Ports>(core: &Core<P>, seen: &Watch, now: Instant) -> Due {
         seen.violated(Violation::HeadTooSlow);
         return Due::End;
     }
-    if seen.all_answered() {
+    if seen.is_idle() {
         let at = seen.idle_since() + limits.idle_timeout;
         if at <= now {
             return Due::End;

@@ -156,7 +156,7 @@ impl Ids {
         format!("{}{number}", self.prefix).into()
     }
 
-    /// SplitMix64.
+    /// `SplitMix64`.
     fn scattered(&self) -> u64 {
         let state = self.state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
         self.state.set(state);

@@ -111,7 +111,9 @@ fn roles<P: Ports>(
     };
     let mapped = identity.person.groups.iter().filter_map(|group| core.shared.role_mapping.get(group));
     identity.roles.iter().chain(mapped.flatten()).filter(|role| stands(role)).for_each(&mut add);
-    grants.iter().for_each(|grant| add(&grant.role));
+    for grant in grants {
+        add(&grant.role);
+    }
     roles
 }
 

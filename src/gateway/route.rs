@@ -114,7 +114,7 @@ impl Routes {
     pub fn tool(&self, target: &Target<'_>) -> Result<Arc<Tool>, Refusal> {
         let site = self.hosts.get(&*target.host);
         let of_site = site.and_then(|site| {
-            longest(&site.prefixed, target.path).or_else(|| site.whole.as_ref())
+            longest(&site.prefixed, target.path).or(site.whole.as_ref())
         });
         if let Some(tool) = of_site.or_else(|| longest(&self.anywhere, target.path)) {
             return Ok(Arc::clone(tool));

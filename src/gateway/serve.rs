@@ -65,6 +65,7 @@ pub async fn answer<P: Ports>(
         None => (None, Err(Refusal::new(ProblemCode::Overloaded, "too many requests at once"))),
     };
     let tool = trail.tool.clone().unwrap_or_else(|| "none".into());
+    let has_body = !body.is_end_stream();
     match (recorded(core, trail, admitted), slot) {
         (Ok((permit, outcome)), Some(slot)) => {
             let route: Name = permit.rule().path.as_str().into();
@@ -77,7 +78,7 @@ pub async fn answer<P: Ports>(
                     let outcome = Outcome::Failed(refusal.code);
                     let response = refused(core, &facts, refusal, None);
                     // What is left of the body is of no use any more.
-                    let facts = Facts { close: true, ..facts };
+                    let facts = Facts { close: facts.close || has_body, ..facts };
                     finish(core, &facts, response, (tool, route, outcome))
                 }
             }
@@ -154,9 +155,9 @@ fn finish<P: Ports>(
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let status = response.status().as_u16();
-    let took = facts.started.elapsed();
-    RequestAnswered { tool, outcome, method: &facts.method, status, route, took }
-        .emit(&core.shared.metrics);
+    let (method, elapsed) = (&facts.method, facts.started.elapsed());
+    let answered = RequestAnswered { tool, outcome, method, status, route, elapsed };
+    answered.emit(&core.shared.metrics);
     response
 }
 
@@ -179,13 +180,10 @@ fn request_id(headers: &HeaderMap, decision: &str) -> HeaderValue {
 fn trace<P: Ports>(core: &Core<P>, headers: &HeaderMap) -> (TraceContext, bool) {
     let mut values = headers.get_all(TRACEPARENT).iter();
     let one = values.next().filter(|_| values.next().is_none());
-    match one.and_then(|value| TraceContext::parse(value.as_bytes())) {
-        Some(context) => (context, true),
-        None => {
-            let new = TraceContext { trace_id: core.ids.trace(), span_id: core.ids.span(), flags: 1 };
-            (new, false)
-        }
+    if let Some(context) = one.and_then(|value| TraceContext::parse(value.as_bytes())) {
+        return (context, true);
     }
+    (TraceContext { trace_id: core.ids.trace(), span_id: core.ids.span(), flags: 1 }, false)
 }
 
 /// Reads what is left of a refused request's body, if it is little and comes soon. A client that

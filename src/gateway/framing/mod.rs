@@ -17,7 +17,7 @@ mod watch;
 pub use bytes::is_token;
 pub use guard::Guard;
 pub use violation::Violation;
-pub use watch::Watch;
+pub use watch::{Sending, Watch};
 
 use bytes::{field, line};
 use head::{Follows, Head};

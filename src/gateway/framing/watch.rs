@@ -1,6 +1,7 @@
 //! What the guard and the connection's task tell each other.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 use tokio::time::Instant;
 
@@ -13,6 +14,8 @@ pub struct Watch {
     /// Whole heads handed to hyper.
     pub(super) heads: Cell<u64>,
     answered: Cell<u64>,
+    /// Response bodies that are still being sent.
+    streaming: Cell<u64>,
     /// When the first byte of an incomplete head came.
     pub(super) head_since: Cell<Option<Instant>>,
     /// Since when a body's next byte is awaited.
@@ -31,6 +34,7 @@ impl Watch {
             violation: Cell::new(None),
             heads: Cell::new(0),
             answered: Cell::new(0),
+            streaming: Cell::new(0),
             head_since: Cell::new(None),
             body_since: Cell::new(None),
             write_since: Cell::new(None),
@@ -53,10 +57,18 @@ impl Watch {
         self.body_since.set(None);
     }
 
-    /// One more request has its response (perhaps still being written).
-    pub fn answered(&self) {
+    /// One more request has its response; its body is being sent until the returned value is
+    /// dropped.
+    pub fn answered(self: &Rc<Self>) -> Sending {
         self.answered.set(self.answered.get() + 1);
-        self.idle_since.set(Instant::now());
+        self.streaming.set(self.streaming.get() + 1);
+        Sending(Rc::clone(self))
+    }
+
+    /// Nothing is being served.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.all_answered() && self.streaming.get() == 0
     }
 
     /// No request that was handed on is without its response.
@@ -86,6 +98,17 @@ impl Watch {
     #[must_use]
     pub fn idle_since(&self) -> Instant {
         self.idle_since.get()
+    }
+}
+
+/// One response whose body has not ended.
+#[derive(Debug)]
+pub struct Sending(Rc<Watch>);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.streaming.set(self.0.streaming.get().saturating_sub(1));
+        self.0.idle_since.set(Instant::now());
     }
 }
 

@@ -22,7 +22,7 @@ pub struct RequestAnswered<'a> {
     pub status: u16,
     /// The pattern of the rule, or empty.
     pub route: Name,
-    pub took: Duration,
+    pub elapsed: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +55,7 @@ impl Outcome {
 impl RequestAnswered<'_> {
     pub fn emit(self, metrics: &Metrics) {
         let (outcome, reason) = self.outcome.labels();
-        let seconds = self.took.as_secs_f64();
+        let seconds = self.elapsed.as_secs_f64();
         let tool = Arc::clone(&self.tool);
         metrics.requests.get_or_create(&RequestLabels { tool: self.tool, outcome, reason }).inc();
         metrics.request_duration.get_or_create(&ToolLabel { tool }).observe(seconds);
