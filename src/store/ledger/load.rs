@@ -116,6 +116,7 @@ impl<B: Backend> Ledger<B> {
         let sealer = &self.checks.sealer;
         let state = SubjectState {
             subject: load.subject.clone(),
+            partition,
             version,
             markers: base.markers,
             requests: open_items(sealer, load.subject, &requests, request_values)?,
