@@ -80,12 +80,11 @@ fn fields(given: &[(String, String)], types: &[(String, String)]) -> Map<String,
 
 /// Name and type of the template's fields, as the catalog has them.
 fn field_types(catalog: &Value, template: &str) -> Vec<(String, String)> {
-    let lists = ["items", "templates"].into_iter().filter_map(|key| catalog.get(key)?.as_array());
-    let found = lists.flatten().find(|entry| word(entry, "name") == template);
-    let fields = found.and_then(|entry| entry.get("fields")?.as_array());
-    let kind = |field: &Value| match word(field, "type") {
-        kind if kind.is_empty() => field.get("kind").map(|k| word(k, "type")).unwrap_or_default(),
-        kind => kind,
+    let members = |value: &'_ Value, key: &str| -> Vec<Value> {
+        value.get(key).and_then(Value::as_array).cloned().unwrap_or_default()
     };
-    fields.into_iter().flatten().map(|field| (word(field, "name"), kind(field))).collect()
+    let templates = members(catalog, "items");
+    let found = templates.iter().find(|entry| word(entry, "name") == template);
+    let fields = found.map(|entry| members(entry, "fields")).unwrap_or_default();
+    fields.iter().map(|field| (word(field, "name"), word(field, "type"))).collect()
 }
