@@ -1,6 +1,7 @@
 //! Tidegate: a sidecar policy gateway with time-bound grants and the approvals that create them.
 
 pub mod clock;
+pub mod cloudevents;
 pub mod config;
 pub mod domain;
 pub mod entropy;

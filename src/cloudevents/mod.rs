@@ -1,0 +1,163 @@
+//! `CloudEvents` 1.0 in JSON: the form in which transitions and decisions leave the program (sinks,
+//! `GET /api/v1/audit/events`). <https://github.com/cloudevents/spec>, extensions `sequence`,
+//! `partitionkey`, `correlationid`, `causationid`, `traceparent`, `authid`, `recordedtime`.
+//!
+//! **Personal data.** People appear by their subject name only: as `authid`, `data.actor.name`,
+//! `data.subject`, and among a grant's `approvers`. What they wrote (justification, comment, reason)
+//! stands in the event, because it is what an auditor asks for. E-mail addresses, groups and claims
+//! do not, and neither does any query string, header, cookie or token.
+//!
+//! Every text is bounded and marked when cut; JSON takes care of control characters.
+
+use std::fmt::Display;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::domain::ids::CommitId;
+use crate::domain::subject::SubjectKey;
+use crate::iso8601;
+use crate::store::StoredEvent;
+use crate::telemetry::bounded;
+use crate::telemetry::decision::DecisionRecord;
+
+mod decision;
+mod transition;
+
+pub use decision::DecisionData;
+pub use transition::{ActorData, BoundsData, SnapshotData, TransitionData};
+
+/// Serving or sending this has the media type `application/cloudevents+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CloudEvent {
+    /// `1.0`
+    pub specversion: String,
+    /// The same for every delivery of the same event; unique within `source`.
+    pub id: String,
+    /// `/tidegate/<deployment>`
+    pub source: String,
+    /// `dev.tidegate.<what happened>.v1`
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// `requests/<id>` or `grants/<id>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// When it happened (RFC 3339, UTC, milliseconds).
+    pub time: String,
+    /// `application/json`
+    pub datacontenttype: String,
+    /// Grows within a partition, compared as text: `<seq>.<index>`, both padded with zeros.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<String>,
+    /// The digest of the subject (issuer and name) whose access it is: 32 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partitionkey: Option<String>,
+    /// The request that all of this belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlationid: Option<String>,
+    /// The commit that made it true; events of one commit share it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub causationid: Option<String>,
+    /// W3C Trace Context of the call that caused it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<String>,
+    /// Who did it: a subject's name, or `system`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authid: Option<String>,
+    /// When it was recorded.
+    pub recordedtime: String,
+    pub data: EventData,
+}
+
+/// A transition of a request or grant, or the decision on one proxied request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum EventData {
+    Decision(Box<DecisionData>),
+    Transition(Box<TransitionData>),
+}
+
+impl CloudEvent {
+    /// The event as it is told outside. `source` is `/tidegate/<deployment>`.
+    #[must_use]
+    pub fn of_stored(stored: &StoredEvent, source: &str) -> Self {
+        let event = &stored.event;
+        let at = iso8601::time(event.at);
+        Self {
+            specversion: "1.0".to_owned(),
+            id: id_of(stored.commit, stored.index),
+            source: source.to_owned(),
+            event_type: event.kind.cloud_event_type().to_owned(),
+            subject: Some(event.resource.to_string()),
+            time: at.clone(),
+            datacontenttype: "application/json".to_owned(),
+            sequence: Some(sequence(stored.seq, stored.index)),
+            partitionkey: Some(stored.subject.key().to_string()),
+            correlationid: event.correlation.map(|id| id.to_string()),
+            causationid: Some(stored.commit.to_string()),
+            traceparent: stored.traceparent.as_ref().map(|t| bounded::text(t, 64)),
+            authid: Some(bounded::text(event.actor.name(), bounded::NAME)),
+            recordedtime: at,
+            data: EventData::Transition(Box::new(TransitionData::of(event))),
+        }
+    }
+
+    /// The decision log's record as an event. `subject` is the first grant that permitted it.
+    #[must_use]
+    pub fn of_decision(record: &DecisionRecord, source: &str) -> Self {
+        let at = iso8601::time(record.at);
+        let key = record.issuer.as_deref().zip(record.subject.as_deref());
+        Self {
+            specversion: "1.0".to_owned(),
+            id: record.id.to_string(),
+            source: source.to_owned(),
+            event_type: decision::event_type(record.allowed).to_owned(),
+            subject: record.grants.first().map(|id| format!("grants/{id}")),
+            time: at.clone(),
+            datacontenttype: "application/json".to_owned(),
+            sequence: None,
+            partitionkey: key.map(|(issuer, name)| SubjectKey::new(issuer, name).to_string()),
+            correlationid: None,
+            causationid: None,
+            traceparent: text_of(record.trace.as_ref()),
+            authid: record.subject.as_ref().map(|name| bounded::text(name, bounded::NAME)),
+            recordedtime: at,
+            data: EventData::Decision(Box::new(DecisionData::of(record))),
+        }
+    }
+
+    /// One line of a JSON-lines file, without its end. Control characters, line ends among them,
+    /// are escaped.
+    ///
+    /// # Errors
+    /// Never for what this module makes: there are no maps in it whose keys are not text.
+    pub fn to_json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+}
+
+/// The `id` of event `index` of a commit.
+#[must_use]
+pub fn id_of(commit: CommitId, index: u16) -> String {
+    format!("{commit}-{index}")
+}
+
+/// Order-preserving as text: 20 digits hold any sequence number, 5 any index.
+#[must_use]
+pub fn sequence(seq: u64, index: u16) -> String {
+    format!("{seq:020}.{index:05}")
+}
+
+/// `/tidegate/<deployment>`
+#[must_use]
+pub fn source(deployment: &str) -> Arc<str> {
+    format!("/tidegate/{deployment}").into()
+}
+
+fn text_of(value: Option<&impl Display>) -> Option<String> {
+    value.map(ToString::to_string)
+}
+
+#[cfg(test)]
+mod tests;
