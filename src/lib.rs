@@ -1,5 +1,6 @@
 //! Tidegate: a sidecar policy gateway with time-bound grants and the approvals that create them.
 
+pub mod approvals;
 pub mod clock;
 pub mod cloudevents;
 pub mod config;
