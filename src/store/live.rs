@@ -9,7 +9,8 @@ use crate::domain::markers::{Generation, Markers};
 use crate::domain::subject::SubjectKey;
 use crate::domain::time::Timestamp;
 
-use super::Head;
+use super::seal::Opened;
+use super::{Head, compact};
 
 /// One atomic read: everything admission may believe about a subject at this moment.
 #[derive(Clone, Debug)]
@@ -36,10 +37,23 @@ pub struct LiveGrant<'a> {
     pub expires_at: Timestamp,
     pub confirmed: bool,
     /// Encoded narrowings; asked with [`LiveGrant::covers`].
-    narrowings: &'a [u8],
+    pub(super) narrowings: &'a [u8],
 }
 
 impl LiveView {
+    /// `None` when the content is not a whole live value of a known format.
+    pub(super) fn new(
+        subject: SubjectKey,
+        head: Head,
+        markers: Arc<Markers>,
+        value: Option<Opened>,
+    ) -> Option<Self> {
+        let Some(Opened { version, content }) = value else {
+            return Some(Self { subject, head, markers, version: 0, content: Bytes::new() });
+        };
+        compact::is_whole(&content).then_some(Self { subject, head, markers, version, content })
+    }
+
     #[must_use]
     pub fn is_suspended(&self) -> bool {
         self.markers.is_suspended(self.subject)
@@ -47,8 +61,7 @@ impl LiveView {
 
     /// Every grant in the value, whether it counts or not. Allocates nothing.
     pub fn grants(&self) -> impl Iterator<Item = LiveGrant<'_>> {
-        let _ = &self.content;
-        std::iter::empty()
+        compact::grants(&self.content)
     }
 
     /// The grants for `tool` that count at `now`: confirmed, started, not past their end and not
@@ -72,7 +85,7 @@ impl LiveGrant<'_> {
     /// Whether every narrowing of this grant covers the request; a narrowing that cannot be read
     /// covers nothing.
     #[must_use]
-    pub fn covers(&self, _method: &str, _path: &str) -> bool {
-        self.narrowings.is_empty()
+    pub fn covers(&self, method: &str, path: &str) -> bool {
+        compact::covers(self.narrowings, method, path)
     }
 }

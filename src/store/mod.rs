@@ -18,7 +18,20 @@ use crate::domain::request::Request;
 use crate::domain::subject::{Subject, SubjectKey};
 use crate::domain::time::Timestamp;
 
+pub mod backend;
+pub mod checks;
+mod compact;
+#[cfg(test)]
+pub mod contract;
+mod cursor;
+pub mod embedded;
+pub mod keys;
+pub mod ledger;
 pub mod live;
+pub mod memory;
+pub mod reader;
+pub mod record;
+pub mod seal;
 
 pub use live::{LiveGrant, LiveView};
 

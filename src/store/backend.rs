@@ -1,0 +1,153 @@
+//! What a back end provides: bytes under keys, moved atomically within one partition. It knows no
+//! record but the version in the clear part of a sealed value, so that Redis does it in one script.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use tokio::sync::broadcast;
+
+use crate::domain::ids::{CommitId, Partition};
+use crate::domain::markers::Generation;
+use crate::domain::time::Timestamp;
+
+use super::keys::{Key, Member};
+use super::{Answer, Durability, Head, StoreFault};
+
+/// The part of a back end that approvals, outbox and timers use.
+pub trait Backend: Send + Sync + 'static {
+    /// The values under `keys`, all of `partition`, as they were at one moment, in order.
+    fn get<'a>(&'a self, partition: Partition, keys: &'a [Key])
+    -> Answer<'a, Vec<Option<Bytes>>>;
+
+    /// Checks in this order, then writes everything or nothing: the commit id is already there
+    /// (its stored answer), head and markers are there, the head fits, the generation has not
+    /// moved, the version is right. A dropped future may or may not have written.
+    fn commit(&self, write: WriteSet) -> Answer<'_, Outcome>;
+
+    /// Which commit made entry `seq` of the log; `None` when there is no such entry.
+    fn commit_at(&self, partition: Partition, seq: u64) -> Answer<'_, Option<CommitId>>;
+
+    /// Entries of the log above `after`, in order, at most `limit`.
+    fn log(&self, partition: Partition, after: u64, limit: usize) -> Answer<'_, Vec<LogEntry>>;
+
+    /// Members of a set, at most `limit`.
+    fn members<'a>(
+        &'a self,
+        partition: Partition,
+        set: &'a Key,
+        range: Range,
+        limit: usize,
+    ) -> Answer<'a, Vec<Scored>>;
+
+    /// Puts a value that may be lost in a crash (how far a sink has delivered).
+    fn put_lazily(&self, partition: Partition, key: Key, value: Bytes) -> Answer<'_, ()>;
+
+    /// Told which partition moved, after every commit.
+    fn moved(&self) -> broadcast::Receiver<Partition>;
+}
+
+/// The part of a back end that the gateway uses; one per core.
+pub trait LiveSource: 'static {
+    /// Head, markers and one live value, as they were at one moment.
+    fn live(
+        &self,
+        partition: Partition,
+        live: &Key,
+    ) -> impl Future<Output = Result<RawLive, StoreFault>>;
+
+    fn one(
+        &self,
+        partition: Partition,
+        key: &Key,
+    ) -> impl Future<Output = Result<Option<Bytes>, StoreFault>>;
+
+    /// As [`Backend::commit_at`].
+    fn commit_at(
+        &self,
+        partition: Partition,
+        seq: u64,
+    ) -> impl Future<Output = Result<Option<CommitId>, StoreFault>>;
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct RawLive {
+    pub head: Option<Bytes>,
+    pub markers: Option<Bytes>,
+    pub live: Option<Bytes>,
+}
+
+/// One commit as bytes.
+#[derive(Clone, Debug)]
+pub struct WriteSet {
+    pub partition: Partition,
+    pub commit: CommitId,
+    pub expect: Expect,
+    /// Kept with the commit id, for a retry after a lost reply.
+    pub new_version: u64,
+    /// Until when a retry finds its answer.
+    pub remember_until: Timestamp,
+    /// It only takes access away: it has to work when the store is out of memory.
+    pub only_ends: bool,
+    pub puts: Vec<Put>,
+    pub deletes: Vec<Key>,
+    pub sets: Vec<SetChange>,
+    /// Sealed events of the log entry, in order; the entry is written without any, too.
+    pub events: Vec<Bytes>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Expect {
+    /// The head that this process remembers: the store's is the same, or later and with this
+    /// commit at this place of its log.
+    pub head: Head,
+    /// The version that the sealed markers claim.
+    pub generation: Generation,
+    /// The version that the sealed record of the subject claims; 0: there is no record.
+    pub version: Option<(Key, u64)>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Put {
+    pub key: Key,
+    pub value: Bytes,
+    /// From when on the back end may sweep it away. Nothing is decided by it.
+    pub sweep_at: Option<Timestamp>,
+}
+
+/// A set is ordered by (score, member); `score: None` takes the member out.
+#[derive(Clone, Debug)]
+pub struct SetChange {
+    pub set: Key,
+    pub member: Member,
+    pub score: Option<u64>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scored {
+    pub score: u64,
+    pub member: Member,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Range {
+    /// Ascending, scores up to and with this.
+    UpTo(u64),
+    /// Descending, below this (score, member); from the top without one.
+    Below(Option<Scored>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Done { version: u64, seq: u64, durability: Durability },
+    Missing(&'static str),
+    HeadDoesNotFit,
+    GenerationMoved,
+    VersionConflict,
+}
+
+#[derive(Clone, Debug)]
+pub struct LogEntry {
+    pub seq: u64,
+    pub commit: CommitId,
+    pub events: Vec<Bytes>,
+}

@@ -1,0 +1,228 @@
+//! The embedded back end: one redb file in one directory, owned by one process.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use tokio::sync::{broadcast, oneshot};
+
+use crate::clock::SharedClock;
+use crate::config::SealKey;
+use crate::domain::ids::{CommitId, Partition, PartitionCount};
+
+use super::backend::{Backend, LiveSource, LogEntry, Outcome, Range, RawLive, Scored, WriteSet};
+use super::checks::Checks;
+use super::keys::Key;
+use super::ledger::Ledger;
+use super::reader::Reader;
+use super::record::GenesisError;
+use super::seal::{Sealer, UnusableKeys};
+use super::{Answer, SharedStore, StoreFault};
+
+mod batch;
+mod lock;
+mod open;
+mod state;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use lock::DirectoryLock;
+use state::State;
+use tables::failed;
+use writer::{Job, Writer, answered};
+
+/// So many moves may be waiting for a slow listener before it is told to re-read everything.
+const MOVES: usize = 4096;
+
+/// What the gateway reads from; a clone per core.
+pub type EmbeddedReader = Reader<MemorySource>;
+
+/// An open store directory. Closed, and its lock released, when the last part of it is dropped.
+#[derive(Clone)]
+pub struct Embedded {
+    inner: Arc<Inner>,
+    checks: Arc<Checks>,
+    clock: SharedClock,
+}
+
+/// The file, its writer and the state in memory. Fields are dropped in order: the lock last.
+pub struct Inner {
+    jobs: Option<Sender<Job>>,
+    writer: Option<JoinHandle<()>>,
+    state: Arc<State>,
+    moved: broadcast::Sender<Partition>,
+    _lock: DirectoryLock,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("{path} cannot be used as a store directory: {fault}")]
+    Directory { path: PathBuf, fault: std::io::Error },
+    /// `pid` as the other process wrote it into the lock file.
+    #[error("the store in {path} is in use by {}", holder(.pid.as_ref()))]
+    InUse { path: PathBuf, pid: Option<u32> },
+    #[error("the seal keys cannot be used: {0}")]
+    Keys(#[from] UnusableKeys),
+    #[error("the store in {path} was sealed with another key: {why}")]
+    SealKey { path: PathBuf, why: &'static str },
+    #[error("the store has {found} partitions, the configuration says {configured}")]
+    Partitions { found: u16, configured: u16 },
+    #[error("the store has format {found}; this version knows {known}")]
+    Format { found: u16, known: u16 },
+    #[error("the store in {path} is damaged: {why}")]
+    Damaged { path: PathBuf, why: &'static str },
+    #[error("the store could not be initialised: {0}")]
+    Genesis(#[from] GenesisError),
+    #[error("the store file cannot be opened: {0}")]
+    Database(#[source] Box<redb::Error>),
+    #[error(transparent)]
+    Store(#[from] StoreFault),
+}
+
+impl From<redb::Error> for OpenError {
+    fn from(fault: redb::Error) -> Self {
+        Self::Database(Box::new(fault))
+    }
+}
+
+fn holder(pid: Option<&u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+impl Embedded {
+    /// Opens the store in the directory `path`, which is created; an empty one is initialised.
+    ///
+    /// # Errors
+    /// The directory is in use or cannot be used, the keys are not those of the store, or the store
+    /// was initialised otherwise than configured.
+    pub fn open(
+        path: &Path,
+        keys: &[SealKey],
+        partitions: PartitionCount,
+        clock: SharedClock,
+    ) -> Result<Self, OpenError> {
+        let sealer = Sealer::new(keys)?;
+        let lock = DirectoryLock::take(path)?;
+        let database = open::database(path)?;
+        let snapshot = open::prepared(&database, path, &sealer, partitions)?;
+        let state = Arc::new(State::new(snapshot, partitions)?);
+        let (moved, _) = broadcast::channel(MOVES);
+        let started =
+            Writer::start(Arc::new(database), state.clone(), clock.clone(), moved.clone());
+        let (jobs, writer) = started
+            .map_err(|fault| OpenError::Directory { path: path.to_owned(), fault })?;
+        let inner =
+            Inner { jobs: Some(jobs), writer: Some(writer), state, moved, _lock: lock };
+        let checks = Arc::new(Checks::new(sealer, partitions));
+        Ok(Self { inner: Arc::new(inner), checks, clock })
+    }
+
+    #[must_use]
+    pub fn store(&self) -> SharedStore {
+        Arc::new(Ledger::new(self.inner.clone(), self.checks.clone(), self.clock.clone()))
+    }
+
+    /// A reader for one core. It does no I/O: what it reads is in memory.
+    #[must_use]
+    pub fn reader(&self) -> EmbeddedReader {
+        let source = MemorySource { inner: self.inner.clone() };
+        Reader::new(source, self.checks.clone(), self.clock.clone())
+    }
+}
+
+impl Inner {
+    async fn ask<T>(
+        &self,
+        job: Job,
+        answer: oneshot::Receiver<Result<T, StoreFault>>,
+    ) -> Result<T, StoreFault> {
+        let jobs = self.jobs.as_ref().ok_or_else(|| failed("the store is closed"))?;
+        jobs.send(job).map_err(|_gone| failed("the store is closed"))?;
+        answered(answer).await
+    }
+
+    async fn put(&self, key: Key, value: Option<Bytes>, durable: bool) -> Result<(), StoreFault> {
+        let (reply, answer) = oneshot::channel();
+        self.ask(Job::Put { key, value, durable, reply }, answer).await
+    }
+}
+
+impl Drop for Inner {
+    /// Waits until the writer has closed the file, so that the lock is not released before.
+    fn drop(&mut self) {
+        self.jobs.take();
+        if let Some(writer) = self.writer.take()
+            && writer.join().is_err()
+        {
+            tracing::error!("the store's writer stopped in the middle of a write");
+        }
+    }
+}
+
+impl Backend for Arc<Inner> {
+    fn get<'a>(&'a self, _: Partition, keys: &'a [Key]) -> Answer<'a, Vec<Option<Bytes>>> {
+        Box::pin(async move {
+            let snapshot = self.state.snapshot()?;
+            keys.iter().map(|key| snapshot.get(key)).collect()
+        })
+    }
+
+    fn commit(&self, write: WriteSet) -> Answer<'_, Outcome> {
+        let (reply, answer) = oneshot::channel();
+        Box::pin(self.ask(Job::Commit(Box::new(write), reply), answer))
+    }
+
+    fn commit_at(&self, partition: Partition, seq: u64) -> Answer<'_, Option<CommitId>> {
+        Box::pin(async move { self.state.commit_at(partition, seq) })
+    }
+
+    fn log(&self, partition: Partition, after: u64, limit: usize) -> Answer<'_, Vec<LogEntry>> {
+        Box::pin(async move { self.state.snapshot()?.log(partition, after, limit) })
+    }
+
+    fn members<'a>(
+        &'a self,
+        _: Partition,
+        set: &'a Key,
+        range: Range,
+        limit: usize,
+    ) -> Answer<'a, Vec<Scored>> {
+        Box::pin(async move { self.state.snapshot()?.members(set, range, limit) })
+    }
+
+    fn put_lazily(&self, _: Partition, key: Key, value: Bytes) -> Answer<'_, ()> {
+        Box::pin(self.put(key, Some(value), false))
+    }
+
+    fn moved(&self) -> broadcast::Receiver<Partition> {
+        self.moved.subscribe()
+    }
+}
+
+/// The store's state in memory, as the data plane reads it.
+#[derive(Clone)]
+pub struct MemorySource {
+    inner: Arc<Inner>,
+}
+
+impl LiveSource for MemorySource {
+    async fn live(&self, partition: Partition, live: &Key) -> Result<RawLive, StoreFault> {
+        self.inner.state.live(partition, live)
+    }
+
+    async fn one(&self, _: Partition, key: &Key) -> Result<Option<Bytes>, StoreFault> {
+        self.inner.state.hot(key)
+    }
+
+    async fn commit_at(
+        &self,
+        partition: Partition,
+        seq: u64,
+    ) -> Result<Option<CommitId>, StoreFault> {
+        self.inner.state.commit_at(partition, seq)
+    }
+}

@@ -1,0 +1,158 @@
+//! The one thread that writes: it takes what is queued, writes it in one transaction with one
+//! fsync, shows it, and answers.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use redb::{Database, Durability, ReadableDatabase, WriteTransaction};
+use tokio::sync::{broadcast, oneshot};
+
+use crate::clock::SharedClock;
+use crate::domain::ids::Partition;
+use crate::store::backend::{Outcome, Put, WriteSet};
+use crate::store::keys::Key;
+use crate::store::StoreFault;
+
+use super::batch::Batch;
+use super::state::{Changes, State};
+use super::tables::{Snapshot, failed};
+
+/// So many commits share one fsync at most.
+const MOST_IN_A_BATCH: usize = 256;
+
+type Reply<T> = oneshot::Sender<Result<T, StoreFault>>;
+
+pub enum Job {
+    Commit(Box<WriteSet>, Reply<Outcome>),
+    /// Outside any commit; `None` deletes.
+    Put { key: Key, value: Option<Bytes>, durable: bool, reply: Reply<()> },
+}
+
+/// What a job came to, before the transaction is durable.
+enum Done {
+    Commit(Partition, Outcome, Reply<Outcome>),
+    Put(Reply<()>),
+}
+
+pub struct Writer {
+    database: Arc<Database>,
+    state: Arc<State>,
+    clock: SharedClock,
+    moved: broadcast::Sender<Partition>,
+}
+
+impl Writer {
+    pub fn start(
+        database: Arc<Database>,
+        state: Arc<State>,
+        clock: SharedClock,
+        moved: broadcast::Sender<Partition>,
+    ) -> std::io::Result<(Sender<Job>, JoinHandle<()>)> {
+        let (sender, receiver) = channel();
+        let writer = Self { database, state, clock, moved };
+        let thread = std::thread::Builder::new().name("tidegate-store".into());
+        Ok((sender, thread.spawn(move || writer.run(&receiver))?))
+    }
+
+    /// Ends when nobody can send any more.
+    fn run(&self, jobs: &Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let more = jobs.try_iter().take(MOST_IN_A_BATCH - 1);
+            let batch: Vec<Job> = std::iter::once(first).chain(more).collect();
+            self.write(batch);
+        }
+    }
+
+    /// When anything fails, the senders of the answers are dropped, which reads as "unreachable".
+    /// Before the transaction's own commit nothing has changed then; after it nobody knows.
+    fn write(&self, jobs: Vec<Job>) {
+        let (done, changes, write) = match self.prepare(jobs) {
+            Ok(prepared) => prepared,
+            Err(fault) => {
+                tracing::error!(%fault, "a write was given up before it changed anything");
+                return;
+            }
+        };
+        match self.make_durable(write) {
+            Ok(snapshot) => {
+                self.state.publish(snapshot, changes);
+                done.into_iter().for_each(|done| self.answer(done));
+            }
+            Err(fault) => {
+                tracing::error!(%fault, "a write failed half way; nothing is answered any more");
+                self.state.break_down();
+            }
+        }
+    }
+
+    fn make_durable(&self, write: WriteTransaction) -> Result<Snapshot, redb::Error> {
+        write.commit()?;
+        Snapshot::of(&self.database.begin_read()?)
+    }
+
+    fn prepare(
+        &self,
+        jobs: Vec<Job>,
+    ) -> Result<(Vec<Done>, Changes, WriteTransaction), redb::Error> {
+        let mut write = self.database.begin_write()?;
+        let durable = jobs.iter().any(|job| match job {
+            Job::Commit(..) => true,
+            Job::Put { durable, .. } => *durable,
+        });
+        if !durable {
+            write.set_durability(Durability::None)?;
+        }
+        let mut batch = Batch::open(&write)?;
+        let mut done = Vec::with_capacity(jobs.len());
+        for job in jobs {
+            done.push(run_job(&mut batch, job)?);
+        }
+        if durable {
+            batch.sweep(self.clock.now())?;
+        }
+        let changes = std::mem::take(&mut batch.changes);
+        drop(batch);
+        Ok((done, changes, write))
+    }
+
+    /// Nobody may be waiting any more; that is theirs to know.
+    fn answer(&self, done: Done) {
+        match done {
+            Done::Commit(partition, outcome, reply) => {
+                let moved = matches!(outcome, Outcome::Done { .. });
+                let _ = reply.send(Ok(outcome));
+                if moved {
+                    let _ = self.moved.send(partition);
+                }
+            }
+            Done::Put(reply) => {
+                let _ = reply.send(Ok(()));
+            }
+        }
+    }
+}
+
+fn run_job(batch: &mut Batch<'_>, job: Job) -> Result<Done, redb::Error> {
+    match job {
+        Job::Commit(write, reply) => {
+            let outcome = batch.commit(&write)?;
+            Ok(Done::Commit(write.partition, outcome, reply))
+        }
+        Job::Put { key, value, durable: _, reply } => {
+            match value {
+                Some(value) => batch.put(&Put { key, value, sweep_at: None })?,
+                None => batch.delete(&key)?,
+            }
+            Ok(Done::Put(reply))
+        }
+    }
+}
+
+/// Waits for the answer to a job.
+pub async fn answered<T>(
+    answer: oneshot::Receiver<Result<T, StoreFault>>,
+) -> Result<T, StoreFault> {
+    answer.await.unwrap_or_else(|_dropped| Err(failed("the store could not be written")))
+}

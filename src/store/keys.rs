@@ -1,0 +1,321 @@
+//! Every key of the store, in one table.
+//!
+//! ```text
+//! tg:meta                             what the store was initialised with        sealed
+//! tg:{p07}:head                       epoch, seq and commit id                   plain text
+//! tg:{p07}:markers                    epoch, kills, suspensions                  sealed
+//! tg:{p07}:live:<subject>             live grants, read on every request         sealed
+//! tg:{p07}:ended:<subject>            what ended within a day                    sealed
+//! tg:{p07}:subject:<subject>          version and open work; never expires       sealed
+//! tg:{p07}:request:<id>               one request                                sealed
+//! tg:{p07}:grant:<id>                 one grant                                  sealed
+//! tg:{p07}:timer:<name>               one timer                                  sealed
+//! tg:{p07}:answer:<digest>            an idempotency answer, for 24 hours        sealed
+//! tg:{p07}:commit:<id>                what a commit answered, for 24 hours       plain text
+//! tg:{p07}:sink:<digest>              how far a sink has delivered               plain text
+//! tg:{p07}:events                     the log: one entry per commit              entries sealed
+//! tg:{p07}:timers                     set of timer names by due time
+//! tg:{p07}:requests                   set of request ids by creation time
+//! tg:{p07}:requests:pending           the same, pending ones only
+//! tg:{p07}:requests:of:<subject>      the same, of one subject
+//! tg:{p07}:grants                     set of grant ids by the time they were granted
+//! tg:{p07}:grants:open                the same, not yet ended ones only
+//! tg:{p07}:grants:of:<subject>        the same, of one subject
+//! ```
+//!
+//! The braces are a Redis Cluster hash tag: everything of a partition is in one slot. `<subject>`
+//! is 32 hexadecimal digits, `<id>` 26 characters of base 32, `<digest>` hexadecimal digits.
+
+use std::fmt::{self, Display, Write};
+
+use aws_lc_rs::digest;
+
+use crate::domain::command::Timer;
+use crate::domain::ids::{Base32, CommitId, GrantId, Partition, RequestId};
+use crate::domain::subject::SubjectKey;
+
+use super::IdempotencyKey;
+
+/// The longest key: an answer's in partition 1023.
+const LONGEST: usize = 96;
+
+/// A key, kept inline: making one allocates nothing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Key {
+    bytes: [u8; LONGEST],
+    length: u8,
+}
+
+impl Key {
+    const EMPTY: Self = Self { bytes: [0; LONGEST], length: 0 };
+
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..usize::from(self.length)).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
+    }
+
+    fn in_partition(partition: Partition) -> Self {
+        let mut key = Self::EMPTY;
+        key.push(b"tg:{p");
+        let number = partition.0;
+        for unit in [1000, 100, 10, 1] {
+            if number >= unit || unit <= 10 {
+                let digit = u8::try_from(number / unit % 10).unwrap_or(0);
+                key.push(&[b'0' + digit]);
+            }
+        }
+        key.push(b"}:");
+        key
+    }
+
+    fn with(mut self, part: &[u8]) -> Self {
+        self.push(part);
+        self
+    }
+
+    fn with_hex(mut self, bytes: &[u8]) -> Self {
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or(b'0');
+        for byte in bytes {
+            self.push(&[digit(byte >> 4), digit(byte & 15)]);
+        }
+        self
+    }
+
+    fn with_text(mut self, text: impl Display) -> Self {
+        // Writing to a key cannot fail.
+        let _ = write!(self, "{text}");
+        self
+    }
+
+    /// What does not fit is left out; no key of the table comes near.
+    fn push(&mut self, part: &[u8]) {
+        debug_assert!(usize::from(self.length) + part.len() <= LONGEST, "a key is too long");
+        for &byte in part {
+            if let Some(place) = self.bytes.get_mut(usize::from(self.length)) {
+                *place = byte;
+                self.length += 1;
+            }
+        }
+    }
+}
+
+impl Write for Key {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.push(text.as_bytes());
+        Ok(())
+    }
+}
+
+impl Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[must_use]
+pub fn meta() -> Key {
+    Key::EMPTY.with(b"tg:meta")
+}
+
+#[must_use]
+pub fn head(partition: Partition) -> Key {
+    Key::in_partition(partition).with(b"head")
+}
+
+#[must_use]
+pub fn markers(partition: Partition) -> Key {
+    Key::in_partition(partition).with(b"markers")
+}
+
+#[must_use]
+pub fn live(partition: Partition, subject: SubjectKey) -> Key {
+    Key::in_partition(partition).with(b"live:").with_hex(&subject.0)
+}
+
+#[must_use]
+pub fn ended(partition: Partition, subject: SubjectKey) -> Key {
+    Key::in_partition(partition).with(b"ended:").with_hex(&subject.0)
+}
+
+#[must_use]
+pub fn subject(partition: Partition, subject: SubjectKey) -> Key {
+    Key::in_partition(partition).with(b"subject:").with_hex(&subject.0)
+}
+
+#[must_use]
+pub fn request(id: RequestId) -> Key {
+    Key::in_partition(id.partition).with(b"request:").with_text(Base32(id.random))
+}
+
+#[must_use]
+pub fn grant(id: GrantId) -> Key {
+    Key::in_partition(id.partition).with(b"grant:").with_text(Base32(id.random))
+}
+
+/// The record of a timer, from its member in [`timers`].
+#[must_use]
+pub fn timer(partition: Partition, member: &Member) -> Key {
+    Key::in_partition(partition).with(b"timer:").with(member.as_bytes())
+}
+
+#[must_use]
+pub fn answer(partition: Partition, key: IdempotencyKey) -> Key {
+    Key::in_partition(partition).with(b"answer:").with_hex(&key.0)
+}
+
+#[must_use]
+pub fn commit(partition: Partition, id: CommitId) -> Key {
+    Key::in_partition(partition).with(b"commit:").with_text(id)
+}
+
+/// Sinks are named by people; the first half of SHA-256 over the name keeps keys short.
+#[must_use]
+pub fn sink(partition: Partition, name: &str) -> Key {
+    let digest = digest::digest(&digest::SHA256, name.as_bytes());
+    let half = digest.as_ref().get(..16).unwrap_or_default();
+    Key::in_partition(partition).with(b"sink:").with_hex(half)
+}
+
+/// Also the name that seals event `index` of a commit to `subject`.
+#[must_use]
+pub fn event(partition: Partition, subject: SubjectKey, index: u16) -> Key {
+    let key = Key::in_partition(partition).with(b"events:").with_hex(&subject.0);
+    key.with(b":").with_text(index)
+}
+
+#[must_use]
+pub fn events(partition: Partition) -> Key {
+    Key::in_partition(partition).with(b"events")
+}
+
+#[must_use]
+pub fn timers(partition: Partition) -> Key {
+    Key::in_partition(partition).with(b"timers")
+}
+
+/// Which of the sets of a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slice {
+    All,
+    /// Pending requests, grants that have not ended.
+    Open,
+    Of(SubjectKey),
+}
+
+#[must_use]
+pub fn requests(partition: Partition, slice: Slice) -> Key {
+    let key = Key::in_partition(partition).with(b"requests");
+    match slice {
+        Slice::All => key,
+        Slice::Open => key.with(b":pending"),
+        Slice::Of(subject) => key.with(b":of:").with_hex(&subject.0),
+    }
+}
+
+#[must_use]
+pub fn grants(partition: Partition, slice: Slice) -> Key {
+    let key = Key::in_partition(partition).with(b"grants");
+    match slice {
+        Slice::All => key,
+        Slice::Open => key.with(b":open"),
+        Slice::Of(subject) => key.with(b":of:").with_hex(&subject.0),
+    }
+}
+
+/// A member of a set: an id of 26 characters, or a timer's name.
+pub type Member = Key;
+
+#[must_use]
+pub fn member(id: [u8; 16]) -> Member {
+    Key::EMPTY.with_text(Base32(id))
+}
+
+#[must_use]
+pub fn timer_member(timer: &Timer) -> Member {
+    match timer {
+        Timer::TimeOutRequest(id) => {
+            Key::EMPTY.with(b"time-out:").with_text(Base32(id.random))
+        }
+        Timer::ExpireGrant(id) => Key::EMPTY.with(b"expire:").with_text(Base32(id.random)),
+    }
+}
+
+/// A member as a back end gave it; `None` when it is longer than any we write.
+#[must_use]
+pub fn member_from(bytes: &[u8]) -> Option<Member> {
+    (bytes.len() <= 40).then(|| Key::EMPTY.with(bytes))
+}
+
+/// The id in a member of a list.
+#[must_use]
+pub fn member_id(partition: Partition, member: &Member) -> Option<[u8; 16]> {
+    // Read back through the identifier's own parser, so that only the canonical spelling passes.
+    let text = format!("req_{partition}_{member}");
+    text.parse::<RequestId>().ok().map(|id| id.random)
+}
+
+/// Whether the value under `key` is read on the data plane: head, markers, live values and
+/// tombstones.
+#[must_use]
+pub fn is_hot(key: &[u8]) -> bool {
+    let Some(end) = key.iter().position(|&byte| byte == b'}') else { return false };
+    let rest = key.get(end..).unwrap_or_default();
+    rest == b"}:head"
+        || rest == b"}:markers"
+        || rest.starts_with(b"}:live:")
+        || rest.starts_with(b"}:ended:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_spelled_as_the_table_says() {
+        let p = Partition(7);
+        let subject_key = SubjectKey([0xab; 16]);
+        let hex = "ab".repeat(16);
+        assert_eq!(head(p).as_str(), "tg:{p07}:head");
+        assert_eq!(head(Partition(1023)).as_str(), "tg:{p1023}:head");
+        assert_eq!(head(Partition(100)).as_str(), "tg:{p100}:head");
+        assert_eq!(live(p, subject_key).as_str(), format!("tg:{{p07}}:live:{hex}"));
+        let id = RequestId { partition: p, random: [0; 16] };
+        assert_eq!(request(id).as_str(), format!("tg:{{p07}}:request:{}", "0".repeat(26)));
+        let longest = answer(Partition(1023), IdempotencyKey([0xff; 32]));
+        assert!(longest.as_str().ends_with(&"f".repeat(64)));
+        assert_eq!(
+            grants(p, Slice::Of(subject_key)).as_str(),
+            format!("tg:{{p07}}:grants:of:{hex}")
+        );
+    }
+
+    #[test]
+    fn only_what_the_data_plane_reads_is_hot() {
+        let p = Partition(0);
+        let subject_key = SubjectKey([1; 16]);
+        for key in [head(p), markers(p), live(p, subject_key), ended(p, subject_key)] {
+            assert!(is_hot(key.as_bytes()), "{key}");
+        }
+        for key in [meta(), subject(p, subject_key), events(p), timers(p)] {
+            assert!(!is_hot(key.as_bytes()), "{key}");
+        }
+    }
+
+    #[test]
+    fn a_member_reads_back_as_its_id() {
+        assert_eq!(member_id(Partition(3), &member([9; 16])), Some([9; 16]));
+        assert_eq!(member_id(Partition(3), &Key::EMPTY.with(b"garbage")), None);
+    }
+}

@@ -1,0 +1,72 @@
+//! The kill switch of one partition: raise the generation, add the kill, in one commit.
+
+use crate::domain::ids::Partition;
+use crate::entropy;
+use crate::store::backend::{Backend, Expect, Outcome, Put, WriteSet};
+use crate::store::keys;
+use crate::store::memory::Learned;
+use crate::store::record::{MarkersRecord, seal_json};
+use crate::store::{Head, KillOrder, StoreFault};
+
+use super::Ledger;
+
+/// How often a kill that was overtaken by another is made again.
+const TRIES: usize = 8;
+
+impl<B: Backend> Ledger<B> {
+    pub(super) async fn kill_partition(
+        &self,
+        partition: Partition,
+        order: KillOrder,
+    ) -> Result<(), StoreFault> {
+        for _ in 0..TRIES {
+            if self.try_kill(partition, &order).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreFault::Unreachable("the markers changed faster than they could be raised".into()))
+    }
+
+    /// `false`: somebody else raised the generation meanwhile.
+    async fn try_kill(&self, partition: Partition, order: &KillOrder) -> Result<bool, StoreFault> {
+        let base = self.read_base(partition).await?;
+        let KillOrder { target, at, by, reason } = order;
+        let markers = base.markers.with_kill(target.clone(), *at, by, reason);
+        let generation = markers.generation;
+        let key = keys::markers(partition);
+        let record = MarkersRecord { epoch: base.head.epoch, markers };
+        let value = seal_json(&self.checks.sealer, &key, generation, &record)?;
+        let no_entropy = |fault: entropy::NoEntropy| StoreFault::Unreachable(fault.to_string());
+        let id = entropy::commit_id().map_err(no_entropy)?;
+        let write = WriteSet {
+            partition,
+            commit: id,
+            expect: Expect {
+                head: base.head,
+                generation: base.markers.generation,
+                version: None,
+            },
+            new_version: generation,
+            remember_until: *at,
+            only_ends: true,
+            puts: vec![Put { key, value, sweep_at: None }],
+            deletes: Vec::new(),
+            sets: Vec::new(),
+            events: Vec::new(),
+        };
+        match self.backend.commit(write).await? {
+            Outcome::Done { seq, .. } => {
+                let head = Head { epoch: base.head.epoch, seq, id };
+                let learned = Learned { head, generation, subject: None };
+                self.checks.memory.learn(partition, learned)?;
+                Ok(true)
+            }
+            Outcome::Missing(what) => Err(StoreFault::Missing { partition, what }),
+            Outcome::HeadDoesNotFit => {
+                self.went_back(partition, &base).await?;
+                Ok(false)
+            }
+            Outcome::GenerationMoved | Outcome::VersionConflict => Ok(false),
+        }
+    }
+}

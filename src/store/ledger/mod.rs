@@ -1,0 +1,185 @@
+//! The typed store over any back end: encodes, seals and derives on the way in, verifies and
+//! compares with what this process knew on the way out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::clock::SharedClock;
+use crate::domain::grant::Grant;
+use crate::domain::ids::{GrantId, Partition, PartitionCount, RequestId};
+use crate::domain::markers::Markers;
+use crate::domain::request::Request;
+use crate::domain::time::Timestamp;
+
+use super::backend::Backend;
+use super::checks::{Base, Checks};
+use super::keys::{self, Key};
+use super::memory::Known;
+use super::record::{number, open_json};
+use super::{
+    Answer, Commit, Committed, DueTimer, KillOrder, ListQuery, Load, Loaded, Page, Store,
+    StoreFault, StoredEvent,
+};
+
+mod commit;
+mod derive;
+mod events;
+mod kill;
+mod list;
+mod load;
+mod timers;
+
+/// How often a read that was overtaken by a commit is made again.
+const READ_TRIES: usize = 8;
+
+pub struct Ledger<B> {
+    backend: B,
+    checks: Arc<Checks>,
+    clock: SharedClock,
+}
+
+impl<B: Backend> Ledger<B> {
+    pub fn new(backend: B, checks: Arc<Checks>, clock: SharedClock) -> Self {
+        Self { backend, checks, clock }
+    }
+
+    /// Head and markers from a reply, checked and proven. What they show is remembered by
+    /// [`Checks::learn`], together with the subject's version.
+    async fn base(
+        &self,
+        partition: Partition,
+        known: &Known,
+        head: Option<&Bytes>,
+        markers: Option<&Bytes>,
+    ) -> Result<Base, StoreFault> {
+        let (base, proof) = self.checks.base(partition, known, head, markers)?;
+        if let Some(proof) = proof {
+            let found = self.backend.commit_at(partition, proof.seq).await?;
+            self.checks.prove(partition, proof, found)?;
+        }
+        Ok(base)
+    }
+
+    /// Reads head and markers by themselves.
+    async fn read_base(&self, partition: Partition) -> Result<Base, StoreFault> {
+        let known = self.checks.memory.known(partition, None);
+        let keys = [keys::head(partition), keys::markers(partition)];
+        let [head, markers] = self.get(partition, keys).await?;
+        let base = self.base(partition, &known, head.as_ref(), markers.as_ref()).await?;
+        self.checks.learn(partition, &known, &base, None)?;
+        Ok(base)
+    }
+
+    async fn get<const N: usize>(
+        &self,
+        partition: Partition,
+        keys: [Key; N],
+    ) -> Result<[Option<Bytes>; N], StoreFault> {
+        let values = self.backend.get(partition, &keys).await?;
+        values.try_into().map_err(|_| StoreFault::Unreachable("an answer of another length".into()))
+    }
+
+    fn exists(&self, partition: Partition) -> bool {
+        partition.0 < self.checks.partitions.get()
+    }
+
+    async fn read_request(&self, id: RequestId) -> Result<Option<Request>, StoreFault> {
+        if !self.exists(id.partition) {
+            return Ok(None);
+        }
+        let key = keys::request(id);
+        let [value] = self.get(id.partition, [key]).await?;
+        value.map(|value| Ok(open_json(&self.checks.sealer, &key, &value)?.1)).transpose()
+    }
+
+    async fn read_grant(&self, id: GrantId) -> Result<Option<Grant>, StoreFault> {
+        if !self.exists(id.partition) {
+            return Ok(None);
+        }
+        let key = keys::grant(id);
+        let [value] = self.get(id.partition, [key]).await?;
+        value.map(|value| Ok(open_json(&self.checks.sealer, &key, &value)?.1)).transpose()
+    }
+
+    async fn read_cursor(&self, sink: &str, partition: Partition) -> Result<u64, StoreFault> {
+        let key = keys::sink(partition, sink);
+        let [value] = self.get(partition, [key]).await?;
+        let Some(value) = value else { return Ok(0) };
+        let seq = std::str::from_utf8(&value).ok().and_then(number);
+        seq.ok_or_else(|| super::seal::invalid(&key, "not a sequence number"))
+    }
+}
+
+impl<B: Backend> Store for Ledger<B> {
+    fn partitions(&self) -> PartitionCount {
+        self.checks.partitions
+    }
+
+    fn load<'a>(&'a self, load: Load<'a>) -> Answer<'a, Loaded> {
+        Box::pin(self.load_subject(load))
+    }
+
+    fn commit(&self, commit: Commit) -> Answer<'_, Committed> {
+        Box::pin(self.commit_transition(commit))
+    }
+
+    fn request(&self, id: RequestId) -> Answer<'_, Option<Request>> {
+        Box::pin(self.read_request(id))
+    }
+
+    fn grant(&self, id: GrantId) -> Answer<'_, Option<Grant>> {
+        Box::pin(self.read_grant(id))
+    }
+
+    fn list_requests<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Page<Request>> {
+        Box::pin(self.page(query))
+    }
+
+    fn list_grants<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Page<Grant>> {
+        Box::pin(self.page(query))
+    }
+
+    fn markers(&self, partition: Partition) -> Answer<'_, Arc<Markers>> {
+        Box::pin(async move { Ok(self.read_base(partition).await?.markers) })
+    }
+
+    fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, ()> {
+        Box::pin(self.kill_partition(partition, kill))
+    }
+
+    fn due_timers(
+        &self,
+        partition: Partition,
+        now: Timestamp,
+        limit: usize,
+    ) -> Answer<'_, Vec<DueTimer>> {
+        Box::pin(self.timers_due(partition, now, limit))
+    }
+
+    fn read_events(
+        &self,
+        partition: Partition,
+        after: u64,
+        limit: usize,
+    ) -> Answer<'_, Vec<StoredEvent>> {
+        Box::pin(self.events_after(partition, after, limit))
+    }
+
+    fn cursor<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, u64> {
+        Box::pin(self.read_cursor(sink, partition))
+    }
+
+    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()> {
+        let key = keys::sink(partition, sink);
+        self.backend.put_lazily(partition, key, seq.to_string().into())
+    }
+
+    fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {
+        self.backend.moved()
+    }
+
+    fn probe(&self) -> Answer<'_, ()> {
+        Box::pin(async move { self.read_base(Partition(0)).await.map(|_| ()) })
+    }
+}

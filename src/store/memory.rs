@@ -1,0 +1,230 @@
+//! What this process knew: the head, the generation and the versions it last saw. A store whose
+//! answer is older than that went back in time, and the partition stays closed until its epoch is
+//! raised. An answer is compared with what was known when its read was sent, not with what another
+//! core learned meanwhile.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+
+use crate::domain::ids::{CommitId, Partition, PartitionCount};
+use crate::domain::markers::{Generation, Markers};
+use crate::domain::subject::SubjectKey;
+
+use super::{Head, StoreFault};
+
+/// One memory for all cores and the approvals of a process.
+#[derive(Debug)]
+pub struct Memory {
+    partitions: Vec<Mutex<PartitionMemory>>,
+}
+
+#[derive(Debug, Default)]
+struct PartitionMemory {
+    head: Option<Head>,
+    generation: Generation,
+    closed: bool,
+    versions: HashMap<SubjectKey, u64>,
+    markers: Option<VerifiedMarkers>,
+}
+
+/// What was known when a read was sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Known {
+    pub head: Option<Head>,
+    pub generation: Generation,
+    /// Of the subject that is read; 0: none seen.
+    pub version: u64,
+    pub closed: bool,
+}
+
+/// Markers whose seal was verified, with the very bytes that were.
+#[derive(Clone, Debug)]
+pub struct VerifiedMarkers {
+    pub bytes: Bytes,
+    pub epoch: u64,
+    pub markers: Arc<Markers>,
+}
+
+/// How a head stands to the remembered one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    Same,
+    /// Nothing was remembered, or the epoch was raised: everything older is forgotten.
+    New,
+    /// Later: to be proven by the log entry `seq`, which has to be of this commit.
+    Later { seq: u64, id: CommitId },
+    WentBack,
+}
+
+impl Known {
+    /// `head` has an epoch that the sealed markers confirm.
+    #[must_use]
+    pub fn standing(&self, head: &Head) -> Standing {
+        let Some(known) = self.head else { return Standing::New };
+        if head.epoch != known.epoch {
+            return if head.epoch > known.epoch { Standing::New } else { Standing::WentBack };
+        }
+        match head.seq.cmp(&known.seq) {
+            _ if self.closed => Standing::WentBack,
+            std::cmp::Ordering::Less => Standing::WentBack,
+            std::cmp::Ordering::Equal if head.id == known.id => Standing::Same,
+            std::cmp::Ordering::Equal => Standing::WentBack,
+            std::cmp::Ordering::Greater => Standing::Later { seq: known.seq, id: known.id },
+        }
+    }
+}
+
+/// What a checked answer or an own commit showed.
+#[derive(Clone, Copy, Debug)]
+pub struct Learned {
+    pub head: Head,
+    pub generation: Generation,
+    pub subject: Option<(SubjectKey, u64)>,
+}
+
+impl Memory {
+    #[must_use]
+    pub fn new(partitions: PartitionCount) -> Self {
+        Self { partitions: partitions.all().map(|_| Mutex::default()).collect() }
+    }
+
+    /// What is known now; taken before a read is sent.
+    #[must_use]
+    pub fn known(&self, partition: Partition, subject: Option<SubjectKey>) -> Known {
+        let Some(memory) = self.lock(partition) else {
+            return Known { head: None, generation: 0, version: 0, closed: true };
+        };
+        let version = subject.and_then(|subject| memory.versions.get(&subject).copied());
+        Known {
+            head: memory.head,
+            generation: memory.generation,
+            version: version.unwrap_or(0),
+            closed: memory.closed,
+        }
+    }
+
+    /// The markers that these very bytes were verified to hold.
+    #[must_use]
+    pub fn verified(&self, partition: Partition, bytes: &Bytes) -> Option<VerifiedMarkers> {
+        let memory = self.lock(partition)?;
+        memory.markers.as_ref().filter(|verified| same(&verified.bytes, bytes)).cloned()
+    }
+
+    pub fn remember_markers(&self, partition: Partition, verified: VerifiedMarkers) {
+        if let Some(mut memory) = self.lock(partition) {
+            memory.markers = Some(verified);
+        }
+    }
+
+    /// Remembers what is later than what was known. Heads of one epoch are told apart by seq, so
+    /// that an answer that arrives late takes nothing back.
+    ///
+    /// # Errors
+    /// The partition was closed meanwhile.
+    pub fn learn(&self, partition: Partition, learned: Learned) -> Result<(), StoreFault> {
+        let Some(mut memory) = self.lock(partition) else {
+            return Err(StoreFault::RolledBack(partition));
+        };
+        let epoch = memory.head.map_or(0, |head| head.epoch);
+        if learned.head.epoch > epoch {
+            let markers = memory.markers.take();
+            *memory = PartitionMemory { markers, ..PartitionMemory::default() };
+        }
+        if memory.closed {
+            return Err(StoreFault::RolledBack(partition));
+        }
+        if learned.head.epoch < epoch {
+            return Ok(());
+        }
+        if memory.head.is_none_or(|head| head.seq < learned.head.seq) {
+            memory.head = Some(learned.head);
+        }
+        memory.generation = memory.generation.max(learned.generation);
+        if let Some((subject, version)) = learned.subject {
+            let known = memory.versions.entry(subject).or_default();
+            *known = version.max(*known);
+        }
+        Ok(())
+    }
+
+    /// Closes the partition until its epoch is raised.
+    pub fn close(&self, partition: Partition) -> StoreFault {
+        if let Some(mut memory) = self.lock(partition) {
+            if !memory.closed {
+                tracing::error!(%partition, "the store went back in time; the partition is closed");
+            }
+            memory.closed = true;
+        }
+        StoreFault::RolledBack(partition)
+    }
+
+    fn lock(&self, partition: Partition) -> Option<MutexGuard<'_, PartitionMemory>> {
+        let memory = self.partitions.get(usize::from(partition.0))?;
+        // Every change of a memory is whole before it could panic.
+        Some(memory.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Equal bytes; the same buffer is recognised without looking at them.
+fn same(one: &Bytes, two: &Bytes) -> bool {
+    (one.as_ptr() == two.as_ptr() && one.len() == two.len()) || one == two
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const P: Partition = Partition(0);
+
+    fn head(epoch: u64, seq: u64, id: u8) -> Head {
+        Head { epoch, seq, id: CommitId([id; 16]) }
+    }
+
+    fn learned(head: Head) -> Learned {
+        Learned { head, generation: 0, subject: None }
+    }
+
+    fn memory() -> Memory {
+        Memory::new(PartitionCount::DEFAULT)
+    }
+
+    #[test]
+    fn an_older_or_another_head_went_back_in_time() {
+        let memory = memory();
+        memory.learn(P, learned(head(1, 5, 5))).expect("open");
+        let known = memory.known(P, None);
+        assert_eq!(known.standing(&head(1, 5, 5)), Standing::Same);
+        assert_eq!(known.standing(&head(1, 4, 4)), Standing::WentBack);
+        assert_eq!(known.standing(&head(1, 5, 6)), Standing::WentBack);
+        assert_eq!(known.standing(&head(0, 9, 9)), Standing::WentBack);
+        let proof = Standing::Later { seq: 5, id: CommitId([5; 16]) };
+        assert_eq!(known.standing(&head(1, 9, 9)), proof);
+        assert_eq!(known.standing(&head(2, 1, 1)), Standing::New);
+    }
+
+    #[test]
+    fn an_answer_that_was_sent_earlier_is_compared_with_what_was_known_then() {
+        let memory = memory();
+        memory.learn(P, learned(head(1, 5, 5))).expect("open");
+        let when_sent = memory.known(P, None);
+        memory.learn(P, learned(head(1, 7, 7))).expect("another core was faster");
+        assert_ne!(when_sent.standing(&head(1, 6, 6)), Standing::WentBack);
+        memory.learn(P, learned(head(1, 6, 6))).expect("open");
+        assert_eq!(memory.known(P, None).head, Some(head(1, 7, 7)));
+        assert_eq!(memory.known(P, None).standing(&head(1, 6, 6)), Standing::WentBack);
+    }
+
+    #[test]
+    fn a_closed_partition_opens_with_a_higher_epoch_only() {
+        let memory = memory();
+        memory.learn(P, learned(head(1, 5, 5))).expect("open");
+        assert_eq!(memory.close(P), StoreFault::RolledBack(P));
+        assert_eq!(memory.known(P, None).standing(&head(1, 5, 5)), Standing::WentBack);
+        assert!(memory.learn(P, learned(head(1, 6, 6))).is_err());
+        assert_eq!(memory.known(P, None).standing(&head(2, 6, 6)), Standing::New);
+        memory.learn(P, learned(head(2, 6, 6))).expect("raised");
+        assert!(!memory.known(P, None).closed);
+    }
+}

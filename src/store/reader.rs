@@ -1,0 +1,70 @@
+//! The gateway's reader, for any back end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::SharedClock;
+use crate::domain::grant::Tombstone;
+use crate::domain::subject::SubjectKey;
+
+use super::backend::LiveSource;
+use super::checks::Checks;
+use super::keys;
+use super::live::LiveView;
+use super::record::open_json;
+use super::seal::invalid;
+use super::{LiveReader, StoreFault};
+
+/// How long an ended grant is remembered.
+pub const TOMBSTONE_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// One per core over a source of its own; the checks are the process's.
+#[derive(Clone)]
+pub struct Reader<S> {
+    source: S,
+    checks: Arc<Checks>,
+    clock: SharedClock,
+}
+
+impl<S: LiveSource> Reader<S> {
+    pub fn new(source: S, checks: Arc<Checks>, clock: SharedClock) -> Self {
+        Self { source, checks, clock }
+    }
+}
+
+impl<S: LiveSource> LiveReader for Reader<S> {
+    async fn read(&self, subject: SubjectKey) -> Result<LiveView, StoreFault> {
+        let checks = &*self.checks;
+        let partition = subject.partition(checks.partitions);
+        let key = keys::live(partition, subject);
+        let known = checks.memory.known(partition, Some(subject));
+
+        let raw = self.source.live(partition, &key).await?;
+
+        let (base, proof) =
+            checks.base(partition, &known, raw.head.as_ref(), raw.markers.as_ref())?;
+        if let Some(proof) = proof {
+            let found = self.source.commit_at(partition, proof.seq).await?;
+            checks.prove(partition, proof, found)?;
+        }
+        let live = checks.live(&key, raw.live.as_ref())?;
+        let seen = live.as_ref().map(|opened| (subject, opened.version));
+        if let Some((_, version)) = seen {
+            checks.version(partition, &known, &base, version)?;
+        }
+        checks.learn(partition, &known, &base, seen)?;
+        LiveView::new(subject, base.head, base.markers, live)
+            .ok_or_else(|| invalid(&key, "not a live value of a known format"))
+    }
+
+    async fn tombstones(&self, subject: SubjectKey) -> Result<Vec<Tombstone>, StoreFault> {
+        let partition = subject.partition(self.checks.partitions);
+        let key = keys::ended(partition, subject);
+        let Some(value) = self.source.one(partition, &key).await? else { return Ok(Vec::new()) };
+        let (_, mut ended): (u64, Vec<Tombstone>) = open_json(&self.checks.sealer, &key, &value)?;
+        let oldest = self.clock.now().minus(TOMBSTONE_LIFE);
+        ended.retain(|tombstone| tombstone.at > oldest);
+        ended.sort_by(|one, two| two.at.cmp(&one.at));
+        Ok(ended)
+    }
+}
