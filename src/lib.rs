@@ -7,10 +7,10 @@
 //! events. A fault anywhere is a value that refuses.
 
 pub mod admin;
-//pub mod app;
-//pub mod approvals;
+pub mod app;
+pub mod approvals;
 pub mod catalog;
-//pub mod cli;
+pub mod cli;
 pub mod clock;
 pub mod cloudevents;
 pub mod config;

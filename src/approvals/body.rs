@@ -1,0 +1,127 @@
+//! JSON bodies: bounded in size and time, no unknown fields, every complaint with a pointer.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::de::DeserializeOwned;
+
+use super::SharedApi;
+use super::error::Refusal;
+use crate::problem::ProblemCode;
+
+/// The most bytes a body may have.
+pub const LIMIT: usize = 64 * 1024;
+const DEADLINE: Duration = Duration::from_secs(10);
+
+/// A body that was read and understood, with its bytes for the idempotency fingerprint.
+#[derive(Clone, Debug)]
+pub struct Json<T> {
+    pub value: T,
+    pub bytes: Bytes,
+}
+
+/// A body that may be left out where every field is optional.
+#[derive(Clone, Debug)]
+pub struct OptionalJson<T> {
+    pub value: T,
+    pub bytes: Bytes,
+}
+
+impl<T: DeserializeOwned> FromRequest<SharedApi> for Json<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &SharedApi) -> Result<Self, Refusal> {
+        require_json(request.headers())?;
+        let bytes = read(request.into_body()).await?;
+        Ok(Self { value: parse(&bytes)?, bytes })
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest<SharedApi> for OptionalJson<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &SharedApi) -> Result<Self, Refusal> {
+        let typed = require_json(request.headers());
+        let bytes = read(request.into_body()).await?;
+        if bytes.is_empty() {
+            return Ok(Self { value: parse(b"{}")?, bytes });
+        }
+        typed?;
+        Ok(Self { value: parse(&bytes)?, bytes })
+    }
+}
+
+/// Only this media type: a form or text that a browser sends across sites is not accepted.
+fn require_json(headers: &HeaderMap) -> Result<(), Refusal> {
+    let sent = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = sent.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Refusal::bad_request("the body must be sent with Content-Type: application/json"))
+}
+
+async fn read(body: Body) -> Result<Bytes, Refusal> {
+    let reading = Limited::new(body, LIMIT).collect();
+    let read = tokio::time::timeout(DEADLINE, reading)
+        .await
+        .map_err(|_| Refusal::bad_request("the body did not arrive in time"))?;
+    match read {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let detail = format!("the body has more than {LIMIT} bytes");
+            Err(Refusal::new(ProblemCode::TooLarge, detail))
+        }
+        Err(_) => Err(Refusal::bad_request("the body could not be read")),
+    }
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| complaint(&error))?;
+    reader.end().map_err(|_| Refusal::bad_request("the body has more than one JSON value"))?;
+    Ok(value)
+}
+
+fn complaint(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
+    let (inner, pointer) = (error.inner(), pointer(error.path()));
+    if !inner.is_data() {
+        return Refusal::bad_request(format!("the body is not JSON: {}", bounded(inner)));
+    }
+    let text = bounded(inner);
+    let (code, pointer) = match text.split('`').nth(1) {
+        Some(_) if text.starts_with("unknown field") => ("unknown-field", pointer),
+        Some(name) if text.starts_with("missing field") => {
+            ("required", format!("{pointer}/{}", escape(name)))
+        }
+        Some(_) | None => ("wrong-type", pointer),
+    };
+    Refusal::invalid(pointer, code, text)
+}
+
+/// What the parser says may quote the input; keep it short.
+fn bounded(error: &serde_json::Error) -> String {
+    error.to_string().chars().take(300).collect()
+}
+
+/// RFC 6901.
+fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    path.iter().fold(String::new(), |pointer, segment| match segment {
+        Segment::Seq { index } => format!("{pointer}/{index}"),
+        Segment::Map { key } => {
+            let key: String = key.chars().take(64).collect();
+            format!("{pointer}/{}", escape(&key))
+        }
+        Segment::Enum { variant } => format!("{pointer}/{}", escape(variant)),
+        Segment::Unknown => pointer,
+    })
+}
+
+fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
+}

@@ -1,0 +1,247 @@
+//! The only write path: load, apply, commit; again when somebody was faster.
+
+use aws_lc_rs::digest;
+
+use super::Api;
+use super::error::Refusal;
+use super::extract::{Call, IfMatch};
+use crate::domain::apply::apply;
+use crate::domain::command::{Command, SubjectState, Timer, TimerChange, Transition};
+use crate::domain::ids::{GrantId, RequestId, Seed};
+use crate::domain::subject::{Actor, Subject};
+use crate::entropy;
+use crate::problem::ProblemCode;
+use crate::store::{
+    Commit, Committed, Durability, IdempotencyKey, Load, Loaded, StoreFault, StoredAnswer,
+};
+use crate::telemetry::events::approvals::{StoreFailed, Transitioned};
+
+/// How often a command is applied anew after somebody else changed its subject.
+const RELOADS: usize = 8;
+
+/// What shall happen to one subject, and how to tell the caller.
+pub struct Order<'a> {
+    pub subject: &'a Subject,
+    pub target: Named,
+    pub command: Command,
+    pub actor: Actor,
+    pub fired: Option<Timer>,
+    pub idempotency: Option<Idempotency>,
+    pub if_match: Option<&'a IfMatch>,
+    pub traceparent: Option<&'a str>,
+    /// Makes the answer before the commit, so that both are stored together.
+    pub answer: &'a (dyn Fn(&Outcome<'_>) -> Result<Answer, Refusal> + Sync),
+}
+
+/// The object that a command names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named {
+    Nothing,
+    Request(RequestId),
+    Grant(GrantId),
+}
+
+/// What the commit is about to make true.
+pub struct Outcome<'a> {
+    pub before: &'a SubjectState,
+    pub transition: &'a Transition,
+    pub now: crate::domain::time::Timestamp,
+}
+
+/// Status, JSON body, and what stands in `ETag` and `Location`.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    pub status: u16,
+    pub body: String,
+    pub etag: Option<String>,
+    pub location: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct Idempotency {
+    key: IdempotencyKey,
+    fingerprint: [u8; 32],
+}
+
+impl Idempotency {
+    /// The key that the call carries, scoped to actor, route (with its ids) and target subject.
+    #[must_use]
+    pub fn of(call: &Call, target: &Subject, body: &[u8]) -> Option<Self> {
+        let key = call.idempotency_key.as_deref()?;
+        let (actor, target) = (call.subject().key(), target.key());
+        let parts = [actor.0.as_slice(), &target.0, call.route.as_bytes(), key.as_bytes()];
+        Some(Self { key: IdempotencyKey(sha256(&parts)), fingerprint: sha256(&[body]) })
+    }
+}
+
+/// Each part with its length before it, so that no two lists of parts look alike.
+fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
+        context.update(part);
+    }
+    let mut sum = [0; 32];
+    sum.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
+    sum
+}
+
+/// What was done. `durability` is `Unconfirmed` when the acknowledgement level was not met.
+#[derive(Clone, Debug)]
+pub struct Done {
+    pub answer: StoredAnswer,
+    pub durability: Durability,
+}
+
+/// # Errors
+/// Whatever the domain refuses; `precondition-failed`; `idempotency-mismatch`; `conflict` after
+/// eight reloads; `store-unreachable` when the store failed twice.
+pub async fn execute(api: &Api, order: &Order<'_>) -> Result<Done, Refusal> {
+    let seed = entropy::seed()?;
+    for _attempt in 0..=RELOADS {
+        if let Some(done) = attempt(api, order, seed).await? {
+            return Ok(done);
+        }
+    }
+    let detail = "others keep changing this subject; repeat the call";
+    Err(Refusal::new(ProblemCode::Conflict, detail))
+}
+
+/// `None`: somebody was faster.
+async fn attempt(api: &Api, order: &Order<'_>, seed: Seed) -> Result<Option<Done>, Refusal> {
+    let Loaded { state, answer } = load(api, order).await?;
+    if let Some(stored) = answer {
+        return replay(order, stored).map(Some);
+    }
+    check_if_match(order, &state)?;
+    let now = api.clock.now();
+    let transition = apply(&state, &order.command, &order.actor, seed, now)?;
+    let outcome = Outcome { before: &state, transition: &transition, now };
+    let answer = (order.answer)(&outcome)?;
+    let answer = StoredAnswer {
+        fingerprint: order.idempotency.map_or([0; 32], |idempotency| idempotency.fingerprint),
+        status: answer.status,
+        body: answer.body,
+        etag: answer.etag,
+        location: answer.location,
+    };
+    if transition.is_empty() {
+        return Ok(Some(Done { answer, durability: Durability::Confirmed }));
+    }
+    let commit = Commit {
+        id: entropy::commit_id()?,
+        subject: order.subject.clone(),
+        expected_version: state.version,
+        generation: state.markers.generation,
+        transition,
+        fired: order.fired,
+        answer: order.idempotency.map(|idempotency| (idempotency.key, answer.clone())),
+        traceparent: order.traceparent.map(Into::into),
+        now,
+    };
+    let durability = commit_once(api, order, commit).await?;
+    Ok(durability.map(|durability| Done { answer, durability }))
+}
+
+async fn load(api: &Api, order: &Order<'_>) -> Result<Loaded, Refusal> {
+    let (request, grant) = match order.target {
+        Named::Nothing => (None, None),
+        Named::Request(id) => (Some(id), None),
+        Named::Grant(id) => (None, Some(id)),
+    };
+    let idempotency = order.idempotency.as_ref().map(|idempotency| &idempotency.key);
+    let load = Load { subject: order.subject, request, grant, idempotency };
+    api.store.load(load).await.map_err(|fault| failed(api, fault, "load"))
+}
+
+fn replay(order: &Order<'_>, stored: StoredAnswer) -> Result<Done, Refusal> {
+    let same = order.idempotency.is_some_and(|sent| sent.fingerprint == stored.fingerprint);
+    if same {
+        return Ok(Done { answer: stored, durability: Durability::Confirmed });
+    }
+    let detail = "this Idempotency-Key was sent before with another body";
+    Err(Refusal::new(ProblemCode::IdempotencyMismatch, detail))
+}
+
+fn check_if_match(order: &Order<'_>, state: &SubjectState) -> Result<(), Refusal> {
+    let Some(wanted) = order.if_match else { return Ok(()) };
+    let revision = match order.target {
+        Named::Nothing => return Ok(()),
+        Named::Request(id) => state.requests.get(&id).map(|request| request.revision),
+        Named::Grant(id) => state.grants.get(&id).map(|grant| grant.revision),
+    };
+    if revision.is_some_and(|revision| wanted.fits(&super::wire::etag(revision))) {
+        return Ok(());
+    }
+    let detail = "the object has another version than If-Match names; read it again";
+    Err(Refusal::new(ProblemCode::PreconditionFailed, detail))
+}
+
+/// A fault may hide a commit that happened: the same commit is sent once more, and the store finds
+/// it by its id. `None`: somebody was faster.
+async fn commit_once(
+    api: &Api,
+    order: &Order<'_>,
+    commit: Commit,
+) -> Result<Option<Durability>, Refusal> {
+    let transition = commit.transition.clone();
+    let committed = match api.store.commit(commit.clone()).await {
+        Ok(committed) => committed,
+        Err(fault) => {
+            StoreFailed { metrics: &api.metrics, fault: &fault, during: "commit" }.emit();
+            api.store.commit(commit).await.map_err(|fault| failed(api, fault, "commit"))?
+        }
+    };
+    match committed {
+        Committed::VersionConflict | Committed::GenerationMoved => Ok(None),
+        Committed::Done { seq, durability, .. } => {
+            let (actor, traceparent) = (&order.actor, order.traceparent);
+            let metrics = &api.metrics;
+            Transitioned { metrics, actor, transition: &transition, seq, traceparent }.emit();
+            Ok(Some(durability))
+        }
+    }
+}
+
+/// Counts and logs a fault of the store, and refuses.
+pub(super) fn failed(api: &Api, fault: StoreFault, during: &'static str) -> Refusal {
+    StoreFailed { metrics: &api.metrics, fault: &fault, during }.emit();
+    fault.into()
+}
+
+/// Settles a timer that had nothing to do: it moves to when its object is really due, or goes.
+///
+/// # Errors
+/// `store-unreachable`; `conflict` when somebody was faster (the timer is then still due).
+pub async fn settle(api: &Api, order: &Order<'_>, timer: Timer) -> Result<(), Refusal> {
+    let Loaded { state, .. } = load(api, order).await?;
+    let at = match timer {
+        Timer::TimeOutRequest(id) => {
+            let request = state.requests.get(&id).filter(|request| request.is_pending());
+            request.map(|request| request.pending_until)
+        }
+        Timer::ExpireGrant(id) => {
+            let grant = state.grants.get(&id).filter(|grant| grant.ended.is_none());
+            grant.map(|grant| grant.expires_at)
+        }
+    };
+    let (timers, fired) = match at {
+        Some(at) => (vec![TimerChange::Set { timer, at }], None),
+        None => (Vec::new(), Some(timer)),
+    };
+    let commit = Commit {
+        id: entropy::commit_id()?,
+        subject: order.subject.clone(),
+        expected_version: state.version,
+        generation: state.markers.generation,
+        transition: Transition { timers, ..Transition::default() },
+        fired,
+        answer: None,
+        traceparent: None,
+        now: api.clock.now(),
+    };
+    match commit_once(api, order, commit).await? {
+        Some(_durability) => Ok(()),
+        None => Err(Refusal::new(ProblemCode::Conflict, "somebody was faster")),
+    }
+}

@@ -1,0 +1,134 @@
+//! Who calls, and with which headers: everything a handler knows besides its own input.
+
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName, header};
+
+use super::error::Refusal;
+use super::{Api, SharedApi};
+use crate::domain::subject::{Actor, Subject};
+use crate::domain::time::Timestamp;
+use crate::entropy;
+use crate::identity::Identity;
+use crate::telemetry::trace::TraceContext;
+
+pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const LONGEST_KEY: usize = 255;
+
+/// A call whose credential was verified.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub identity: Arc<Identity>,
+    /// `user`, the roles claim, and what `role_mapping` gives for the groups.
+    pub roles: Vec<Arc<str>>,
+    pub now: Timestamp,
+    /// `METHOD /the/path`, with its ids: what an `Idempotency-Key` is scoped to.
+    pub route: String,
+    pub idempotency_key: Option<String>,
+    pub if_match: Option<IfMatch>,
+    /// The caller's trace (or a fresh one) with a span of our own.
+    pub traceparent: Arc<str>,
+}
+
+impl Call {
+    #[must_use]
+    pub fn subject(&self) -> &Subject {
+        &self.identity.person.subject
+    }
+
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor::Person(self.identity.person.clone())
+    }
+}
+
+impl FromRequestParts<SharedApi> for Call {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, api: &SharedApi) -> Result<Self, Refusal> {
+        let now = api.clock.now();
+        let headers = &parts.headers;
+        let identity = api.authenticate.authenticate(headers, now).await?;
+        Ok(Self {
+            roles: roles(api, &identity),
+            identity,
+            now,
+            route: format!("{} {}", parts.method, parts.uri.path()),
+            idempotency_key: idempotency_key(headers)?,
+            if_match: IfMatch::parse(headers)?,
+            traceparent: traceparent(headers)?,
+        })
+    }
+}
+
+fn roles(api: &Api, identity: &Identity) -> Vec<Arc<str>> {
+    let mapped = identity.person.groups.iter().filter_map(|group| api.role_mapping.get(group));
+    let mut roles: Vec<Arc<str>> = vec!["user".into()];
+    roles.extend(identity.roles.iter().cloned());
+    roles.extend(mapped.flatten().cloned());
+    roles.sort();
+    roles.dedup();
+    roles
+}
+
+/// At most one value; a repeated header could mean two things.
+fn only<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let (first, second) = (values.next(), values.next());
+    if second.is_some() {
+        return Err(Refusal::bad_request(format!("{name} was sent more than once")));
+    }
+    let text = first.map(|value| value.to_str()).transpose();
+    text.map_err(|_| Refusal::bad_request(format!("{name} has bytes outside visible ASCII")))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    match only(headers, &IDEMPOTENCY_KEY)? {
+        None => Ok(None),
+        Some(key) if (1..=LONGEST_KEY).contains(&key.len()) => Ok(Some(key.to_owned())),
+        Some(_) => Err(Refusal::bad_request(format!(
+            "Idempotency-Key must have 1 to {LONGEST_KEY} characters"
+        ))),
+    }
+}
+
+/// The versions under which the caller wants the change (RFC 9110, section 13.1.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IfMatch {
+    Any,
+    /// Entity tags as sent, quotes included. A weak one never matches.
+    Tags(Vec<String>),
+}
+
+impl IfMatch {
+    fn parse(headers: &HeaderMap) -> Result<Option<Self>, Refusal> {
+        let Some(text) = only(headers, &header::IF_MATCH)? else { return Ok(None) };
+        if text.trim() == "*" {
+            return Ok(Some(Self::Any));
+        }
+        let tags = text.split(',').map(|tag| tag.trim().to_owned()).collect();
+        Ok(Some(Self::Tags(tags)))
+    }
+
+    #[must_use]
+    pub fn fits(&self, etag: &str) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Tags(tags) => tags.iter().any(|tag| tag == etag),
+        }
+    }
+}
+
+/// A trace that cannot be read is replaced by a fresh one (W3C Trace Context, section 3.2).
+fn traceparent(headers: &HeaderMap) -> Result<Arc<str>, Refusal> {
+    let sent = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
+    let (span_id, trace_id) = (entropy::bytes()?, entropy::bytes()?);
+    let context = match sent {
+        Some(context) => context.with_span(span_id),
+        None => TraceContext { trace_id, span_id, flags: 0 },
+    };
+    Ok(context.to_string().into())
+}

@@ -1,0 +1,71 @@
+//! What the caller could do with a request right now, so that a user interface shows the right
+//! buttons: the policy's answer and a dry run of the command.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+
+use super::super::error::Refusal;
+use super::super::execute::failed;
+use super::super::extract::Call;
+use super::super::policy::{self, Target};
+use super::super::{Api, SharedApi, respond};
+use super::find_request;
+use crate::domain::apply::apply;
+use crate::domain::command::{Command, SubjectState};
+use crate::domain::ids::RequestId;
+use crate::domain::request::{Bounds, Request};
+use crate::entropy;
+use crate::store::Load;
+
+const ACTIONS: [&str; 4] = ["approve", "deny", "cancel", "comment"];
+
+/// One boolean per action.
+#[utoipa::path(get, path = "/api/v1/requests/{id}/permissions", tag = "requests", params(("id" = String, Path)),
+    responses((status = 200, body = BTreeMap<String, bool>), (status = "default", response = super::docs::Refused)))]
+pub async fn get(
+    State(api): State<SharedApi>,
+    call: Call,
+    Path(id): Path<String>,
+) -> Result<Response, Refusal> {
+    let (request, _) = find_request(&api, &call, &id).await?;
+    let decisions = policy::ask(&api, &call, &Target::request(&request), &ACTIONS).await?;
+    let state = load(&api, &request).await?;
+    let mut map = BTreeMap::from([("read", true)]);
+    for (action, decision) in ACTIONS.into_iter().zip(decisions) {
+        let possible = would_work(&api, &call, &state, &dry(action, request.id))?;
+        map.insert(action, decision.allowed && possible);
+    }
+    respond::json(StatusCode::OK, &map)
+}
+
+async fn load(api: &Api, request: &Request) -> Result<SubjectState, Refusal> {
+    let subject = request.subject();
+    let load = Load { subject, request: Some(request.id), grant: None, idempotency: None };
+    let loaded = api.store.load(load).await.map_err(|fault| failed(api, fault, "load"))?;
+    Ok(loaded.state)
+}
+
+/// The command of an action, with the smallest input that it accepts.
+fn dry(action: &str, request: RequestId) -> Command {
+    match action {
+        "approve" => {
+            Command::Approve { request, step: None, comment: None, bounds: Bounds::default() }
+        }
+        "deny" => Command::Deny { request, step: None, reason: String::new() },
+        "cancel" => Command::Cancel { request, reason: String::new() },
+        _ => Command::Comment { request, text: "?".to_owned() },
+    }
+}
+
+fn would_work(
+    api: &Api,
+    call: &Call,
+    state: &SubjectState,
+    command: &Command,
+) -> Result<bool, Refusal> {
+    let seed = entropy::seed()?;
+    Ok(apply(state, command, &call.actor(), seed, api.clock.now()).is_ok())
+}

@@ -1,0 +1,152 @@
+//! The kill switch: everything of a subject, a tool or a template at once.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::body::Json;
+use super::super::error::Refusal;
+use super::super::execute::{Answer, Idempotency, Named, Order, Outcome, execute, failed};
+use super::super::extract::Call;
+use super::super::policy::{self, Target};
+use super::super::{Api, SharedApi, respond};
+use super::{Effect, conclude};
+use crate::domain::access::is_name;
+use crate::domain::apply::MAX_TEXT;
+use crate::domain::command::Command;
+use crate::domain::markers::KillTarget;
+use crate::domain::subject::Subject;
+use crate::store::KillOrder;
+use crate::telemetry::events::approvals::Killed;
+
+/// Exactly one of `subject`, `tool` and `template`.
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KillSwitch {
+    pub subject: Option<String>,
+    pub tool: Option<String>,
+    pub template: Option<String>,
+    pub reason: String,
+}
+
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct KillResult {
+    /// How many grants ended; 0 while `pending`.
+    pub revoked: usize,
+    /// How many undecided requests ended; 0 while `pending`.
+    pub cancelled: usize,
+    /// It binds already; the records are marked afterwards.
+    pub pending: bool,
+}
+
+enum Switch {
+    Subject(Subject),
+    Target(KillTarget),
+}
+
+/// Throw the kill switch.
+#[utoipa::path(post, path = "/api/v1/revocations", tag = "grants", request_body = KillSwitch,
+    responses((status = 200, body = KillResult), (status = 202, body = KillResult), (status = "default", response = super::docs::Refused)))]
+pub async fn create(
+    State(api): State<SharedApi>,
+    call: Call,
+    Json { value, bytes }: Json<KillSwitch>,
+) -> Result<Response, Refusal> {
+    policy::require(&api, &call, &Target::any("grant"), "kill_switch").await?;
+    match switch(&api, &value)? {
+        Switch::Subject(subject) => of_subject(&api, &call, &subject, value.reason, &bytes).await,
+        Switch::Target(target) => everywhere(&api, &call, target, &value.reason).await,
+    }
+}
+
+fn switch(api: &Api, body: &KillSwitch) -> Result<Switch, Refusal> {
+    let length = body.reason.chars().count();
+    if length > MAX_TEXT {
+        let detail = format!("expected at most {MAX_TEXT} characters, found {length}");
+        return Err(Refusal::invalid("/reason", "too-long", detail));
+    }
+    match (body.subject.as_deref(), body.tool.as_deref(), body.template.as_deref()) {
+        (Some(name), None, None) => {
+            let detail = "no configured issuer has a subject of that name";
+            let subject = api.subjects.resolve(name);
+            subject
+                .map(Switch::Subject)
+                .ok_or_else(|| Refusal::invalid("/subject", "unknown", detail))
+        }
+        (None, Some(tool), None) if is_name(tool) => {
+            Ok(Switch::Target(KillTarget::Tool(tool.into())))
+        }
+        (None, None, Some(template)) if is_name(template) => {
+            Ok(Switch::Target(KillTarget::Template(template.into())))
+        }
+        (None, Some(_), None) => Err(Refusal::invalid("/tool", "invalid", "not a tool's name")),
+        (None, None, Some(_)) => {
+            Err(Refusal::invalid("/template", "invalid", "not a template's name"))
+        }
+        (_, _, _) => {
+            let detail = "expected exactly one of subject, tool and template";
+            Err(Refusal::invalid("/subject", "exactly-one", detail))
+        }
+    }
+}
+
+/// One commit ends everything of a subject, so the counts are exact.
+async fn of_subject(
+    api: &Api,
+    call: &Call,
+    subject: &Subject,
+    reason: String,
+    bytes: &[u8],
+) -> Result<Response, Refusal> {
+    let order = Order {
+        subject,
+        target: Named::Nothing,
+        command: Command::RevokeSubject { reason },
+        actor: call.actor(),
+        fired: None,
+        idempotency: Idempotency::of(call, subject, bytes),
+        if_match: None,
+        traceparent: Some(&call.traceparent),
+        answer: &counted,
+    };
+    conclude(execute(api, &order).await?, Effect::Takes)
+}
+
+fn counted(outcome: &Outcome<'_>) -> Result<Answer, Refusal> {
+    let result = KillResult {
+        revoked: outcome.transition.grants.len(),
+        cancelled: outcome.transition.requests.len(),
+        pending: false,
+    };
+    let body = serde_json::to_string(&result).map_err(|_| respond::unwritable())?;
+    Ok(Answer { status: 200, body, ..Answer::default() })
+}
+
+/// Every partition is tried, also after one failed: what was written binds, a retry completes.
+async fn everywhere(
+    api: &Api,
+    call: &Call,
+    target: KillTarget,
+    reason: &str,
+) -> Result<Response, Refusal> {
+    let by = call.subject().name.clone();
+    let order = KillOrder { target, at: api.clock.now(), by: by.clone(), reason: reason.into() };
+    let (mut reached, mut refusal) = (0, None);
+    for partition in api.store.partitions().all() {
+        match api.store.kill(partition, order.clone()).await {
+            Ok(()) => reached += 1,
+            Err(fault) => refusal = Some(failed(api, fault, "kill")),
+        }
+    }
+    let partitions = usize::from(api.store.partitions().get());
+    Killed { target: &order.target, actor: &by, reached, partitions }.emit();
+    if let Some(mut refusal) = refusal {
+        refusal.detail = format!(
+            "{reached} of {partitions} partitions were reached, and bind already; repeat the call"
+        );
+        return Err(refusal);
+    }
+    respond::json(StatusCode::OK, &KillResult { revoked: 0, cancelled: 0, pending: true })
+}

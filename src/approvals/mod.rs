@@ -1,0 +1,57 @@
+//! The approval API: who asks, who decides, what ends. In reading order:
+//!
+//! - [`router`]: the table of contents, one line per route;
+//! - [`extract`] and [`body`]: from HTTP to checked values;
+//! - [`policy`]: every call is checked;
+//! - [`handlers`]: look up, check, execute, answer;
+//! - [`execute`]: the only write path (load, apply, commit, and again when somebody was faster);
+//! - [`wire`]: the JSON of requests and grants;
+//! - [`error`]: every refusal, mapped to its problem in one place;
+//! - [`timers`]: the same write path, driven by the clock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::clock::SharedClock;
+use crate::domain::template::Catalog;
+use crate::store::SharedStore;
+use crate::telemetry::decision::DecisionIds;
+use crate::telemetry::metrics::Metrics;
+
+pub mod body;
+pub mod error;
+pub mod execute;
+pub mod extract;
+pub mod handlers;
+pub mod listen;
+pub mod page;
+pub mod policy;
+pub mod ports;
+pub mod respond;
+pub mod router;
+#[cfg(test)]
+mod tests;
+pub mod timers;
+pub mod wire;
+
+/// Everything the handlers work with; `app` makes it.
+pub struct Api {
+    pub store: SharedStore,
+    pub catalog: Arc<ArcSwap<Catalog>>,
+    pub clock: SharedClock,
+    pub metrics: Metrics,
+    pub authenticate: Arc<dyn ports::Authenticate>,
+    pub decide: Arc<dyn ports::Decide>,
+    pub subjects: Arc<dyn ports::ResolveSubject>,
+    /// Roles that a group gives, beside the roles claim.
+    pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    pub decision_ids: Arc<DecisionIds>,
+    /// `/tidegate/<deployment>`, the `source` of events.
+    pub source: Arc<str>,
+    /// The API's address as people reach it, without a slash at the end.
+    pub public_url: Arc<str>,
+}
+
+pub type SharedApi = Arc<Api>;

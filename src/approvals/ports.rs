@@ -1,0 +1,46 @@
+//! What the API needs from the rest of the program, as small object-safe traits. `app` adapts the
+//! concrete types to them.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::domain::subject::Subject;
+use crate::domain::time::Timestamp;
+use crate::identity::Identity;
+use crate::policy::{Decision, Query};
+use crate::problem::ProblemCode;
+
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Nobody may act: why, and what to answer. Never carries a part of the credential.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unauthenticated {
+    /// `no-credential`, `invalid-token`, `step-up-required` or `keys-unavailable`.
+    pub code: ProblemCode,
+    pub detail: String,
+    /// The value of `WWW-Authenticate` (RFC 6750, section 3); sent with every 401.
+    pub challenge: String,
+}
+
+/// From the headers of a call to a verified identity.
+pub trait Authenticate: Send + Sync + 'static {
+    fn authenticate<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        now: Timestamp,
+    ) -> Boxed<'a, Result<Arc<Identity>, Unauthenticated>>;
+}
+
+/// The policy engine: exactly one decision for each action of the query, in order.
+pub trait Decide: Send + Sync + 'static {
+    fn decide<'a>(&'a self, query: &'a Query<'a>) -> Boxed<'a, Vec<Decision>>;
+}
+
+/// From a subject's name, as the API writes it, to the subject with its issuer.
+pub trait ResolveSubject: Send + Sync + 'static {
+    /// `None` when no configured issuer can have a subject of that name.
+    fn resolve(&self, name: &str) -> Option<Subject>;
+}

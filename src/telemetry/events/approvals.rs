@@ -1,0 +1,111 @@
+//! What happens in the approval API: transitions, refused calls, store faults, timers.
+
+use crate::domain::command::Transition;
+use crate::domain::request::{Request, RequestStatus};
+use crate::domain::subject::Actor;
+use crate::problem::ProblemCode;
+use crate::store::StoreFault;
+use crate::telemetry::metrics::{ApprovalLabels, KindLabel, Metrics, TemplateLabel};
+
+/// A change was committed. Free text (justifications, comments, reasons) stays in the event.
+pub struct Transitioned<'a> {
+    pub metrics: &'a Metrics,
+    pub actor: &'a Actor,
+    pub transition: &'a Transition,
+    pub seq: u64,
+    pub traceparent: Option<&'a str>,
+}
+
+impl Transitioned<'_> {
+    pub fn emit(&self) {
+        for event in &self.transition.events {
+            tracing::info!(
+                event = event.kind.cloud_event_type(),
+                resource = %event.resource,
+                actor = self.actor.name(),
+                seq = self.seq,
+                traceparent = self.traceparent,
+                "transition"
+            );
+        }
+        for request in &self.transition.requests {
+            self.count(request);
+        }
+    }
+
+    fn count(&self, request: &Request) {
+        let template = request.template.name.clone();
+        let outcome = match &request.status {
+            RequestStatus::Pending if request.revision == 1 => "submitted",
+            RequestStatus::Pending => return,
+            _ if !self.decides(request) => return,
+            RequestStatus::Approved { .. } => "approved",
+            RequestStatus::Denied { .. } => "denied",
+            RequestStatus::Cancelled { .. } => "cancelled",
+            RequestStatus::Expired { .. } => "expired",
+        };
+        let labels = ApprovalLabels { template: template.clone(), outcome };
+        self.metrics.approvals.get_or_create(&labels).inc();
+        if let Some(at) = request.status.decided_at() {
+            let wait = at.since(request.created_at).as_secs_f64();
+            self.metrics.decision_wait.get_or_create(&TemplateLabel { template }).observe(wait);
+        }
+    }
+
+    /// A comment on a decided request changes it without deciding it again.
+    fn decides(&self, request: &Request) -> bool {
+        use crate::domain::event::{EventKind, Resource};
+        self.transition.events.iter().any(|event| {
+            event.resource == Resource::Request(request.id)
+                && event.kind != EventKind::RequestCommented
+        })
+    }
+}
+
+/// A call was refused.
+pub struct CallRefused<'a> {
+    pub decision_id: &'a str,
+    pub code: ProblemCode,
+    pub status: u16,
+}
+
+impl CallRefused<'_> {
+    pub fn emit(&self) {
+        let (decision_id, code, status) = (self.decision_id, self.code.code(), self.status);
+        if status >= 500 {
+            tracing::warn!(decision_id, code, status, "call refused");
+        } else {
+            tracing::info!(decision_id, code, status, "call refused");
+        }
+    }
+}
+
+/// The store could not answer.
+pub struct StoreFailed<'a> {
+    pub metrics: &'a Metrics,
+    pub fault: &'a StoreFault,
+    pub during: &'static str,
+}
+
+impl StoreFailed<'_> {
+    pub fn emit(&self) {
+        let kind = self.fault.kind();
+        self.metrics.store_errors.get_or_create(&KindLabel { kind }).inc();
+        tracing::warn!(kind, during = self.during, fault = %self.fault, "the store failed");
+    }
+}
+
+/// The kill switch was thrown for a tool or a template, in every partition.
+pub struct Killed<'a> {
+    pub target: &'a crate::domain::markers::KillTarget,
+    pub actor: &'a str,
+    pub reached: usize,
+    pub partitions: usize,
+}
+
+impl Killed<'_> {
+    pub fn emit(&self) {
+        let Self { target, actor, reached, partitions } = self;
+        tracing::warn!(?target, actor, reached, partitions, "kill switch");
+    }
+}
