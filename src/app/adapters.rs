@@ -9,9 +9,7 @@ use crate::config::CredentialSource;
 use crate::domain::subject::Subject;
 use crate::domain::time::Timestamp;
 use crate::gateway::ports::Identify;
-use crate::identity::{
-    Audience, Authenticator, Identity, IdentityRefused, Remembered, credential,
-};
+use crate::identity::{Audience, Authenticator, Identity, IdentityRefused, Remembered, credential};
 use crate::policy::{Decision, Policy, Query};
 use crate::problem::ProblemCode;
 use crate::{approvals, gateway};

@@ -14,7 +14,7 @@ use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
 use crate::identity::Authenticator;
-use crate::policy::Policy;
+use crate::policy::{Policy, PolicyProblems};
 use crate::store::embedded::{Embedded, OpenError};
 use crate::telemetry::metrics::Metrics;
 
@@ -87,8 +87,8 @@ pub fn texts(Problems(problems): &Problems) -> Vec<String> {
 }
 
 fn load_policy(config: &Config) -> Result<Policy, Vec<String>> {
-    let policy = Policy::load(&config.policy.directory)
-        .map_err(|problems| problems.iter().map(ToString::to_string).collect::<Vec<_>>())?;
+    let policy =
+        Policy::load(&config.policy.directory).map_err(|problems| policy_texts(&problems))?;
     if std::env::var_os(BYPASS).is_none_or(|value| value != "1") {
         return Ok(policy);
     }
@@ -102,8 +102,12 @@ fn load_policy(config: &Config) -> Result<Policy, Vec<String>> {
 pub fn policy_problems(folder: &Path) -> Vec<String> {
     match Policy::load(folder) {
         Ok(_) => Vec::new(),
-        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        Err(problems) => policy_texts(&problems),
     }
+}
+
+pub fn policy_texts(PolicyProblems(problems): &PolicyProblems) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
 }
 
 pub fn open_store(config: &Config, clock: &SharedClock) -> Result<Embedded, StartError> {

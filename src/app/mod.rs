@@ -91,7 +91,16 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let servers = parts.servers(bound.api, bound.admin, &api, scrape);
     let background = parts.background(&api, &background_ends);
     let reload = parts.reload(routes);
-    Ok(Running { addresses, reload, trigger, gateway, servers, background, background_stop, outbox })
+    Ok(Running {
+        addresses,
+        reload,
+        trigger,
+        gateway,
+        servers,
+        background,
+        background_stop,
+        outbox,
+    })
 }
 
 async fn bind(config: &Config) -> Result<Bound, StartError> {
@@ -179,13 +188,14 @@ impl Parts<'_> {
     ) -> JoinSet<()> {
         let mut servers = JoinSet::new();
         let router = approvals::router::router(api.clone());
-        servers.spawn(approvals::listen::serve(api_listener, router, self.stop.receiver()));
-        let admin = admin::router(Admin { metrics: scrape, checks: self.checks().into() });
         let mut stop = self.stop.clone();
         servers.spawn(async move {
-            // The admin listener answers while the others drain; it ends with the process.
+            approvals::listen::serve(api_listener, router, stop.wait()).await;
+        });
+        let admin = admin::router(Admin { metrics: scrape, checks: self.checks().into() });
+        // The admin listener answers while the others drain; it ends with the process.
+        servers.spawn(async move {
             let _ended = axum::serve(admin_listener, admin).await;
-            stop.wait().await;
         });
         servers
     }

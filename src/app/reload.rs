@@ -14,7 +14,7 @@ use crate::identity::Authenticator;
 use crate::policy::Policy;
 use crate::telemetry::metrics::Metrics;
 
-use super::load::texts;
+use super::load::{policy_texts, texts};
 
 pub struct Reload {
     pub(super) routes: Arc<ArcSwap<Routes>>,
@@ -54,7 +54,7 @@ impl Reload {
     fn policy(&self) -> Vec<String> {
         match self.policy.reload() {
             Ok(()) => Vec::new(),
-            Err(problems) => problems.iter().map(ToString::to_string).collect(),
+            Err(problems) => policy_texts(&problems),
         }
     }
 }

@@ -90,14 +90,19 @@ impl Development {
     async fn start(args: &DevArgs) -> Result<Self, Exit> {
         let folder = Folder::of(args).map_err(|fault| told(&fault, Exit::Usage))?;
         let asked = asked_addresses(args);
-        let (idp, notes) = serve_helpers(asked, &folder).await.map_err(|f| told(&f, Exit::Usage))?;
+        let (idp, notes) =
+            serve_helpers(asked, &folder).await.map_err(|f| told(&f, Exit::Usage))?;
         let at = Addresses { idp, notes, ..asked };
         let config = configuration(&folder, at)?;
         let running = app::start(config, Arc::new(SystemClock)).await;
         let running = running.map_err(|error| not_started(&error))?;
         let bound = running.addresses.clone();
         let proxy = bound.proxy.first().copied().unwrap_or(at.proxy);
-        Ok(Self { at: Addresses { proxy, api: bound.api, admin: bound.admin, ..at }, running, folder })
+        Ok(Self {
+            at: Addresses { proxy, api: bound.api, admin: bound.admin, ..at },
+            running,
+            folder,
+        })
     }
 }
 

@@ -16,6 +16,7 @@ const POLICIES: &[(&str, &str)] = &[
     ("access_request.yaml", include_str!("../../../policies/access_request.yaml")),
     ("audit.yaml", include_str!("../../../policies/audit.yaml")),
     ("grant.yaml", include_str!("../../../policies/grant.yaml")),
+    ("suspended.yaml", include_str!("../../../policies/suspended.yaml")),
     ("template.yaml", include_str!("../../../policies/template.yaml")),
     ("tool.yaml", include_str!("../../../policies/tool.yaml")),
 ];
