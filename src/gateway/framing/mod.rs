@@ -18,6 +18,8 @@ pub use bytes::is_token;
 pub use guard::Guard;
 pub use violation::Violation;
 pub use watch::{Sending, Watch};
+#[cfg(test)]
+pub use tests::hostile_heads;
 
 use bytes::{field, line};
 use head::{Follows, Head};
