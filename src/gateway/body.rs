@@ -101,7 +101,11 @@ enum Content {
 impl Out {
     #[must_use]
     pub fn whole(bytes: Bytes, slot: Option<Slot>) -> Self {
-        Self { content: Content::Whole(Some(bytes).filter(|b| !b.is_empty())), _slot: slot, _sending: None }
+        Self {
+            content: Content::Whole(Some(bytes).filter(|b| !b.is_empty())),
+            _slot: slot,
+            _sending: None,
+        }
     }
 
     #[must_use]

@@ -146,7 +146,11 @@ pub struct Ids {
 impl Ids {
     fn new(instance: &str, core: usize) -> Result<Self, NoEntropy> {
         let state = u64::from_be_bytes(entropy::bytes()?);
-        Ok(Self { prefix: format!("{instance}-{core}-"), next: Cell::new(0), state: Cell::new(state) })
+        Ok(Self {
+            prefix: format!("{instance}-{core}-"),
+            next: Cell::new(0),
+            state: Cell::new(state),
+        })
     }
 
     /// `<instance>-<core>-<number>`; the number counts from 1 and never repeats in a process.

@@ -165,9 +165,8 @@ pub fn rewrite_response(headers: &mut HeaderMap) {
 pub fn is_framed_clearly(headers: &HeaderMap) -> bool {
     let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
     let length = lengths.next();
-    let plain = length.is_none_or(|value| {
-        !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit)
-    });
+    let plain = length
+        .is_none_or(|value| !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit));
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     let encoding = encodings.next();
     let chunked = encoding.is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
@@ -230,7 +229,8 @@ fn remove_cookie(headers: &mut HeaderMap, name: &str) {
         let pairs = value.as_bytes().split(|&byte| byte == b';');
         let rest: Vec<&[u8]> =
             pairs.map(<[u8]>::trim_ascii).filter(|p| !p.is_empty() && !is_ours(p)).collect();
-        if let (false, Ok(value)) = (rest.is_empty(), HeaderValue::from_bytes(&rest.join(&b"; "[..])))
+        if let (false, Ok(value)) =
+            (rest.is_empty(), HeaderValue::from_bytes(&rest.join(&b"; "[..])))
         {
             kept.push(value);
         }

@@ -109,7 +109,8 @@ fn roles<P: Ports>(
             roles.push(Arc::clone(role));
         }
     };
-    let mapped = identity.person.groups.iter().filter_map(|group| core.shared.role_mapping.get(group));
+    let mapped =
+        identity.person.groups.iter().filter_map(|group| core.shared.role_mapping.get(group));
     identity.roles.iter().chain(mapped.flatten()).filter(|role| stands(role)).for_each(&mut add);
     for grant in grants {
         add(&grant.role);
@@ -146,8 +147,12 @@ struct ResourceAttributes<'a> {
 
 impl AttributeSource for ResourceAttributes<'_> {
     fn attributes(&self) -> Attributes {
-        let pairs =
-            [("tool", self.tool), ("method", self.method), ("path", self.path), ("host", self.host)];
+        let pairs = [
+            ("tool", self.tool),
+            ("method", self.method),
+            ("path", self.path),
+            ("host", self.host),
+        ];
         pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
     }
 }

@@ -127,7 +127,8 @@ impl LiveSet for LiveView {
         let ends = of_tool.filter_map(|grant| {
             let kill = self.markers.kill(grant.generation, grant.tool, grant.template);
             let killed = kill.map(|kill| (kill.at, EndedWhy::Revoked));
-            let expired = (grant.expires_at <= now).then_some((grant.expires_at, EndedWhy::Expired));
+            let expired =
+                (grant.expires_at <= now).then_some((grant.expires_at, EndedWhy::Expired));
             killed.or(expired)
         });
         ends.max_by_key(|(at, _)| *at)

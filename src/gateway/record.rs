@@ -13,12 +13,7 @@ const SHOWN_BYTES: usize = 4 * 1024;
 
 /// A record that refuses until admission says otherwise.
 #[must_use]
-pub fn begin(
-    id: Arc<str>,
-    at: Timestamp,
-    head: &Parts,
-    trace: TraceContext,
-) -> DecisionRecord {
+pub fn begin(id: Arc<str>, at: Timestamp, head: &Parts, trace: TraceContext) -> DecisionRecord {
     DecisionRecord {
         id,
         at,

@@ -113,9 +113,8 @@ impl Routes {
     /// `no-route`, or `bad-request` when the path breaks the rules anyway.
     pub fn tool(&self, target: &Target<'_>) -> Result<Arc<Tool>, Refusal> {
         let site = self.hosts.get(&*target.host);
-        let of_site = site.and_then(|site| {
-            longest(&site.prefixed, target.path).or(site.whole.as_ref())
-        });
+        let of_site =
+            site.and_then(|site| longest(&site.prefixed, target.path).or(site.whole.as_ref()));
         if let Some(tool) = of_site.or_else(|| longest(&self.anywhere, target.path)) {
             return Ok(Arc::clone(tool));
         }

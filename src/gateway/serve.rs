@@ -94,7 +94,12 @@ pub async fn answer<P: Ports>(
             let refusal = Refusal::new(ProblemCode::Overloaded, "too many requests at once");
             let outcome = Outcome::Refused(refusal.code);
             let response = refused(core, &facts, refusal, None);
-            finish(core, &Facts { close: true, ..facts }, response, (tool, Name::default(), outcome))
+            finish(
+                core,
+                &Facts { close: true, ..facts },
+                response,
+                (tool, Name::default(), outcome),
+            )
         }
     }
 }

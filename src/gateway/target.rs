@@ -95,7 +95,9 @@ fn bare_host(text: &str) -> Option<&str> {
             !name.is_empty()
                 && !name.ends_with('.')
                 && !name.starts_with('.')
-                && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+                && name
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
         }
     };
     (port_fits && name_fits).then_some(name)
@@ -110,7 +112,9 @@ fn check_connection(headers: &HeaderMap) -> Result<(), Refusal> {
                 return Err(Refusal::bad_request("a Connection option that is not a token"));
             }
             if is_protected(option) {
-                return Err(Refusal::bad_request("a Connection option that names a protected header"));
+                return Err(Refusal::bad_request(
+                    "a Connection option that names a protected header",
+                ));
             }
         }
     }

@@ -66,7 +66,8 @@ impl Source<'_> {
                 return Err(double("query parameter", name));
             }
         }
-        let value = found.filter(|v| !v.is_empty()).ok_or_else(|| missing("query parameter", name))?;
+        let value =
+            found.filter(|v| !v.is_empty()).ok_or_else(|| missing("query parameter", name))?;
         if value.contains(['+', ';']) {
             return Err(unclear(name));
         }
@@ -111,5 +112,7 @@ fn double(what: &str, name: &str) -> Refusal {
 }
 
 fn unclear(name: &str) -> Refusal {
-    Refusal::bad_request(format!("the query cannot be read in one way only, where {name:?} is asked"))
+    Refusal::bad_request(format!(
+        "the query cannot be read in one way only, where {name:?} is asked"
+    ))
 }

@@ -94,7 +94,11 @@ fn broken_body(violation: Violation) -> io::Error {
 
 impl<S: AsyncRead + Unpin> Guard<S> {
     /// Reads what nothing is held of straight into hyper's buffer.
-    fn poll_fresh(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<bool>> {
+    fn poll_fresh(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
         let fresh = buf.filled().get(before..).unwrap_or_default();

@@ -1,8 +1,8 @@
 //! One request head, read line by line as it arrives.
 
+use super::HeadLimits;
 use super::bytes::{content_length, field, is_token};
 use super::violation::Violation;
-use super::HeadLimits;
 
 /// What follows a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

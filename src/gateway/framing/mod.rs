@@ -16,10 +16,10 @@ mod watch;
 
 pub use bytes::is_token;
 pub use guard::Guard;
-pub use violation::Violation;
-pub use watch::{Sending, Watch};
 #[cfg(test)]
 pub use tests::hostile_heads;
+pub use violation::Violation;
+pub use watch::{Sending, Watch};
 
 use bytes::{field, line};
 use head::{Follows, Head};
@@ -185,8 +185,8 @@ fn take(rest: &[u8], left: u64) -> (usize, u64) {
 fn chunk_size(text: &[u8]) -> Result<u64, &'static str> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (size, extension) = text.split_at(digits);
-    let extension_fits =
-        extension.is_empty() || extension.first() == Some(&b';') && bytes::is_field_value(extension);
+    let extension_fits = extension.is_empty()
+        || extension.first() == Some(&b';') && bytes::is_field_value(extension);
     if size.is_empty() || size.len() > 16 || !extension_fits {
         return Err("a chunk size that is not a plain hexadecimal number");
     }

@@ -210,7 +210,10 @@ fn a_chunk_that_can_be_read_in_two_ways_is_refused_where_it_begins() {
         let whole = format!("{head}{body}");
         let (passed, violation) = accept(whole.as_bytes());
         assert!(matches!(violation, Some(Violation::Body(_))), "{body:?}: {violation:?}");
-        assert!(whole.as_bytes()[head.len()..passed].iter().all(|b| b"0\r\n".contains(b)), "{body:?}");
+        assert!(
+            whole.as_bytes()[head.len()..passed].iter().all(|b| b"0\r\n".contains(b)),
+            "{body:?}"
+        );
         assert_eq!(accept_trickle(whole.as_bytes()), (passed, violation), "{body:?}");
     }
     for body in ["1\r\nxx\r\n", "1\r\nx\n", "1\r\nx\rx", "2\r\nx\r\n0\r\n\r\n"] {

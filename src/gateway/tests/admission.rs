@@ -29,7 +29,9 @@ async fn an_authenticated_path_needs_a_person_who_is_not_suspended() {
     let nobody = gateway.call("GET /me HTTP/1.1\r\nHost: notes.localhost\r\n\r\n").await;
     assert_eq!((nobody.status, nobody.code().as_str()), (401, "no-credential"));
     assert_eq!(nobody.header("www-authenticate"), Some("Bearer error=\"invalid_request\""));
-    gateway.world.change(|state| state.suspended.push(SubjectKey::new("https://idp.test", "alice")));
+    gateway
+        .world
+        .change(|state| state.suspended.push(SubjectKey::new("https://idp.test", "alice")));
     let suspended = gateway.get("/me").await;
     assert_eq!((suspended.status, suspended.code().as_str()), (403, "suspended"));
     assert_eq!(gateway.tool.seen().len(), 1);
@@ -40,7 +42,10 @@ async fn a_policy_path_asks_the_policy_but_needs_no_grant() {
     let gateway = Harness::start().await;
     assert_eq!(gateway.get("/policy/a?x=1").await.status, 200);
     let asked = gateway.world.asked();
-    assert_eq!((asked.kind.as_str(), asked.id.as_str(), asked.action.as_str()), ("tool", "notes", "read"));
+    assert_eq!(
+        (asked.kind.as_str(), asked.id.as_str(), asked.action.as_str()),
+        ("tool", "notes", "read")
+    );
     assert_eq!(asked.roles, ["user", "operator", "auditor", "viewer", "engineer"]);
     assert_eq!(asked.resource["path"], "/policy/a");
     assert_eq!(asked.resource["host"], "notes.localhost");
@@ -102,10 +107,7 @@ async fn a_missing_grant_is_refused_and_told_how_to_get_it() {
     );
     assert_eq!(refused.header("content-type"), Some("application/problem+json"));
     assert_eq!(refused.header("cache-control"), Some("no-store"));
-    assert_eq!(
-        refused.header("link"),
-        Some("<http://api.test/problems/no-grant>; rel=\"help\"")
-    );
+    assert_eq!(refused.header("link"), Some("<http://api.test/problems/no-grant>; rel=\"help\""));
     assert_eq!(body["decision_id"].as_str(), refused.header("tidegate-decision-id"));
     assert_eq!(gateway.verdict(), (false, "no-grant"));
 }
@@ -162,11 +164,15 @@ async fn a_grant_that_does_not_cover_the_method_is_no_grant() {
 async fn what_ends_while_the_policy_is_asked_permits_nothing() {
     let gateway = Harness::start().await;
     gateway.world.grant(1, "alice", "notes", "operator");
-    gateway.world.change(|state| state.verdict = Verdict::AllowAt(START.plus(Duration::from_mins(1))));
+    gateway
+        .world
+        .change(|state| state.verdict = Verdict::AllowAt(START.plus(Duration::from_mins(1))));
     assert_eq!(gateway.get("/a").await.code(), "grant-expired");
     // The token ends as well: at that moment nobody is there any more.
     gateway.world.clock.set(START);
-    gateway.world.change(|state| state.verdict = Verdict::AllowAt(START.plus(Duration::from_hours(1))));
+    gateway
+        .world
+        .change(|state| state.verdict = Verdict::AllowAt(START.plus(Duration::from_hours(1))));
     assert_eq!(gateway.get("/policy/a").await.code(), "invalid-token");
     assert!(gateway.tool.seen().is_empty());
 }

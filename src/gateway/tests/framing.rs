@@ -46,7 +46,9 @@ async fn requests_before_a_bad_head_are_answered_first() {
     let gateway = Harness::start().await;
     let mut client = gateway.client().await;
     let good = get("/healthz");
-    client.send(format!("{good}{good}GET /healthz HTTP/1.1\nHost: notes.localhost\n\n").as_bytes()).await;
+    client
+        .send(format!("{good}{good}GET /healthz HTTP/1.1\nHost: notes.localhost\n\n").as_bytes())
+        .await;
     for status in [200, 200, 400] {
         assert_eq!(client.next().await.expect("a response").status, status);
     }
@@ -79,7 +81,12 @@ async fn a_chunk_that_breaks_the_rules_ends_the_request_and_the_connection() {
     let gateway = Harness::start().await;
     gateway.partial_is_fine.store(true, std::sync::atomic::Ordering::SeqCst);
     gateway.world.grant(1, "alice", "notes", "operator");
-    for body in ["3\r\nabcd\r\n0\r\n\r\n", "+3\r\nabc\r\n0\r\n\r\n", "3\nabc\r\n0\r\n\r\n", "0\r\nX : y\r\n\r\n"] {
+    for body in [
+        "3\r\nabcd\r\n0\r\n\r\n",
+        "+3\r\nabc\r\n0\r\n\r\n",
+        "3\nabc\r\n0\r\n\r\n",
+        "0\r\nX : y\r\n\r\n",
+    ] {
         let mut client = gateway.client().await;
         let request = with("POST", "/a", "Transfer-Encoding: chunked\r\n");
         client.send(format!("{request}{body}{}", get("/healthz")).as_bytes()).await;
@@ -135,7 +142,8 @@ async fn a_refused_body_that_is_long_or_late_closes_the_connection() {
 async fn http_1_0_is_served_and_closed() {
     let gateway = Harness::start().await;
     let mut client = gateway.client().await;
-    let request = "GET /healthz HTTP/1.0\r\nHost: notes.localhost\r\nConnection: keep-alive\r\n\r\n";
+    let request =
+        "GET /healthz HTTP/1.0\r\nHost: notes.localhost\r\nConnection: keep-alive\r\n\r\n";
     assert_eq!(client.call(request).await.status, 200);
     assert!(client.ends().await);
     assert!(gateway.one_seen().head.starts_with("GET /healthz HTTP/1.1\r\n"));
@@ -146,7 +154,9 @@ async fn an_expectation_is_met_or_refused() {
     let gateway = Harness::start().await;
     gateway.world.grant(1, "alice", "notes", "operator");
     let mut client = gateway.client().await;
-    client.send(with("POST", "/a", "Content-Length: 2\r\nExpect: 100-Continue\r\n").as_bytes()).await;
+    client
+        .send(with("POST", "/a", "Content-Length: 2\r\nExpect: 100-Continue\r\n").as_bytes())
+        .await;
     assert_eq!(client.next().await.expect("an interim response").status, 100);
     assert_eq!(client.call("ab").await.status, 200);
     assert_eq!(gateway.one_seen().header("expect"), None);

@@ -133,7 +133,10 @@ impl Drop for Harness {
         }
         let partial = self.tool.log.partial.lock().expect("not poisoned");
         let fine = self.partial_is_fine.load(Ordering::SeqCst);
-        assert!(fine || partial.is_empty(), "bytes without a request reached the tool: {partial:?}");
+        assert!(
+            fine || partial.is_empty(),
+            "bytes without a request reached the tool: {partial:?}"
+        );
     }
 }
 
@@ -231,11 +234,8 @@ fn tools(address: SocketAddr) -> Vec<ToolConfig> {
         rules: anything(AccessMode::Policy),
         ..notes.clone()
     };
-    let deep = ToolConfig {
-        name: "deep".into(),
-        path_prefix: Some("/ware/deep/".into()),
-        ..ware.clone()
-    };
+    let deep =
+        ToolConfig { name: "deep".into(), path_prefix: Some("/ware/deep/".into()), ..ware.clone() };
     let opaque = ToolConfig {
         name: "opaque".into(),
         hosts: vec!["opaque.localhost".into()],

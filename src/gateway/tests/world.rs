@@ -192,9 +192,9 @@ impl Identify for FakeIdentify {
             return Err((ProblemCode::NoCredential, "no token was sent".to_owned()));
         };
         let name = text.strip_prefix("Bearer ").unwrap_or(text);
-        let found = self.0.change(|state| {
-            state.people.iter().find(|p| *p.person.subject.name == *name).cloned()
-        });
+        let found = self
+            .0
+            .change(|state| state.people.iter().find(|p| *p.person.subject.name == *name).cloned());
         found
             .filter(|identity| now < identity.expires_at)
             .map(Arc::new)
@@ -226,7 +226,9 @@ impl Decide for FakePolicy {
             Verdict::Unreachable => (false, Reason::Unreachable, true),
             Verdict::UnknownKind => (false, Reason::Denied, true),
             Verdict::Bypass => (true, Reason::Bypassed, false),
-            Verdict::Role(role) if roles.iter().any(|r| r == role) => (true, Reason::Allowed, false),
+            Verdict::Role(role) if roles.iter().any(|r| r == role) => {
+                (true, Reason::Allowed, false)
+            }
             Verdict::Role(_) => (false, Reason::Denied, false),
             Verdict::AllowAt(at) => {
                 self.0.clock.set(at);
