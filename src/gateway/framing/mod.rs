@@ -16,6 +16,8 @@ mod watch;
 
 pub use bytes::is_token;
 pub use guard::Guard;
+#[cfg(test)]
+pub use tests::hostile_heads;
 pub use violation::Violation;
 pub use watch::{Sending, Watch};
 
