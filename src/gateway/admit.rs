@@ -33,9 +33,13 @@ pub struct Permit {
     rule: Arc<Rule>,
     /// What the tool will see: the target that the rule matched.
     uri: Uri,
+    /// The tool's prefix was taken off.
+    stripped: bool,
     identity: Option<Arc<Identity>>,
     /// Sorted.
     grants: Vec<GrantId>,
+    /// When the first of them ends; an exchange that is still open then is cut.
+    ends_at: Option<Timestamp>,
 }
 
 /// Decides on one request; `trail` learns on the way what the decision record needs.
@@ -53,7 +57,7 @@ pub async fn admit<P: Ports>(
     let tool = routes.tool(&target)?;
     trail.tool = Some(Arc::clone(&tool.config.name));
     let route = tool.route(&target, head)?;
-    note_route(trail, &route, &target);
+    note_route(trail, &route);
     if route.access() == AccessMode::Public {
         return permit(&route, head, None, &[]);
     }
@@ -96,14 +100,28 @@ fn permit(
         tool: Arc::clone(&route.tool),
         rule: Arc::clone(&route.rule),
         uri: upstream_uri(route, head)?,
+        stripped: route.stripped,
         identity,
         grants: grants.iter().map(|grant| grant.id).collect(),
+        ends_at: ends_at(route.access(), grants),
     })
+}
+
+/// When an open exchange has to end. Grants of one role stand in for each other; of grants of several
+/// roles it is not known which one the policy needed, so the first role to run out ends it.
+fn ends_at(access: AccessMode, grants: &[MatchedGrant]) -> Option<Timestamp> {
+    if access != AccessMode::Grant {
+        return None;
+    }
+    let of_role = |role: &str| {
+        grants.iter().filter(|grant| *grant.role == *role).map(|grant| grant.expires_at).max()
+    };
+    grants.iter().filter_map(|grant| of_role(&grant.role)).min()
 }
 
 /// The target without the tool's prefix, otherwise byte for byte.
 fn upstream_uri(route: &Route<'_>, head: &Parts) -> Result<Uri, Refusal> {
-    if route.tool.config.path_prefix.is_none() {
+    if !route.stripped {
         return Ok(head.uri.clone());
     }
     let target = match head.uri.query() {
@@ -117,8 +135,8 @@ fn upstream_uri(route: &Route<'_>, head: &Parts) -> Result<Uri, Refusal> {
         .ok_or_else(|| Refusal::bad_request("the target cannot be forwarded unchanged"))
 }
 
-fn note_route(trail: &mut DecisionRecord, route: &Route<'_>, target: &Target<'_>) {
-    if route.path.len() != target.path.len() {
+fn note_route(trail: &mut DecisionRecord, route: &Route<'_>) {
+    if route.stripped {
         trail.upstream_path = Some(super::record::bounded(route.path));
     }
     let rule = &route.rule;
@@ -229,6 +247,17 @@ impl Permit {
     #[must_use]
     pub fn uri(&self) -> &Uri {
         &self.uri
+    }
+
+    /// The prefix that was taken off the target, with its final slash.
+    #[must_use]
+    pub fn stripped_prefix(&self) -> Option<&str> {
+        self.tool.config.path_prefix.as_deref().filter(|_| self.stripped)
+    }
+
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.ends_at
     }
 
     #[must_use]

@@ -73,7 +73,7 @@ fn outbound(
         &mut head.headers,
         &Outbound {
             client: along.client,
-            prefix: tool.path_prefix.as_deref(),
+            prefix: permit.stripped_prefix(),
             access: permit.rule().access,
             credential: &tool.credential,
             forward_credential: tool.forward_credential,

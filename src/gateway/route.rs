@@ -1,8 +1,10 @@
 //! From a target to a tool and the first of its rules that matches.
 //!
-//! A tool with hosts and a prefix needs both. The order is: host and prefix (longest prefix first),
-//! host alone, prefix alone under any host (longest first); a host that belongs to a tool as a
-//! whole is therefore never shadowed by a prefix of another tool.
+//! A tool is found by its host, and by its prefix under any host. The order is: host and prefix
+//! (longest prefix first), host alone, prefix alone (longest first); a host that belongs to a tool
+//! is therefore never shadowed by a prefix of another tool. A tool with both a host and a prefix
+//! is found by either alone only when no other tool names that host, or that prefix: where it
+//! could mean two tools, both are needed. The prefix is stripped whenever the path begins with it.
 
 use std::sync::Arc;
 
@@ -46,6 +48,7 @@ pub struct Route<'a> {
     pub rule: Arc<Rule>,
     /// What the rule matched and the tool will see: the target's path without the tool's prefix.
     pub path: &'a str,
+    pub stripped: bool,
     /// The resource's id and scope.
     pub id: Arc<str>,
     pub scope: Arc<str>,
@@ -70,7 +73,12 @@ impl Routes {
     pub fn new(tools: &[Arc<ToolConfig>]) -> Self {
         let mut routes = Self::default();
         for config in tools {
-            routes.add(config);
+            let alone = |test: &dyn Fn(&ToolConfig) -> bool| {
+                tools.iter().filter(|other| test(other)).count() == 1
+            };
+            let owns_prefix = alone(&|other| other.path_prefix == config.path_prefix);
+            let owns_host = |host: &Arc<str>| alone(&|other| other.hosts.contains(host));
+            routes.add(config, owns_prefix, &owns_host);
         }
         let longest_first = |list: &mut Vec<(Arc<str>, Arc<Tool>)>| {
             list.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
@@ -80,7 +88,12 @@ impl Routes {
         routes
     }
 
-    fn add(&mut self, config: &Arc<ToolConfig>) {
+    fn add(
+        &mut self,
+        config: &Arc<ToolConfig>,
+        owns_prefix: bool,
+        owns_host: &dyn Fn(&Arc<str>) -> bool,
+    ) {
         let rules: Vec<Arc<Rule>> = config.rules.iter().cloned().map(Arc::new).collect();
         for method in rules.iter().flat_map(|rule| &rule.methods) {
             if !self.methods.contains(method) {
@@ -90,14 +103,16 @@ impl Routes {
         let tool = Arc::new(Tool { config: Arc::clone(config), rules });
         for host in &config.hosts {
             let site = self.hosts.entry(Arc::clone(host)).or_default();
-            match &config.path_prefix {
-                Some(prefix) => site.prefixed.push((Arc::clone(prefix), Arc::clone(&tool))),
-                None => {
-                    site.whole.get_or_insert_with(|| Arc::clone(&tool));
-                }
+            if let Some(prefix) = &config.path_prefix {
+                site.prefixed.push((Arc::clone(prefix), Arc::clone(&tool)));
+            }
+            if config.path_prefix.is_none() || owns_host(host) {
+                site.whole.get_or_insert_with(|| Arc::clone(&tool));
             }
         }
-        if let Some(prefix) = config.path_prefix.as_ref().filter(|_| config.hosts.is_empty()) {
+        if let Some(prefix) = &config.path_prefix
+            && (config.hosts.is_empty() || owns_prefix)
+        {
             self.anywhere.push((Arc::clone(prefix), tool));
         }
     }
@@ -130,8 +145,13 @@ fn longest<'a>(tools: &'a [(Arc<str>, Arc<Tool>)], path: &str) -> Option<&'a Arc
 impl Tool {
     /// The path as rules and the tool see it.
     fn stripped<'a>(&self, path: &'a str) -> &'a str {
-        let keep = self.config.path_prefix.as_ref().map_or(0, |prefix| prefix.len() - 1);
-        path.get(keep..).unwrap_or(path)
+        match &self.config.path_prefix {
+            // The prefix ends with the slash that is kept.
+            Some(prefix) if path.starts_with(&**prefix) => {
+                path.get(prefix.len() - 1..).unwrap_or(path)
+            }
+            Some(_) | None => path,
+        }
     }
 
     /// The first rule that matches.
@@ -164,6 +184,8 @@ impl Tool {
             Some(template) => source.evaluate(template)?,
             None => Arc::default(),
         };
-        Ok(Route { tool: Arc::clone(self), rule: Arc::clone(rule), path, id, scope })
+        let stripped = path.len() != target.path.len();
+        let (tool, rule) = (Arc::clone(self), Arc::clone(rule));
+        Ok(Route { tool, rule, path, stripped, id, scope })
     }
 }
