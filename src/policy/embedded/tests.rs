@@ -318,3 +318,21 @@ fn kinds_are_found_under_the_name_that_the_pdp_gives_them() {
     assert_eq!(&*decision.policy, "resource.album_photo_1.vdefault");
     assert!(decision.allowed);
 }
+
+#[test]
+fn verified_claims_are_read_from_aux_data_in_both_spellings() {
+    let engine = engine(&[
+        "actions: [a], effect: EFFECT_ALLOW, roles: [user], condition: { match: { expr: request.auxData.jwt.tier == 'gold' } }",
+        "actions: [b], effect: EFFECT_ALLOW, roles: [user], condition: { match: { expr: has(request.aux_data.jwt.tier) } }",
+    ]);
+    let (attr, claims) = (Attributes::new(), attributes(&json!({"tier": "gold"})));
+    let mut query = Query {
+        principal: Principal { id: "alice", roles: &["user"], attr: &attr },
+        resource: Resource { kind: "doc", id: "d1", scope: "", attr: &attr },
+        claims: Some(&claims),
+        actions: &["a", "b"],
+    };
+    assert!(engine.decide_all(&query).iter().all(|it| it.allowed));
+    query.claims = None;
+    assert!(engine.decide_all(&query).iter().all(|it| !it.allowed));
+}
