@@ -274,24 +274,24 @@ fn rule_rows(
     }
     for written in &rule.derived_roles {
         let found = imported.get(written.value.as_str()).map_or(&[][..], Vec::as_slice);
-        let [role] = found else {
+        let [derived] = found else {
             let why = if found.is_empty() { "is not imported" } else { "is imported twice" };
             let message = format!("the derived role '{}' {why}", written.value);
             problems.add(Some(written.referenced.line()), &place, message);
             continue;
         };
         let detail = detail(effect, name, Some(&written.value));
-        for parent in &role.parents {
-            add(parent, role.condition, &detail);
+        for parent in &derived.parents {
+            add(parent, derived.condition, &detail);
         }
     }
     rows
 }
 
-fn detail(effect: Effect, rule: &str, role: Option<&str>) -> Arc<str> {
-    match (effect, role) {
+fn detail(effect: Effect, rule: &str, denied_role: Option<&str>) -> Arc<str> {
+    match (effect, denied_role) {
         (Effect::Allow, _) => format!("allowed by rule '{rule}'").into(),
-        (Effect::Deny, Some(role)) => format!("explicitly denied by role '{role}'").into(),
+        (Effect::Deny, Some(name)) => format!("explicitly denied by role '{name}'").into(),
         (Effect::Deny, None) => format!("explicitly denied by rule '{rule}'").into(),
     }
 }

@@ -1,7 +1,7 @@
 //! Conditions: trees of expressions, compiled once.
 
 use cel::IdedExpr;
-use cel::common::ast::{Expr, LiteralValue, operators};
+use cel::common::ast::{Expr, LiteralValue};
 
 use super::expression;
 use super::file;
@@ -20,6 +20,11 @@ pub(super) enum Condition {
 }
 
 impl Condition {
+    /// Asking again costs less than remembering.
+    pub fn is_cheap(&self) -> bool {
+        matches!(self, Self::HasRole(_))
+    }
+
     /// Left to right, and no further than needed.
     ///
     /// # Errors
@@ -67,13 +72,11 @@ impl Compiler<'_, '_> {
         if written.script.is_some() {
             self.problems.add(None, place, "scripts are not supported");
         }
-        match &written.matches {
-            Some(tree) => self.tree(tree, place),
-            None => {
-                self.problems.add(None, place, "the condition has no `match`");
-                None
-            }
-        }
+        let Some(tree) = &written.matches else {
+            self.problems.add(None, place, "the condition has no `match`");
+            return None;
+        };
+        self.tree(tree, place)
     }
 
     /// Variables that nobody uses have to be acceptable as well.
@@ -126,16 +129,10 @@ impl Compiler<'_, '_> {
 /// The role of `"x" in P.roles`, as the checker has rewritten it.
 fn role_test(expr: &IdedExpr) -> Option<&str> {
     let Expr::Call(test) = &expr.expr else { return None };
-    let (operators::IN, [needle, haystack]) = (test.func_name.as_str(), test.args.as_slice())
-    else {
+    let (scope::WITHIN, [needle, range]) = (test.func_name.as_str(), test.args.as_slice()) else {
         return None;
     };
-    let Expr::Call(charged) = &haystack.expr else { return None };
-    let (Expr::Literal(LiteralValue::String(role)), scope::CHARGE, [range]) =
-        (&needle.expr, charged.func_name.as_str(), charged.args.as_slice())
-    else {
-        return None;
-    };
+    let Expr::Literal(LiteralValue::String(role)) = &needle.expr else { return None };
     match &range.expr {
         Expr::Ident(name) if name == scope::PRINCIPAL_ROLES => Some(role.inner()),
         _ => None,

@@ -5,6 +5,7 @@
 //! is not listed here. The request is reached through whole paths only (`P.attr`, `R.id`, ...),
 //! each replaced by a variable of its own: attributes are then made only when one is named.
 
+use super::functions;
 use super::scope::{self, Compiled, Scope};
 use super::variables::Variables;
 use cel::IdedExpr;
@@ -270,7 +271,7 @@ impl Checker<'_, '_> {
 
     fn call(&mut self, node: &mut IdedExpr) -> Result<Uses, String> {
         let Expr::Call(call) = &mut node.expr else { return Ok(Uses::NOTHING) };
-        self.signature(call)?;
+        functions::signature(call)?;
         let target = match &mut call.target {
             Some(target) => self.visit(target)?,
             None => Uses::NOTHING,
@@ -285,48 +286,10 @@ impl Checker<'_, '_> {
         Ok(uses)
     }
 
-    /// The functions and operators that answer as in cel-go; everything else is refused.
-    fn signature(&self, call: &CallExpr) -> Result<(), String> {
-        let known = match (call.func_name.as_str(), call.target.is_some(), call.args.len()) {
-            (operators::CONDITIONAL, false, 3)
-            | (
-                operators::LOGICAL_NOT | operators::NEGATE | operators::NOT_STRICTLY_FALSE,
-                false,
-                1,
-            )
-            | (
-                operators::LOGICAL_AND
-                | operators::LOGICAL_OR
-                | operators::ADD
-                | operators::SUBSTRACT
-                | operators::MULTIPLY
-                | operators::EQUALS
-                | operators::NOT_EQUALS
-                | operators::LESS
-                | operators::LESS_EQUALS
-                | operators::GREATER
-                | operators::GREATER_EQUALS
-                | operators::INDEX
-                | operators::IN,
-                false,
-                2,
-            )
-            | ("size", false, 1)
-            | ("size", true, 0)
-            | ("startsWith" | "endsWith" | "contains" | "matches", true, 1) => true,
-            _ => false,
-        };
-        if known {
-            return Ok(());
-        }
-        let name = operators_in_words(&call.func_name);
-        Err(format!("{name} with {} arguments is not supported", call.args.len()))
-    }
-
     /// The calls whose arguments matter, and those that are rewritten.
     fn special(&mut self, call: &mut CallExpr) -> Result<(), String> {
         match (call.func_name.as_str(), call.args.as_mut_slice()) {
-            (operators::INDEX, [_, index]) if !is_safe_index(index) => {
+            (operators::INDEX, [_, index]) if !functions::is_safe_index(index) => {
                 Err("an index must be a string or whole number as written, or an id".to_owned())
             }
             (operators::IN, [needle, haystack]) => {
@@ -339,7 +302,7 @@ impl Checker<'_, '_> {
                 if matches!(&haystack.expr, Expr::List(list) if list.elements.is_empty()) {
                     return Err("`in []` is always false".to_owned());
                 }
-                charge(haystack);
+                scope::WITHIN.clone_into(&mut call.func_name);
                 Ok(())
             }
             ("matches", [pattern]) => {
@@ -402,26 +365,4 @@ fn segments(expr: &Expr) -> Option<Vec<&str>> {
 
 fn is_string(node: &IdedExpr) -> bool {
     matches!(node.expr, Expr::Literal(LiteralValue::String(_)))
-}
-
-/// Null, lists and numbers with a fraction are read differently as an index, so only what is
-/// certain to be a string or a whole number.
-fn is_safe_index(node: &IdedExpr) -> bool {
-    match &node.expr {
-        Expr::Literal(literal) => matches!(literal, LiteralValue::String(_) | LiteralValue::Int(_)),
-        Expr::Ident(name) => {
-            [scope::PRINCIPAL_ID, scope::RESOURCE_ID, scope::RESOURCE_KIND, scope::RESOURCE_SCOPE]
-                .contains(&name.as_str())
-        }
-        _ => false,
-    }
-}
-
-fn operators_in_words(name: &str) -> String {
-    match name {
-        operators::DIVIDE => "`/`".to_owned(),
-        operators::MODULO => "`%`".to_owned(),
-        operators::OPT_INDEX | operators::OPT_SELECT => "an optional".to_owned(),
-        other => format!("the function '{other}'"),
-    }
 }

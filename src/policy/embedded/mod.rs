@@ -9,6 +9,7 @@ mod compile;
 mod condition;
 mod expression;
 mod file;
+mod functions;
 mod load;
 mod pattern;
 mod problem;
@@ -17,6 +18,8 @@ mod scope;
 mod set;
 mod variables;
 
+#[cfg(test)]
+mod load_tests;
 #[cfg(test)]
 mod suite;
 #[cfg(test)]
@@ -94,7 +97,7 @@ impl<'q> Evaluation<'q> {
         let Some(kind) = self.kind else {
             return self.no_match(action);
         };
-        if !matches!(self.query.resource.scope, "" | ".") {
+        if !is_root(self.query.resource.scope) {
             return self.no_match(action);
         }
         let mut denied: Option<&Row> = None;
@@ -142,35 +145,46 @@ impl<'q> Evaluation<'q> {
     }
 
     fn holds(&mut self, id: ConditionId) -> Result<bool, String> {
+        let Some(condition) = self.set.conditions.get(id.0) else {
+            return Err("the condition is missing".to_owned());
+        };
+        if condition.is_cheap() {
+            return condition.holds(&self.inputs, &self.set.regexes);
+        }
         if let Some((_, known)) = self.known.iter().find(|(known, _)| *known == id) {
             return known.clone();
         }
-        let result = match self.set.conditions.get(id.0) {
-            Some(condition) => condition.holds(&self.inputs, &self.set.regexes),
-            None => Err("the condition is missing".to_owned()),
-        };
+        let result = condition.holds(&self.inputs, &self.set.regexes);
         self.known.push((id, result.clone()));
         result
     }
 
     fn no_match(&self, action: &str) -> Decision {
         let resource = &self.query.resource;
-        let detail = if self.kind.is_none() {
-            format!("no policy knows the resource kind '{}'", resource.kind)
-        } else if matches!(resource.scope, "" | ".") {
-            let roles = self.query.principal.roles.join(", ");
-            format!("no rule matches action '{action}' for roles [{roles}]")
-        } else {
-            format!("no policy has the scope '{}'", resource.scope)
+        let (policy, detail) = match self.kind {
+            None => (&*NO_MATCH, format!("no policy knows the resource kind '{}'", resource.kind)),
+            Some(_) if !is_root(resource.scope) => {
+                (&*NO_MATCH, format!("no policy has the scope '{}'", resource.scope))
+            }
+            // The PDP names the policy that had nothing to say.
+            Some(kind) => {
+                let roles = self.query.principal.roles.join(", ");
+                let detail = format!("no rule matches action '{action}' for roles [{roles}]");
+                (&kind.policy, detail)
+            }
         };
         Decision {
             allowed: false,
             reason: Reason::Denied,
-            policy: Arc::clone(&NO_MATCH),
+            policy: Arc::clone(policy),
             detail: detail.into(),
             unknown_kind: self.kind.is_none(),
         }
     }
+}
+
+fn is_root(scope: &str) -> bool {
+    matches!(scope, "" | ".")
 }
 
 fn decided(kind: &Kind, row: &Row) -> Decision {

@@ -71,8 +71,9 @@ impl Rewrite<'_> {
         let count = match &repetition.op.kind {
             RepetitionKind::ZeroOrOne | RepetitionKind::ZeroOrMore | RepetitionKind::OneOrMore => 1,
             RepetitionKind::Range(range) => match range {
-                RepetitionRange::Exactly(n) | RepetitionRange::AtLeast(n) => *n,
-                RepetitionRange::Bounded(_, n) => *n,
+                RepetitionRange::Exactly(n)
+                | RepetitionRange::AtLeast(n)
+                | RepetitionRange::Bounded(_, n) => *n,
             },
         };
         if self.text(&repetition.op.span)?.starts_with("{,") {
@@ -141,12 +142,13 @@ impl Rewrite<'_> {
                 Ok(())
             }
             ClassSetItem::Unicode(_) => Err("Unicode classes (\\p) are not supported".to_owned()),
-            // RE2 reads the inner `[` as a character.
-            ClassSetItem::Bracketed(_) => Err("a class in a class is not RE2".to_owned()),
             ClassSetItem::Union(union) if outermost => {
                 union.items.iter().try_for_each(|item| self.item(item, false))
             }
-            ClassSetItem::Union(_) => Err("a class in a class is not RE2".to_owned()),
+            // RE2 reads the inner `[` as a character.
+            ClassSetItem::Bracketed(_) | ClassSetItem::Union(_) => {
+                Err("a class in a class is not RE2".to_owned())
+            }
         }
     }
 
@@ -173,8 +175,8 @@ impl Rewrite<'_> {
 fn flags(flags: &ast::Flags) -> Result<(), String> {
     for item in &flags.items {
         match item.kind {
-            FlagsItemKind::Negation => {}
-            FlagsItemKind::Flag(
+            FlagsItemKind::Negation
+            | FlagsItemKind::Flag(
                 Flag::CaseInsensitive | Flag::MultiLine | Flag::DotMatchesNewLine | Flag::SwapGreed,
             ) => {}
             FlagsItemKind::Flag(Flag::Unicode | Flag::CRLF | Flag::IgnoreWhitespace) => {

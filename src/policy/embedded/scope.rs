@@ -26,6 +26,7 @@ pub(super) const CLAIMS: &str = "@claims";
 pub(super) const MATCHES: &str = "@matches";
 pub(super) const HAS: &str = "@has";
 pub(super) const CHARGE: &str = "@charge";
+pub(super) const WITHIN: &str = "@within";
 const REGEX: &str = "@regex";
 
 /// Elements that one condition may walk through, all its comprehensions together.
@@ -49,6 +50,7 @@ pub(super) fn environment() -> &'static Arc<Env> {
         let added = env
             .add_overload(MATCHES, MATCHES, two(), matches)
             .and_then(|()| env.add_overload(HAS, HAS, two(), has))
+            .and_then(|()| env.add_overload(WITHIN, WITHIN, two(), within))
             .and_then(|()| env.add_overload(CHARGE, CHARGE, vec![DYN_TYPE], charge));
         debug_assert!(added.is_ok());
         Arc::new(env)
@@ -132,7 +134,7 @@ impl<'q> Inputs<'q> {
     }
 }
 
-fn text<'b>(text: &'b str) -> CowVal<'b, 'b> {
+fn text(text: &str) -> CowVal<'_, '_> {
     CowVal::owned(CelString::from(text))
 }
 
@@ -214,13 +216,12 @@ impl<'q> Scope<'q> {
         let mut context = Context::with_env(Arc::clone(environment()));
         context.set_variable_resolver(self);
         STEPS.set(MAX_STEPS);
-        let result = match Value::resolve_val(expr, &context) {
+        match Value::resolve_val(expr, &context) {
             // A bound that was hit may have been absorbed by `||` or `&&`.
             Ok(_) if STEPS.get() == 0 => Err(format!("it needs more than {MAX_STEPS} steps")),
             Ok(value) => Ok(read(value.as_ref())),
             Err(error) => Err(describe(&error)),
-        };
-        result
+        }
     }
 }
 
@@ -238,6 +239,7 @@ fn describe(error: &ExecutionError) -> String {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature of an overload")]
 fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     if let [text, pattern] = args.as_slice()
         && let Some(text) = text.downcast_ref::<CelString>()
@@ -248,6 +250,7 @@ fn matches<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Executio
     Err(ExecutionError::no_such_overload("matches", types(&args)))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the signature of an overload")]
 fn has<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let [operand, field] = args.as_slice() else {
         return Err(ExecutionError::no_such_overload("has", types(&args)));
@@ -256,9 +259,31 @@ fn has<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionErr
         (Some(map), Some(field)) => {
             map.inner().contains_key(&CelMapKey::from(field.inner().to_owned()))
         }
+        // A list is asked for an element by a name, which is an error; other values have no members.
+        _ if operand.downcast_ref::<CelList>().is_some() => {
+            return Err(ExecutionError::no_such_overload("has", types(&args)));
+        }
         _ => false,
     };
     Ok(CowVal::owned(CelBool::from(present)))
+}
+
+/// `in`: what cannot be a key is in no map, where the crate fails. A list costs its length.
+#[expect(clippy::needless_pass_by_value, reason = "the signature of an overload")]
+fn within<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
+    let unknown = || ExecutionError::no_such_overload("in", types(&args));
+    let [needle, haystack] = args.as_slice() else {
+        return Err(unknown());
+    };
+    let no_key = needle.downcast_ref::<CelNull>().is_some()
+        || needle.downcast_ref::<CelList>().is_some()
+        || needle.downcast_ref::<CelMap>().is_some();
+    if no_key && haystack.downcast_ref::<CelMap>().is_some() {
+        return Ok(CowVal::owned(CelBool::from(false)));
+    }
+    spend(haystack.downcast_ref::<CelList>().map_or(1, |list| list.inner().len()))?;
+    let container = haystack.as_container().ok_or_else(unknown)?;
+    container.contains(needle.as_ref()).map(|found| CowVal::owned(CelBool::from(found)))
 }
 
 fn charge<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
@@ -272,13 +297,18 @@ fn charge<'b, 'v>(mut args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, Execu
     } else {
         1
     };
-    let left = STEPS.get().saturating_sub(size);
-    STEPS.set(left);
-    if left == 0 {
-        let message = format!("it needs more than {MAX_STEPS} steps");
-        return Err(ExecutionError::function_error(CHARGE, message));
-    }
+    spend(size)?;
     Ok(range)
+}
+
+fn spend(steps: usize) -> Result<(), ExecutionError> {
+    let left = STEPS.get().saturating_sub(steps);
+    STEPS.set(left);
+    if left > 0 {
+        return Ok(());
+    }
+    let message = format!("it needs more than {MAX_STEPS} steps");
+    Err(ExecutionError::function_error(CHARGE, message))
 }
 
 fn types(args: &[CowVal<'_, '_>]) -> Vec<String> {
