@@ -86,11 +86,11 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
         clock: clock.clone(),
     });
     let parts = Parts { config, ready, clock, metrics, store, outbox: &outbox, stop };
-    let (gateway, routes) = parts.gateway(bound.proxy, &embedded)?;
+    let gateway = parts.gateway(bound.proxy, &embedded)?;
     let api = parts.api()?;
     let servers = parts.servers(bound.api, bound.admin, &api, scrape);
     let background = parts.background(&api, &background_ends);
-    let reload = parts.reload(routes);
+    let reload = parts.reload();
     Ok(Running {
         addresses,
         reload,
@@ -134,14 +134,9 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn gateway(
-        &self,
-        sockets: Sockets,
-        embedded: &Embedded,
-    ) -> Result<(Gateway, Arc<ArcSwap<Routes>>), StartError> {
-        let routes = Arc::new(ArcSwap::from_pointee(Routes::new(&self.config.tools)));
+    fn gateway(&self, sockets: Sockets, embedded: &Embedded) -> Result<Gateway, StartError> {
         let shared = gateway::Shared {
-            routes: routes.clone(),
+            routes: Arc::new(ArcSwap::from_pointee(Routes::new(&self.config.tools))),
             catalog: self.ready.catalog.clone(),
             role_mapping: self.config.policy.role_mapping.clone(),
             limits: self.config.limits,
@@ -158,8 +153,7 @@ impl Parts<'_> {
             (identity, CorePolicy(policy.clone()), embedded.reader())
         };
         let draining = self.stop.receiver();
-        let gateway = gateway::spawn(sockets, &Arc::new(shared), &draining, make_core);
-        Ok((gateway.map_err(StartError::bind)?, routes))
+        gateway::spawn(sockets, &Arc::new(shared), &draining, make_core).map_err(StartError::bind)
     }
 
     fn api(&self) -> Result<SharedApi, StartError> {
@@ -233,9 +227,8 @@ impl Parts<'_> {
         tasks
     }
 
-    fn reload(&self, routes: Arc<ArcSwap<Routes>>) -> Reload {
+    fn reload(&self) -> Reload {
         Reload {
-            routes,
             catalog: self.ready.catalog.clone(),
             policy: self.ready.policy.clone(),
             authenticator: self.ready.authenticator.clone(),

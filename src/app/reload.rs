@@ -9,7 +9,6 @@ use arc_swap::ArcSwap;
 use crate::catalog;
 use crate::clock::SharedClock;
 use crate::domain::template::Catalog;
-use crate::gateway::Routes;
 use crate::identity::Authenticator;
 use crate::policy::Policy;
 use crate::telemetry::metrics::Metrics;
@@ -17,7 +16,6 @@ use crate::telemetry::metrics::Metrics;
 use super::load::{policy_texts, texts};
 
 pub struct Reload {
-    pub(super) routes: Arc<ArcSwap<Routes>>,
     pub(super) catalog: Arc<ArcSwap<Catalog>>,
     pub(super) policy: Arc<Policy>,
     pub(super) authenticator: Arc<Authenticator>,

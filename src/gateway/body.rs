@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::framing::Sending;
+use super::lease::Lease;
 use super::limits::Slot;
 use super::upstream::Lent;
 
@@ -87,8 +88,18 @@ fn next_data(
 #[derive(Debug)]
 pub struct Out {
     content: Content,
+    lease: Option<Lease>,
     _slot: Option<Slot>,
     _sending: Option<Sending>,
+}
+
+/// Why a response's body ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum Cut {
+    #[error("the tool's response broke off")]
+    Upstream(#[from] hyper::Error),
+    #[error("the access has ended")]
+    AccessEnded,
 }
 
 #[derive(Debug)]
@@ -103,16 +114,17 @@ impl Out {
     pub fn whole(bytes: Bytes, slot: Option<Slot>) -> Self {
         Self {
             content: Content::Whole(Some(bytes).filter(|b| !b.is_empty())),
+            lease: None,
             _slot: slot,
             _sending: None,
         }
     }
 
     #[must_use]
-    pub fn upstream(inner: Incoming, lent: Lent, slot: Option<Slot>) -> Self {
+    pub fn upstream(inner: Incoming, lent: Lent, lease: Option<Lease>, slot: Option<Slot>) -> Self {
         let mut lent = Some(lent);
         give_back_at_end(&inner, &mut lent);
-        Self { content: Content::Upstream(inner, lent), _slot: slot, _sending: None }
+        Self { content: Content::Upstream(inner, lent), lease, _slot: slot, _sending: None }
     }
 
     /// Keeps the connection from counting as idle while this body is sent.
@@ -134,28 +146,39 @@ fn give_back_at_end(inner: &Incoming, lent: &mut Option<Lent>) {
 
 impl Body for Out {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Cut;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        match &mut self.content {
-            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            Content::Upstream(inner, lent) => {
-                let frame = ready!(next_data(inner, cx));
-                match &frame {
-                    None => {
-                        if let Some(lent) = lent.take() {
-                            lent.give_back();
-                        }
-                    }
-                    Some(Ok(_)) => give_back_at_end(inner, lent),
-                    Some(Err(_)) => drop(lent.take()),
-                }
-                Poll::Ready(frame)
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let this = &mut *self;
+        let (inner, lent) = match &mut this.content {
+            Content::Whole(bytes) => {
+                return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
+            Content::Upstream(inner, lent) => (inner, lent),
+        };
+        if this.lease.as_mut().is_some_and(Lease::has_ended) {
+            drop(lent.take());
+            return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
+        let Poll::Ready(frame) = next_data(inner, cx) else {
+            let Some(lease) = &mut this.lease else { return Poll::Pending };
+            ready!(lease.poll_ended(cx));
+            drop(lent.take());
+            return Poll::Ready(Some(Err(Cut::AccessEnded)));
+        };
+        match &frame {
+            None => {
+                if let Some(lent) = lent.take() {
+                    lent.give_back();
+                }
+            }
+            Some(Ok(_)) => give_back_at_end(inner, lent),
+            Some(Err(_)) => drop(lent.take()),
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use super::admit::Permit;
 use super::body::{ClientBody, Out, Progress};
 use super::core::Core;
 use super::headers::{self, Outbound};
+use super::lease::Lease;
 use super::limits::Slot;
 use super::ports::Ports;
 use super::refusal::Refusal;
@@ -58,7 +60,8 @@ pub async fn forward<P: Ports>(
     }
     .emit(&core.shared.metrics);
     let (response, lent) = answer?;
-    Ok(inbound(response, lent, along.slot))
+    let lease = permit.ends_at().map(|ends_at| Lease::new(ends_at, Arc::clone(&core.shared)));
+    Ok(inbound(response, lent, lease, along.slot))
 }
 
 fn outbound(
@@ -171,14 +174,19 @@ fn unreachable(tool: &str, why: &str) -> Refusal {
     Refusal::new(ProblemCode::UpstreamUnreachable, format!("{tool} gave no usable answer"))
 }
 
-fn inbound(response: Response<Incoming>, lent: Lent, slot: Slot) -> Response<Out> {
+fn inbound(
+    response: Response<Incoming>,
+    lent: Lent,
+    lease: Option<Lease>,
+    slot: Slot,
+) -> Response<Out> {
     let (mut head, body) = response.into_parts();
     head.version = Version::HTTP_11;
     head.extensions.clear();
     // The length stays unknown: hyper frames it anew.
     head.headers.remove(TRANSFER_ENCODING);
     headers::rewrite_response(&mut head.headers);
-    Response::from_parts(head, Out::upstream(body, lent, Some(slot)))
+    Response::from_parts(head, Out::upstream(body, lent, lease, Some(slot)))
 }
 
 /// A whole response of ours.

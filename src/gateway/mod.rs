@@ -14,6 +14,7 @@ mod forward;
 mod framing;
 mod headers;
 mod judge;
+mod lease;
 mod limits;
 mod listener;
 pub mod ports;

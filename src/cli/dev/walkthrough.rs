@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, header};
+use http::{Method, Request, Response, header};
 use http_body_util::Full;
 use serde_json::{Value, json};
 
@@ -29,12 +29,6 @@ struct Story {
     number: u32,
 }
 
-/// What a call came back with.
-struct Told {
-    status: StatusCode,
-    body: Value,
-}
-
 /// Plays the story.
 ///
 /// # Errors
@@ -58,7 +52,7 @@ impl Story {
         let path = format!("/requests/{request}/approve");
         self.api("alice cannot approve her own request", alice, &path, json!({}), 403).await?;
         let told = self.api("bob approves", bob, &path, json!({}), 200).await?;
-        let grant = text(&told.body, "/grants/0");
+        let grant = text(&told, "/grants/0");
         self.visit("The very next request is allowed", Some(alice), 200, "").await?;
         self.write("A reader cannot write", alice).await?;
         let path = format!("/grants/{grant}/revoke");
@@ -99,7 +93,7 @@ impl Story {
             .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(Full::from(format!("user={user}")));
         let told = self.call(&step, request, 200).await?;
-        Ok(text(&told.body, "/access_token"))
+        Ok(text(&told, "/access_token"))
     }
 
     async fn visit(
@@ -115,7 +109,7 @@ impl Story {
             request = request.header(header::AUTHORIZATION, format!("Bearer {token}"));
         }
         let told = self.call(&step, request.body(Full::default()), status).await?;
-        let found = text(&told.body, "/type");
+        let found = text(&told, "/type");
         let found = found.trim_start_matches("urn:tidegate:problem:");
         if found == problem {
             return Ok(());
@@ -136,7 +130,7 @@ impl Story {
             "template": "notes-reader", "duration": "PT30M", "justification": "look something up",
         });
         let told = self.api(what, token, "/requests", body, 201).await?;
-        Ok(text(&told.body, "/id"))
+        Ok(text(&told, "/id"))
     }
 
     async fn api(
@@ -146,7 +140,7 @@ impl Story {
         path: &str,
         body: Value,
         status: u16,
-    ) -> Result<Told, WentWrong> {
+    ) -> Result<Value, WentWrong> {
         let step = self.step(what);
         let request = Request::post(format!("http://{}/api/v1{path}", self.at.api))
             .header(header::AUTHORIZATION, format!("Bearer {token}"))
@@ -161,7 +155,7 @@ impl Story {
         step: &str,
         request: Result<Request<Full<Bytes>>, http::Error>,
         expected: u16,
-    ) -> Result<Told, WentWrong> {
+    ) -> Result<Value, WentWrong> {
         let wrong = |found: String| WentWrong {
             step: step.to_owned(),
             expected: expected.to_string(),
@@ -175,7 +169,7 @@ impl Story {
         let status = answer.status();
         let body = serde_json::from_slice(answer.body()).unwrap_or_default();
         if status.as_u16() == expected {
-            return Ok(Told { status, body });
+            return Ok(body);
         }
         Err(wrong(format!("{status}: {}", String::from_utf8_lossy(answer.body()))))
     }

@@ -9,7 +9,7 @@ use http::Method;
 use crate::problem::ProblemCode;
 use crate::store::StoreFault;
 use crate::telemetry::metrics::{
-    HttpLabels, KindLabel, Metrics, Name, RequestLabels, StepLabel, ToolLabel,
+    CauseLabel, HttpLabels, KindLabel, Metrics, Name, RequestLabels, StepLabel, ToolLabel,
 };
 
 /// A request has its response head.
@@ -200,6 +200,17 @@ impl ConnectionPanicked {
         let labels = RequestLabels { tool: "none".into(), outcome: "failed", reason: "panic" };
         metrics.requests.get_or_create(&labels).inc();
         tracing::error!("a connection's task panicked");
+    }
+}
+
+/// An open exchange was cut because its grant ended.
+#[derive(Clone, Copy, Debug)]
+pub struct StreamCut;
+
+impl StreamCut {
+    pub fn emit(self, metrics: &Metrics) {
+        metrics.leases_cut.get_or_create(&CauseLabel { cause: "expired" }).inc();
+        tracing::info!(cause = "expired", "an open exchange was cut, its grant has ended");
     }
 }
 

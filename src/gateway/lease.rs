@@ -1,0 +1,65 @@
+//! An exchange that is still open when the grants that permitted it end is cut.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::domain::time::Timestamp;
+use crate::telemetry::events::gateway::StreamCut;
+
+use super::core::Shared;
+
+/// The wall clock may be moved: it is looked at again at least this often.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The end of an access, as a future that is only armed while its exchange waits.
+pub struct Lease {
+    ends_at: Timestamp,
+    shared: Arc<Shared>,
+    timer: Option<Pin<Box<Sleep>>>,
+    cut: bool,
+}
+
+impl Lease {
+    #[must_use]
+    pub const fn new(ends_at: Timestamp, shared: Arc<Shared>) -> Self {
+        Self { ends_at, shared, timer: None, cut: false }
+    }
+
+    /// Whether the access has ended by now.
+    pub fn has_ended(&mut self) -> bool {
+        let ended = self.shared.clock.now() >= self.ends_at;
+        if ended && !self.cut {
+            self.cut = true;
+            StreamCut.emit(&self.shared.metrics);
+        }
+        ended
+    }
+
+    /// Ready once the access has ended. To be asked when the exchange has nothing to do: short ones
+    /// never come here and cost no timer.
+    pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.has_ended() {
+                return Poll::Ready(());
+            }
+            let left = self.ends_at.since(self.shared.clock.now()).min(LOOK_AGAIN);
+            let next = Instant::now() + left;
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(next)));
+            if timer.is_elapsed() {
+                timer.as_mut().reset(next);
+            }
+            ready!(timer.as_mut().poll(cx));
+        }
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Lease").field("ends_at", &self.ends_at).finish_non_exhaustive()
+    }
+}
