@@ -99,10 +99,8 @@ impl<B: Backend> Backend for Lossy<B> {
     fn commit(&self, write: WriteSet) -> Answer<'_, Outcome> {
         Box::pin(async move {
             let outcome = self.inner.commit(write).await?;
-            match self.lose_reply.swap(false, Ordering::SeqCst) {
-                true => Err(StoreFault::Deadline),
-                false => Ok(outcome),
-            }
+            let lost = self.lose_reply.swap(false, Ordering::SeqCst);
+            if lost { Err(StoreFault::Deadline) } else { Ok(outcome) }
         })
     }
 

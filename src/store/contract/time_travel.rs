@@ -39,8 +39,8 @@ async fn raise_epoch<W: World>(world: &W, head: Head) {
     let sealer = Sealer::new(&[key("k1", 1)]).expect("usable");
     let markers = crate::domain::markers::Markers::default();
     let record = MarkersRecord { epoch: head.epoch, markers };
-    let sealed = seal_json(&sealer, &keys::markers(place), 0, &record).expect("sealed");
-    world.put(&keys::markers(place), sealed).await;
+    let value = seal_json(&sealer, &keys::markers(place), 0, &record).expect("sealed");
+    world.put(&keys::markers(place), value).await;
     world.put(&keys::head(place), head_text(&head)).await;
 }
 

@@ -1,15 +1,17 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use tempfile::TempDir;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::domain::grant::EndedWhy;
 use crate::domain::ids::GrantId;
 use crate::store::contract::fixtures::{
-    START, TOOL, activated, alice, commit_on, grant, load_of, of_grants, partition,
+    START, TOOL, activated, alice, commit_on, ended, grant, load_of, of_grants, partition,
 };
 use crate::store::contract::{PARTITIONS, World, contract_suite, key};
 use crate::store::{Committed, LiveReader, keys};
@@ -146,7 +148,7 @@ async fn outdated_records_are_swept_and_live_ones_are_not() {
 }
 
 #[tokio::test]
-async fn commits_that_wait_together_share_one_transaction() {
+async fn commits_that_wait_together_share_a_transaction() {
     let world = EmbeddedWorld::fresh().await;
     let store = world.store.store();
     let mut moved = store.moved();
@@ -164,6 +166,51 @@ async fn commits_that_wait_together_share_one_transaction() {
     assert!(commits.join_all().await.into_iter().all(|done| done));
     for _ in 0..200 {
         moved.try_recv().expect("every commit was told");
+    }
+    let transactions = world.store.inner.state.transactions();
+    assert!(transactions < 50, "{transactions} transactions for 200 commits");
+}
+
+/// Reads on other cores all the while; an odd phase means "revoked, and acknowledged so".
+#[tokio::test]
+async fn an_acknowledged_revocation_binds_every_later_read_on_every_core() {
+    let world = EmbeddedWorld::fresh().await;
+    let process = world.process();
+    let phase = Arc::new(AtomicU64::new(1));
+    let cores: Vec<_> = (0..3)
+        .map(|_| {
+            let (reader, phase) = (world.store.reader(), phase.clone());
+            std::thread::spawn(move || read_until_told(&reader, &phase))
+        })
+        .collect();
+    for _ in 0..200 {
+        let live = grant(&alice(), START);
+        phase.fetch_add(1, Ordering::SeqCst);
+        process.write(&alice(), of_grants(&[&live])).await;
+        process.write(&alice(), of_grants(&[&ended(live, EndedWhy::Revoked, START)])).await;
+        phase.fetch_add(1, Ordering::SeqCst);
+    }
+    phase.store(STOP, Ordering::SeqCst);
+    for core in cores {
+        assert!(core.join().expect("no read failed") > 0);
+    }
+}
+
+const STOP: u64 = u64::MAX;
+
+fn read_until_told(reader: &EmbeddedReader, phase: &AtomicU64) -> u64 {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+    let mut reads = 0;
+    loop {
+        let before = phase.load(Ordering::SeqCst);
+        if before == STOP {
+            return reads;
+        }
+        let view = runtime.block_on(reader.read(alice().key())).expect("no false alarm");
+        let counting = view.counting(TOOL, START).count();
+        let revoked = before % 2 == 1 && phase.load(Ordering::SeqCst) == before;
+        assert!(!revoked || counting == 0, "allowed after the acknowledgement");
+        reads += 1;
     }
 }
 

@@ -83,7 +83,9 @@ impl Writer {
         match self.make_durable(write) {
             Ok(snapshot) => {
                 self.state.publish(snapshot, changes);
-                done.into_iter().for_each(|done| self.answer(done));
+                for done in done {
+                    self.answer(done);
+                }
             }
             Err(fault) => {
                 tracing::error!(%fault, "a write failed half way; nothing is answered any more");
