@@ -53,13 +53,16 @@ pub trait World: Sized + 'static {
         let sealer = Sealer::new(keys).expect("usable keys");
         let checks = Arc::new(Checks::new(sealer, PARTITIONS));
         let lose_reply = Arc::new(AtomicBool::new(false));
-        let backend = Lossy { inner: self.backend(), lose_reply: lose_reply.clone() };
+        let spoil = Arc::new(Mutex::new(None));
+        let (inner, lost) = (self.backend(), lose_reply.clone());
+        let backend = Lossy { inner, lose_reply: lost, spoil: spoil.clone() };
         let slow = Arc::new(Slow::default());
         let source = Held { inner: self.source(), slow: slow.clone() };
         Process {
             store: Ledger::new(backend, checks.clone(), self.clock()),
             reader: Reader::new(source, checks, self.clock()),
             lose_reply,
+            spoil,
             slow,
         }
     }
@@ -75,20 +78,30 @@ pub struct Process<W: World> {
     pub store: Ledger<Lossy<W::Backend>>,
     pub reader: Reader<Held<W::Source>>,
     lose_reply: Arc<AtomicBool>,
+    spoil: Spoil,
     pub slow: Arc<Slow>,
 }
+
+/// What somebody did to the events of every log entry.
+type Spoil = Arc<Mutex<Option<fn(&mut Vec<Bytes>)>>>;
 
 impl<W: World> Process<W> {
     /// The next commit happens, but its reply is lost.
     pub fn lose_next_reply(&self) {
         self.lose_reply.store(true, Ordering::SeqCst);
     }
+
+    /// From now on the log reads as if somebody had edited it.
+    pub fn spoil_events(&self, spoil: fn(&mut Vec<Bytes>)) {
+        *self.spoil.lock().expect("not poisoned") = Some(spoil);
+    }
 }
 
-/// A back end whose replies can be lost.
+/// A back end whose replies can be lost, and whose log can be spoilt.
 pub struct Lossy<B> {
     inner: B,
     lose_reply: Arc<AtomicBool>,
+    spoil: Spoil,
 }
 
 impl<B: Backend> Backend for Lossy<B> {
@@ -109,7 +122,15 @@ impl<B: Backend> Backend for Lossy<B> {
     }
 
     fn log(&self, p: Partition, after: u64, limit: usize) -> Answer<'_, Vec<LogEntry>> {
-        self.inner.log(p, after, limit)
+        Box::pin(async move {
+            let mut entries = self.inner.log(p, after, limit).await?;
+            if let Some(spoil) = *self.spoil.lock().expect("not poisoned") {
+                for entry in &mut entries {
+                    spoil(&mut entry.events);
+                }
+            }
+            Ok(entries)
+        })
     }
 
     fn members<'a>(
@@ -214,6 +235,7 @@ macro_rules! contract_suite {
             tampering: a_deleted_live_value_is_no_grant;
             tampering: an_older_request_put_back_is_noticed_by_every_process;
             tampering: an_edited_timer_is_left_out_and_holds_up_nothing;
+            tampering: edited_events_are_a_fault;
             tampering: an_edited_request_is_a_fault_in_every_way_to_read_it;
             time_travel: an_older_head_closes_the_partition_until_its_epoch_is_raised;
             time_travel: another_head_at_the_same_place_closes_the_partition;

@@ -183,3 +183,33 @@ pub async fn an_edited_request_is_a_fault_in_every_way_to_read_it<W: World>() {
     // What the data plane reads is another record, and still stands.
     assert!(process.read(&alice()).await.is_ok());
 }
+
+pub async fn edited_events_are_a_fault<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let place = partition(&alice());
+    let grant = grant(&alice(), START);
+    let mut transition = of_grants(&[&grant]);
+    transition.events = vec![activated(&grant), activated(&grant)];
+    process.write(&alice(), transition).await;
+    let spoils: [fn(&mut Vec<Bytes>); 6] = [
+        |events| drop(events.pop()),
+        |events| events.reverse(),
+        |events| events.extend(events.first().cloned()),
+        |events| events.iter_mut().for_each(|event| *event = event.slice(..event.len() / 2)),
+        |events| events.iter_mut().for_each(|event| *event = event.slice(..event.len().min(9))),
+        |events| {
+            for event in events {
+                let mut edited = event.to_vec();
+                edited[0] ^= 1;
+                *event = edited.into();
+            }
+        },
+    ];
+    for spoil in spoils {
+        process.spoil_events(spoil);
+        assert!(invalid(&process.store.read_events(place, 0, 10).await));
+    }
+    process.spoil_events(|_| ());
+    assert_eq!(process.store.read_events(place, 0, 10).await.expect("events").len(), 2);
+}

@@ -175,7 +175,7 @@ async fn commits_that_wait_together_share_a_transaction() {
 #[tokio::test]
 async fn an_acknowledged_revocation_binds_every_later_read_on_every_core() {
     let world = EmbeddedWorld::fresh().await;
-    let process = world.process();
+    let (own, other) = (world.store.store(), world.process());
     let phase = Arc::new(AtomicU64::new(1));
     let cores: Vec<_> = (0..3)
         .map(|_| {
@@ -183,11 +183,15 @@ async fn an_acknowledged_revocation_binds_every_later_read_on_every_core() {
             std::thread::spawn(move || read_until_told(&reader, &phase))
         })
         .collect();
-    for _ in 0..200 {
+    for _ in 0..100 {
         let live = grant(&alice(), START);
         phase.fetch_add(1, Ordering::SeqCst);
-        process.write(&alice(), of_grants(&[&live])).await;
-        process.write(&alice(), of_grants(&[&ended(live, EndedWhy::Revoked, START)])).await;
+        other.write(&alice(), of_grants(&[&live])).await;
+        // The process of the readers: they share what it knows.
+        let loaded = own.load(load_of(&alice())).await.expect("it loads");
+        let revoked = of_grants(&[&ended(live, EndedWhy::Revoked, START)]);
+        let committed = own.commit(commit_on(&loaded, revoked, START)).await;
+        assert!(matches!(committed, Ok(Committed::Done { .. })), "{committed:?}");
         phase.fetch_add(1, Ordering::SeqCst);
     }
     phase.store(STOP, Ordering::SeqCst);
