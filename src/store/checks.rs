@@ -66,14 +66,13 @@ impl Checks {
         }
         let base = Base { head, markers: verified.markers };
         match known.standing(&head) {
-            Standing::WentBack => return Err(self.memory.close(partition)),
-            Standing::New => return Ok((base, None)),
+            Standing::WentBack => Err(self.memory.close(partition)),
             Standing::Same | Standing::Later { .. }
                 if base.markers.generation < known.generation =>
             {
-                return Err(self.memory.close(partition));
+                Err(self.memory.close(partition))
             }
-            Standing::Same => Ok((base, None)),
+            Standing::Same | Standing::New => Ok((base, None)),
             Standing::Later { seq, id } => Ok((base, Some(Proof { seq, id }))),
         }
     }

@@ -276,6 +276,13 @@ pub fn is_hot(key: &[u8]) -> bool {
         || rest.starts_with(b"}:ended:")
 }
 
+/// Where the hot keys of a partition begin; each range ends where its prefix does.
+#[must_use]
+pub fn hot_prefixes(partition: Partition) -> [Key; 4] {
+    let key = Key::in_partition(partition);
+    [key.with(b"head"), key.with(b"markers"), key.with(b"live:"), key.with(b"ended:")]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

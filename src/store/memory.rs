@@ -3,6 +3,7 @@
 //! raised. An answer is compared with what was known when its read was sent, not with what another
 //! core learned meanwhile.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -69,12 +70,13 @@ impl Known {
         if head.epoch != known.epoch {
             return if head.epoch > known.epoch { Standing::New } else { Standing::WentBack };
         }
+        if self.closed {
+            return Standing::WentBack;
+        }
         match head.seq.cmp(&known.seq) {
-            _ if self.closed => Standing::WentBack,
-            std::cmp::Ordering::Less => Standing::WentBack,
-            std::cmp::Ordering::Equal if head.id == known.id => Standing::Same,
-            std::cmp::Ordering::Equal => Standing::WentBack,
-            std::cmp::Ordering::Greater => Standing::Later { seq: known.seq, id: known.id },
+            Ordering::Equal if head.id == known.id => Standing::Same,
+            Ordering::Equal | Ordering::Less => Standing::WentBack,
+            Ordering::Greater => Standing::Later { seq: known.seq, id: known.id },
         }
     }
 }

@@ -22,7 +22,7 @@ pub mod backend;
 pub mod checks;
 mod compact;
 #[cfg(test)]
-pub mod contract;
+mod contract;
 mod cursor;
 pub mod embedded;
 pub mod keys;

@@ -1,5 +1,6 @@
 //! The gateway's reader, for any back end.
 
+use std::cmp::Reverse;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ impl<S: LiveSource> LiveReader for Reader<S> {
         let (_, mut ended): (u64, Vec<Tombstone>) = open_json(&self.checks.sealer, &key, &value)?;
         let oldest = self.clock.now().minus(TOMBSTONE_LIFE);
         ended.retain(|tombstone| tombstone.at > oldest);
-        ended.sort_by(|one, two| two.at.cmp(&one.at));
+        ended.sort_by_key(|tombstone| Reverse(tombstone.at));
         Ok(ended)
     }
 }

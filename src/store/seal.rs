@@ -157,17 +157,17 @@ impl<'a> Parts<'a> {
 /// HMAC-SHA-256 (RFC 2104) over format, key id, key name, version and content; each part of
 /// variable length has its length before it, so that no two inputs are the same bytes.
 fn mac(sealing: &Prepared, key: &Key, version: u64, content: &[u8]) -> hmac::Tag {
-    let mut context = hmac::Context::with_key(&sealing.key);
+    let mut hash = hmac::Context::with_key(&sealing.key);
     let (id, name) = (sealing.id.as_bytes(), key.as_bytes());
-    context.update(&[FORMAT]);
-    context.update(&length(id));
-    context.update(id);
-    context.update(&length(name));
-    context.update(name);
-    context.update(&version.to_be_bytes());
-    context.update(&length(content));
-    context.update(content);
-    context.sign()
+    hash.update(&[FORMAT]);
+    hash.update(&length(id));
+    hash.update(id);
+    hash.update(&length(name));
+    hash.update(name);
+    hash.update(&version.to_be_bytes());
+    hash.update(&length(content));
+    hash.update(content);
+    hash.sign()
 }
 
 fn length(part: &[u8]) -> [u8; 8] {

@@ -1,8 +1,9 @@
 //! One process per directory. The lock is the operating system's, so that it ends with the
 //! process, however it ends; the file's content only says who holds it.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use super::OpenError;
@@ -10,10 +11,10 @@ use super::OpenError;
 pub struct DirectoryLock(#[expect(dead_code, reason = "held until it is dropped")] File);
 
 impl DirectoryLock {
-    /// Creates the directory and takes its lock.
+    /// Creates the directory, for its owner only, and takes its lock.
     pub fn take(path: &Path) -> Result<Self, OpenError> {
         let unusable = |fault| OpenError::Directory { path: path.to_owned(), fault };
-        std::fs::create_dir_all(path).map_err(unusable)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let mut file = options.open(path.join("lock")).map_err(unusable)?;

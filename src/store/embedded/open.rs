@@ -59,8 +59,8 @@ fn check(
     configured: PartitionCount,
     meta: &bytes::Bytes,
 ) -> Result<(), OpenError> {
-    let sealed = |why| OpenError::SealKey { path: path.to_owned(), why };
-    let opened = sealer.open(&keys::meta(), meta).map_err(sealed)?;
+    let wrong_key = |why| OpenError::SealKey { path: path.to_owned(), why };
+    let opened = sealer.open(&keys::meta(), meta).map_err(wrong_key)?;
     let damaged = |_| OpenError::Damaged {
         path: path.to_owned(),
         why: "what it was initialised with is in no known form",

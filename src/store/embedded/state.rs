@@ -29,6 +29,8 @@ struct Published {
     snapshot: Arc<Snapshot>,
     hot: HashMap<Box<[u8]>, Bytes>,
     recent: Vec<VecDeque<(u64, CommitId)>>,
+    /// How many transactions were published since the start.
+    transactions: u64,
 }
 
 /// What one write transaction changed.
@@ -41,9 +43,9 @@ pub struct Changes {
 
 impl State {
     pub fn new(snapshot: Snapshot, partitions: PartitionCount) -> Result<Self, StoreFault> {
-        let hot = snapshot.hot()?.into_iter().map(|(key, value)| (key.into(), value)).collect();
+        let hot = snapshot.hot(partitions)?;
         let recent = partitions.all().map(|_| VecDeque::with_capacity(RECENT)).collect();
-        let published = Published { snapshot: Arc::new(snapshot), hot, recent };
+        let published = Published { snapshot: Arc::new(snapshot), hot, recent, transactions: 0 };
         Ok(Self { published: RwLock::new(published), broken: AtomicBool::new(false) })
     }
 
@@ -65,6 +67,7 @@ impl State {
                 recent.push_back((seq, id));
             }
         }
+        published.transactions += 1;
         let old = std::mem::replace(&mut published.snapshot, snapshot);
         drop(published);
         // Closing the old snapshot frees pages; nobody waits for that.
@@ -112,11 +115,16 @@ impl State {
         snapshot.commit_at(partition, seq)
     }
 
+    #[cfg(test)]
+    pub fn transactions(&self) -> u64 {
+        self.read().transactions
+    }
+
     fn usable(&self) -> Result<(), StoreFault> {
-        match self.broken.load(Ordering::SeqCst) {
-            true => Err(failed("a write to the disk failed; restart when the disk is well")),
-            false => Ok(()),
+        if self.broken.load(Ordering::SeqCst) {
+            return Err(failed("a write to the disk failed; restart when the disk is well"));
         }
+        Ok(())
     }
 
     fn read(&self) -> std::sync::RwLockReadGuard<'_, Published> {

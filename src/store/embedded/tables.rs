@@ -1,9 +1,11 @@
 //! The tables of the database file, and how entries look in them.
 
-use bytes::Bytes;
-use redb::{ReadOnlyTable, ReadTransaction, ReadableTable, ReadableTableMetadata, TableDefinition};
+use std::collections::HashMap;
 
-use crate::domain::ids::{CommitId, Partition};
+use bytes::Bytes;
+use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata, TableDefinition};
+
+use crate::domain::ids::{CommitId, Partition, PartitionCount};
 use crate::store::StoreFault;
 use crate::store::backend::{LogEntry, Range, Scored};
 use crate::store::keys::{self, Key};
@@ -91,14 +93,17 @@ impl Snapshot {
     }
 
     /// Everything that the data plane reads, for the start.
-    pub fn hot(&self) -> Result<Vec<(Vec<u8>, Bytes)>, StoreFault> {
-        let mut hot = Vec::new();
-        for entry in self.records.iter().map_err(failed)? {
-            let (key, value) = entry.map_err(failed)?;
-            if keys::is_hot(key.value())
-                && let Some((_, value)) = unstored(value.value())
-            {
-                hot.push((key.value().to_vec(), Bytes::copy_from_slice(value)));
+    pub fn hot(&self, partitions: PartitionCount) -> Result<HashMap<Box<[u8]>, Bytes>, StoreFault> {
+        let mut hot = HashMap::new();
+        for prefix in partitions.all().flat_map(keys::hot_prefixes) {
+            for entry in self.records.range(prefix.as_bytes()..).map_err(failed)? {
+                let (key, value) = entry.map_err(failed)?;
+                if !key.value().starts_with(prefix.as_bytes()) {
+                    break;
+                }
+                if let Some((_, value)) = unstored(value.value()) {
+                    hot.insert(key.value().into(), Bytes::copy_from_slice(value));
+                }
             }
         }
         Ok(hot)

@@ -83,7 +83,9 @@ impl Writer {
         match self.make_durable(write) {
             Ok(snapshot) => {
                 self.state.publish(snapshot, changes);
-                done.into_iter().for_each(|done| self.answer(done));
+                for done in done {
+                    self.answer(done);
+                }
             }
             Err(fault) => {
                 tracing::error!(%fault, "a write failed half way; nothing is answered any more");
@@ -126,11 +128,11 @@ impl Writer {
     fn answer(&self, done: Done) {
         match done {
             Done::Commit(partition, outcome, reply) => {
-                let moved = matches!(outcome, Outcome::Done { .. });
-                let _ = reply.send(Ok(outcome));
-                if moved {
+                // Open leases hear of it no later than whoever revoked them.
+                if matches!(outcome, Outcome::Done { .. }) {
                     let _ = self.moved.send(partition);
                 }
+                let _ = reply.send(Ok(outcome));
             }
             Done::Put(reply) => {
                 let _ = reply.send(Ok(()));

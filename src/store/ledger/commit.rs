@@ -106,11 +106,7 @@ impl<B: Backend> Ledger<B> {
         seen: Seen,
     ) -> Result<Option<Before>, StoreFault> {
         let Seen { record, anchor, has_live_value, tombstones, base: _ } = seen;
-        let record = record.map(|(_, record)| record).unwrap_or_else(|| SubjectRecord {
-            subject: commit.subject.clone(),
-            pending: Vec::new(),
-            open: Vec::new(),
-        });
+        let record = record.map_or_else(|| new_record(commit), |(_, record)| record);
         let changed = |id| commit.transition.grants.iter().any(|grant| grant.id == id);
         let wanted: Vec<Wanted<_>> = record
             .open
@@ -211,4 +207,9 @@ impl<B: Backend> Ledger<B> {
         }
         Err(self.checks.memory.close(partition))
     }
+}
+
+/// The record of a subject that has none.
+fn new_record(commit: &Commit) -> SubjectRecord {
+    SubjectRecord { subject: commit.subject.clone(), pending: Vec::new(), open: Vec::new() }
 }

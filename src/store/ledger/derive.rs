@@ -1,5 +1,6 @@
 //! From a transition to bytes: the records, the live value, the tombstones, the sets.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
@@ -156,7 +157,7 @@ impl<'a> Writes<'a> {
             |old: &&Tombstone| old.at > oldest && !ended.iter().any(|new| new.grant == old.grant);
         let mut all: Vec<Tombstone> = before.tombstones.iter().filter(stays).cloned().collect();
         all.extend_from_slice(&ended);
-        all.sort_by(|one, two| two.at.cmp(&one.at));
+        all.sort_by_key(|tombstone| Reverse(tombstone.at));
         all.truncate(MOST_TOMBSTONES);
         let key = keys::ended(self.partition, self.subject);
         self.put(key, &all, Some(self.commit.now.plus(TOMBSTONE_LIFE)))

@@ -1,0 +1,112 @@
+//! Kills and the generation.
+
+use crate::domain::markers::KillTarget;
+use crate::store::record::{head_text, parse_head};
+use crate::store::{Committed, Head, KillOrder, Store, StoreFault, keys};
+
+use super::World;
+use super::fixtures::*;
+
+pub fn order(target: KillTarget) -> KillOrder {
+    KillOrder { target, at: START, by: "bob".into(), reason: "drill".into() }
+}
+
+pub async fn a_kill_hits_old_grants_and_not_new_ones<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let place = partition(&alice());
+    process.write(&alice(), of_grants(&[&grant(&alice(), START)])).await;
+    let elsewhere = order(KillTarget::Tool("billing".into()));
+    process.store.kill(place, elsewhere).await.expect("killed");
+    assert_eq!(process.counting(&alice(), START).await, 1);
+    process.store.kill(place, order(KillTarget::Tool(TOOL.into()))).await.expect("killed");
+    assert_eq!(process.counting(&alice(), START).await, 0);
+    assert_eq!(world.process().counting(&alice(), START).await, 0);
+
+    let mut new = grant(&alice(), START);
+    new.generation = process.generation(&alice()).await;
+    assert_eq!(new.generation, 2);
+    process.write(&alice(), of_grants(&[&new])).await;
+    let view = process.read(&alice()).await.expect("it reads");
+    assert_eq!(view.counting(TOOL, START).map(|grant| grant.id).collect::<Vec<_>>(), [new.id]);
+}
+
+pub async fn a_commit_made_under_an_older_generation_is_refused<W: World>() {
+    let world = W::fresh().await;
+    let (process, other) = (world.process(), world.process());
+    let loaded = process.load(&alice()).await;
+    other.store.kill(partition(&alice()), order(KillTarget::Everything)).await.expect("killed");
+    let grant = grant(&alice(), START);
+    let committed = process.store.commit(commit_on(&loaded, of_grants(&[&grant]), START)).await;
+    assert_eq!(committed, Ok(Committed::GenerationMoved));
+    assert_eq!(process.counting(&alice(), START).await, 0);
+}
+
+pub async fn deleted_markers_are_a_fault<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let place = partition(&alice());
+    process.write(&alice(), of_grants(&[&grant(&alice(), START)])).await;
+    let loaded = process.load(&alice()).await;
+    world.delete(&keys::markers(place)).await;
+    let missing = StoreFault::Missing { partition: place, what: "markers" };
+    for process in [&process, &world.process()] {
+        assert_eq!(process.read(&alice()).await.err(), Some(missing.clone()));
+        assert_eq!(process.try_load(&alice()).await.err(), Some(missing.clone()));
+        assert_eq!(process.store.markers(place).await.err(), Some(missing.clone()));
+        let transition = of_grants(&[&grant(&alice(), START)]);
+        let committed = process.store.commit(commit_on(&loaded, transition, START)).await;
+        assert_eq!(committed.err(), Some(missing.clone()));
+    }
+}
+
+pub async fn edited_markers_are_a_fault<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let key = keys::markers(partition(&alice()));
+    assert_eq!(process.counting(&alice(), START).await, 0);
+    let value = world.get(&key).await.expect("markers");
+    let elsewhere = keys::markers(partition(&alice_elsewhere()));
+    let mut edited = value.to_vec();
+    *edited.last_mut().expect("not empty") ^= 1;
+    let foreign = world.get(&elsewhere).await.expect("markers");
+    for wrong in [edited.into(), foreign, value.slice(..20), "{}".into()] {
+        world.put(&key, wrong).await;
+        assert!(invalid(&process.read(&alice()).await));
+        assert!(invalid(&process.try_load(&alice()).await));
+    }
+    world.put(&key, value).await;
+    assert_eq!(process.counting(&alice(), START).await, 0);
+}
+
+/// Somebody of another partition.
+pub fn alice_elsewhere() -> crate::domain::subject::Subject {
+    let named =
+        |n: u32| crate::domain::subject::Subject::new("https://idp.example.com", &n.to_string());
+    let mut others = (0..).map(named);
+    others.find(|other| partition(other) != partition(&alice())).expect("there are others")
+}
+
+pub async fn older_markers_put_back_close_the_partition<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let place = partition(&alice());
+    process.write(&alice(), of_grants(&[&grant(&alice(), START)])).await;
+    let old = world.get(&keys::markers(place)).await.expect("markers");
+    process.store.kill(place, order(KillTarget::Everything)).await.expect("killed");
+    world.put(&keys::markers(place), old).await;
+    assert!(rolled_back(&process.read(&alice()).await));
+    assert!(rolled_back(&process.try_load(&alice()).await));
+}
+
+pub async fn a_head_whose_epoch_the_markers_do_not_confirm_is_a_fault<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    process.write(&alice(), of_grants(&[&grant(&alice(), START)])).await;
+    let key = keys::head(partition(&alice()));
+    let head = parse_head(&world.get(&key).await.expect("a head")).expect("one");
+    let raised = Head { epoch: head.epoch + 1, ..head };
+    world.put(&key, head_text(&raised)).await;
+    assert!(invalid(&process.read(&alice()).await));
+    assert!(invalid(&process.try_load(&alice()).await));
+}
