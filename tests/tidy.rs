@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "identity",
         &["identity", "domain", "policy", "config", "problem", "clock", "http_client", "telemetry"],
     ),
-    ("policy", &["policy", "domain"]),
+    ("policy", &["policy", "domain", "config"]),
     ("store", &["store", "domain", "config", "clock", "entropy"]),
     (
         "gateway",
@@ -173,6 +173,16 @@ fn the_domain_is_pure() {
     for (path, text) in sources().iter().filter(|(path, _)| layer(path) == "domain") {
         for word in banned {
             assert!(!text.contains(word), "{}: {word}", path.display());
+        }
+    }
+}
+
+#[test]
+fn the_policy_engine_stands_alone() {
+    let engine = |path: &&(PathBuf, String)| path.0.starts_with("src/policy/embedded");
+    for (path, text) in sources().iter().filter(engine) {
+        for import in imports(text) {
+            assert_eq!(import, "policy", "{}", path.display());
         }
     }
 }

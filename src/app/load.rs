@@ -37,6 +37,7 @@ pub enum StartError {
 }
 
 impl StartError {
+    #[must_use]
     pub const fn bind(error: io::Error) -> Self {
         Self::Bind(error)
     }
@@ -50,6 +51,8 @@ pub struct Ready {
 }
 
 impl Ready {
+    /// # Errors
+    /// Every problem of all three.
     pub fn load(
         config: &Config,
         clock: &SharedClock,
