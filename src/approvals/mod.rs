@@ -34,6 +34,7 @@ pub mod router;
 #[cfg(test)]
 mod tests;
 pub mod timers;
+pub mod turns;
 pub mod wire;
 
 /// Everything the handlers work with; `app` makes it.
@@ -48,6 +49,8 @@ pub struct Api {
     /// Roles that a group gives, beside the roles claim.
     pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     pub decision_ids: Arc<DecisionIds>,
+    /// `Turns::default()`.
+    pub turns: turns::Turns,
     /// `/tidegate/<deployment>`, the `source` of events.
     pub source: Arc<str>,
     /// The API's address as people reach it, without a slash at the end.

@@ -16,8 +16,7 @@ use super::{Answer, Durability, Head, StoreFault};
 /// The part of a back end that approvals, outbox and timers use.
 pub trait Backend: Send + Sync + 'static {
     /// The values under `keys`, all of `partition`, as they were at one moment, in order.
-    fn get<'a>(&'a self, partition: Partition, keys: &'a [Key])
-    -> Answer<'a, Vec<Option<Bytes>>>;
+    fn get<'a>(&'a self, partition: Partition, keys: &'a [Key]) -> Answer<'a, Vec<Option<Bytes>>>;
 
     /// Checks in this order, then writes everything or nothing: the commit id is already there
     /// (its stored answer), head and markers are there, the head fits, the generation has not

@@ -68,7 +68,9 @@ impl Checks {
         match known.standing(&head) {
             Standing::WentBack => return Err(self.memory.close(partition)),
             Standing::New => return Ok((base, None)),
-            Standing::Same | Standing::Later { .. } if base.markers.generation < known.generation => {
+            Standing::Same | Standing::Later { .. }
+                if base.markers.generation < known.generation =>
+            {
                 return Err(self.memory.close(partition));
             }
             Standing::Same => Ok((base, None)),

@@ -33,9 +33,7 @@ pub struct DoesNotFit(pub &'static str);
 ///
 /// # Errors
 /// More than 64 grants, or one with names or narrowings beyond what the format counts.
-pub fn encode<'a>(
-    grants: impl ExactSizeIterator<Item = &'a Grant>,
-) -> Result<Vec<u8>, DoesNotFit> {
+pub fn encode<'a>(grants: impl ExactSizeIterator<Item = &'a Grant>) -> Result<Vec<u8>, DoesNotFit> {
     let count = grants.len();
     if count > MOST_GRANTS {
         return Err(DoesNotFit("more than 64 grants"));

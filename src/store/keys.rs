@@ -245,9 +245,7 @@ pub fn member(id: [u8; 16]) -> Member {
 #[must_use]
 pub fn timer_member(timer: &Timer) -> Member {
     match timer {
-        Timer::TimeOutRequest(id) => {
-            Key::EMPTY.with(b"time-out:").with_text(Base32(id.random))
-        }
+        Timer::TimeOutRequest(id) => Key::EMPTY.with(b"time-out:").with_text(Base32(id.random)),
         Timer::ExpireGrant(id) => Key::EMPTY.with(b"expire:").with_text(Base32(id.random)),
     }
 }

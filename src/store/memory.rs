@@ -54,7 +54,10 @@ pub enum Standing {
     /// Nothing was remembered, or the epoch was raised: everything older is forgotten.
     New,
     /// Later: to be proven by the log entry `seq`, which has to be of this commit.
-    Later { seq: u64, id: CommitId },
+    Later {
+        seq: u64,
+        id: CommitId,
+    },
     WentBack,
 }
 

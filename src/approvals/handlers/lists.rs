@@ -63,7 +63,7 @@ pub fn query(
     cursor: Option<&str>,
 ) -> Result<Option<ListQuery>, Refusal> {
     let limit = page::limit(limit)?;
-    let cursor: Option<Cursor> = cursor.map(page::decode).transpose()?;
+    let cursor: Option<Cursor> = cursor.map(page::cursor).transpose()?;
     let subject = match scope {
         Scope::Nobody => return Ok(None),
         Scope::Everybody => None,

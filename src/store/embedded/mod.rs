@@ -113,10 +113,9 @@ impl Embedded {
         let (moved, _) = broadcast::channel(MOVES);
         let started =
             Writer::start(Arc::new(database), state.clone(), clock.clone(), moved.clone());
-        let (jobs, writer) = started
-            .map_err(|fault| OpenError::Directory { path: path.to_owned(), fault })?;
-        let inner =
-            Inner { jobs: Some(jobs), writer: Some(writer), state, moved, _lock: lock };
+        let (jobs, writer) =
+            started.map_err(|fault| OpenError::Directory { path: path.to_owned(), fault })?;
+        let inner = Inner { jobs: Some(jobs), writer: Some(writer), state, moved, _lock: lock };
         let checks = Arc::new(Checks::new(sealer, partitions));
         Ok(Self { inner: Arc::new(inner), checks, clock })
     }

@@ -95,7 +95,11 @@ impl State {
     }
 
     /// From memory when it is recent, else from the file.
-    pub fn commit_at(&self, partition: Partition, seq: u64) -> Result<Option<CommitId>, StoreFault> {
+    pub fn commit_at(
+        &self,
+        partition: Partition,
+        seq: u64,
+    ) -> Result<Option<CommitId>, StoreFault> {
         self.usable()?;
         let published = self.read();
         let recent = published.recent.get(usize::from(partition.0));

@@ -82,8 +82,7 @@ impl Snapshot {
     pub fn get(&self, key: &Key) -> Result<Option<Bytes>, StoreFault> {
         let found = self.records.get(key.as_bytes()).map_err(failed)?;
         let Some(found) = found else { return Ok(None) };
-        let (_, value) =
-            unstored(found.value()).ok_or_else(|| failed("a record is cut short"))?;
+        let (_, value) = unstored(found.value()).ok_or_else(|| failed("a record is cut short"))?;
         Ok(Some(Bytes::copy_from_slice(value)))
     }
 
@@ -105,7 +104,11 @@ impl Snapshot {
         Ok(hot)
     }
 
-    pub fn commit_at(&self, partition: Partition, seq: u64) -> Result<Option<CommitId>, StoreFault> {
+    pub fn commit_at(
+        &self,
+        partition: Partition,
+        seq: u64,
+    ) -> Result<Option<CommitId>, StoreFault> {
         let found = self.log.get((partition.0, seq)).map_err(failed)?;
         Ok(found.and_then(|entry| entry.value().first_chunk::<16>().copied()).map(CommitId))
     }

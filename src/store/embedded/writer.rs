@@ -11,9 +11,9 @@ use tokio::sync::{broadcast, oneshot};
 
 use crate::clock::SharedClock;
 use crate::domain::ids::Partition;
+use crate::store::StoreFault;
 use crate::store::backend::{Outcome, Put, WriteSet};
 use crate::store::keys::Key;
-use crate::store::StoreFault;
 
 use super::batch::Batch;
 use super::state::{Changes, State};
@@ -27,7 +27,12 @@ type Reply<T> = oneshot::Sender<Result<T, StoreFault>>;
 pub enum Job {
     Commit(Box<WriteSet>, Reply<Outcome>),
     /// Outside any commit; `None` deletes.
-    Put { key: Key, value: Option<Bytes>, durable: bool, reply: Reply<()> },
+    Put {
+        key: Key,
+        value: Option<Bytes>,
+        durable: bool,
+        reply: Reply<()>,
+    },
 }
 
 /// What a job came to, before the transaction is durable.

@@ -131,8 +131,7 @@ impl<B: Backend> Ledger<B> {
         if *found != anchor {
             return Ok(None);
         }
-        let open =
-            open_items::<Grant>(&self.checks.sealer, &commit.subject, &wanted, values)?;
+        let open = open_items::<Grant>(&self.checks.sealer, &commit.subject, &wanted, values)?;
         let untouched = open.into_values().collect();
         Ok(Some(Before { record, untouched, tombstones, has_live_value }))
     }
@@ -183,7 +182,8 @@ impl<B: Backend> Ledger<B> {
                 let subject = Some((commit.subject.key(), version));
                 let generation = commit.generation;
                 // It is written, whatever was noticed meanwhile; the partition stays closed then.
-                let learned = self.checks.memory.learn(partition, Learned { head, generation, subject });
+                let learned =
+                    self.checks.memory.learn(partition, Learned { head, generation, subject });
                 if learned.is_err() {
                     tracing::warn!(%partition, "committed into a partition that was just closed");
                 }

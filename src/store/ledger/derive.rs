@@ -137,8 +137,8 @@ impl<'a> Writes<'a> {
         }
         let key = keys::live(self.partition, self.subject);
         let last = grants.iter().map(|grant| grant.expires_at).max().unwrap_or_default();
-        let content = compact::encode(grants.into_iter())
-            .map_err(|DoesNotFit(why)| invalid(&key, why))?;
+        let content =
+            compact::encode(grants.into_iter()).map_err(|DoesNotFit(why)| invalid(&key, why))?;
         let sweep_at = Some(last.max(now).plus(SWEEP_AFTER));
         let value = self.sealer.seal(&key, self.version, &content);
         self.puts.push(Put { key, value, sweep_at });
@@ -152,9 +152,8 @@ impl<'a> Writes<'a> {
             return Ok(());
         }
         let oldest = self.commit.now.minus(TOMBSTONE_LIFE);
-        let stays = |old: &&Tombstone| {
-            old.at > oldest && !ended.iter().any(|new| new.grant == old.grant)
-        };
+        let stays =
+            |old: &&Tombstone| old.at > oldest && !ended.iter().any(|new| new.grant == old.grant);
         let mut all: Vec<Tombstone> = before.tombstones.iter().filter(stays).cloned().collect();
         all.extend_from_slice(&ended);
         all.sort_by(|one, two| two.at.cmp(&one.at));

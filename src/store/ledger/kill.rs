@@ -41,11 +41,7 @@ impl<B: Backend> Ledger<B> {
         let write = WriteSet {
             partition,
             commit: id,
-            expect: Expect {
-                head: base.head,
-                generation: base.markers.generation,
-                version: None,
-            },
+            expect: Expect { head: base.head, generation: base.markers.generation, version: None },
             new_version: generation,
             remember_until: *at,
             only_ends: true,

@@ -96,7 +96,8 @@ impl<B: Backend> Ledger<B> {
             }
         }
         let more = self.newest(&mut lanes).await?.is_some();
-        let at = |(score, id)| Cursor { at: crate::domain::time::Timestamp::from_millis(score), id };
+        let at =
+            |(score, id)| Cursor { at: crate::domain::time::Timestamp::from_millis(score), id };
         Ok(Page { items, next: last.map(at).filter(|_| more) })
     }
 
@@ -107,10 +108,9 @@ impl<B: Backend> Ledger<B> {
             None if open => Slice::Open,
             None => Slice::All,
         };
-        let below = query.cursor.map(|cursor| Scored {
-            score: cursor.at.millis(),
-            member: keys::member(cursor.id),
-        });
+        let below = query
+            .cursor
+            .map(|cursor| Scored { score: cursor.at.millis(), member: keys::member(cursor.id) });
         let only = query.subject.as_ref().map(|s| s.key().partition(self.checks.partitions));
         let partitions = self.checks.partitions.all();
         let wanted = partitions.filter(|partition| only.is_none_or(|only| only == *partition));

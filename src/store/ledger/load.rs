@@ -91,8 +91,14 @@ impl<B: Backend> Ledger<B> {
         let anchor = keys::subject(partition, subject);
         let record = self.open_anchor(&anchor, expected, load.subject)?;
         let (version, record) = record.map_or((0, None), |(version, r)| (version, Some(r)));
-        let requests = wanted(record.as_ref().map(|r| &r.pending[..]), load.request.filter(|id| id.partition == partition));
-        let grants = wanted(record.as_ref().map(|r| &r.open[..]), load.grant.filter(|id| id.partition == partition));
+        let requests = wanted(
+            record.as_ref().map(|r| &r.pending[..]),
+            load.request.filter(|id| id.partition == partition),
+        );
+        let grants = wanted(
+            record.as_ref().map(|r| &r.open[..]),
+            load.grant.filter(|id| id.partition == partition),
+        );
         let answer = load.idempotency.map(|key| keys::answer(partition, *key));
 
         let mut keys = vec![keys::head(partition), keys::markers(partition), anchor];
@@ -112,10 +118,12 @@ impl<B: Backend> Ledger<B> {
         }
         self.checks.version(partition, &known, &base, version)?;
         self.checks.learn(partition, &known, &base, Some((subject, version)))?;
-        let (request_values, grant_values) = rest.split_at_checked(requests.len()).unwrap_or_default();
+        let (request_values, grant_values) =
+            rest.split_at_checked(requests.len()).unwrap_or_default();
         let sealer = &self.checks.sealer;
         let state = SubjectState {
             subject: load.subject.clone(),
+            partition,
             version,
             markers: base.markers,
             requests: open_items(sealer, load.subject, &requests, request_values)?,
@@ -134,8 +142,7 @@ impl<B: Backend> Ledger<B> {
         subject: &Subject,
     ) -> Result<Option<(u64, SubjectRecord)>, StoreFault> {
         let Some(value) = value else { return Ok(None) };
-        let (version, record): (u64, SubjectRecord) =
-            open_json(&self.checks.sealer, key, value)?;
+        let (version, record): (u64, SubjectRecord) = open_json(&self.checks.sealer, key, value)?;
         if record.subject != *subject {
             return Err(invalid(key, "it is of another subject"));
         }

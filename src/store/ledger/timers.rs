@@ -38,12 +38,7 @@ impl<B: Backend> Ledger<B> {
         Ok(timers.collect())
     }
 
-    fn open_timer(
-        &self,
-        partition: Partition,
-        member: &Member,
-        value: &Bytes,
-    ) -> Option<DueTimer> {
+    fn open_timer(&self, partition: Partition, member: &Member, value: &Bytes) -> Option<DueTimer> {
         let key = keys::timer(partition, member);
         let (_, record): (u64, TimerRecord) = open_json(&self.checks.sealer, &key, value).ok()?;
         let TimerRecord { subject, timer, at } = record;
