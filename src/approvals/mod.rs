@@ -3,7 +3,7 @@
 //! - [`router`]: the table of contents, one line per route;
 //! - [`extract`] and [`body`]: from HTTP to checked values;
 //! - [`policy`]: every call is checked;
-//! - [`handlers`]: look up, check, execute, answer;
+//! - `handlers`: look up, check, execute, answer;
 //! - [`execute`]: the only write path (load, apply, commit, and again when somebody was faster);
 //! - [`wire`]: the JSON of requests and grants;
 //! - [`error`]: every refusal, mapped to its problem in one place;
@@ -24,7 +24,7 @@ pub mod body;
 pub mod error;
 pub mod execute;
 pub mod extract;
-pub mod handlers;
+mod handlers;
 pub mod listen;
 pub mod page;
 pub mod policy;

@@ -23,6 +23,7 @@ use crate::domain::time::Timestamp;
 use crate::identity::Identity;
 use crate::policy::{Attributes, Decision, Query, Reason};
 use crate::problem::ProblemCode;
+use crate::store::SharedStore;
 use crate::store::embedded::Embedded;
 use crate::telemetry::decision::DecisionIds;
 use crate::telemetry::metrics::Metrics;
@@ -216,13 +217,18 @@ fn catalog() -> Catalog {
 
 impl World {
     pub fn new() -> Self {
+        Self::on(|store| store)
+    }
+
+    /// On what `wrap` makes of the embedded store.
+    pub fn on(wrap: impl FnOnce(SharedStore) -> SharedStore) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let clock = ManualClock::at(START);
         let keys = [SealKey { id: "k1".into(), bytes: vec![7; 32].into() }];
         let store = Embedded::open(directory.path(), &keys, PartitionCount::DEFAULT, clock.clone());
         let policy = Arc::new(Policy::default());
         let api = Arc::new(Api {
-            store: store.expect("a store").store(),
+            store: wrap(store.expect("a store").store()),
             catalog: Arc::new(ArcSwap::from_pointee(catalog())),
             clock: clock.clone(),
             metrics: Metrics::unregistered(),

@@ -2,6 +2,7 @@
 
 mod decisions;
 mod documents;
+mod faults;
 mod harness;
 mod inputs;
 mod reading;
