@@ -1,3 +1,15 @@
 //! Tests from outside: the structure of the code, and the whole program over real sockets.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    reason = "a test that is surprised should stop"
+)]
+
+mod command_line;
+mod harness;
+mod hostile;
+mod story;
 mod tidy;

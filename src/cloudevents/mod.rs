@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::domain::ids::CommitId;
+use crate::domain::iso8601;
 use crate::domain::subject::SubjectKey;
-use crate::iso8601;
 use crate::store::StoredEvent;
 use crate::telemetry::bounded;
 use crate::telemetry::decision::DecisionRecord;

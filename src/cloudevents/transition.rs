@@ -8,9 +8,9 @@ use utoipa::ToSchema;
 
 use crate::domain::access::PathPattern;
 use crate::domain::event::{Event, Snapshot};
+use crate::domain::iso8601;
 use crate::domain::request::Bounds;
 use crate::domain::subject::Actor;
-use crate::iso8601;
 use crate::telemetry::bounded::{self, NAME, TEXT};
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

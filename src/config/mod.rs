@@ -1,4 +1,19 @@
-//! Checked configuration values. `file` mirrors the YAML; this is what the program runs on.
+//! Checked configuration values: what the program runs on. [`load()`] makes them from a file, in two
+//! stages: YAML to a tree (`yaml`), the tree to checked values (`read`), with every problem noted on
+//! the way.
+
+pub mod file;
+pub(crate) mod interpolate;
+pub(crate) mod load;
+pub(crate) mod map;
+pub mod problems;
+pub(crate) mod read;
+pub(crate) mod reader;
+pub(crate) mod units;
+pub(crate) mod yaml;
+
+pub use load::{Loaded, Places, load, survey};
+pub use problems::{Problem, Problems};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -247,3 +262,6 @@ pub enum SinkConfig {
     File { path: PathBuf },
     Stdout,
 }
+
+#[cfg(test)]
+pub(crate) mod tests;

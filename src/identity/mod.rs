@@ -1,10 +1,35 @@
 //! Identity: from a credential to a verified [`Identity`].
+//!
+//! In reading order: [`credential`] finds the one token of a request, [`compact`] takes it apart,
+//! [`header`] and [`claims`] judge its two halves, [`keys`] holds what it may be signed with,
+//! [`remembered`] keeps what was verified, and [`authenticator`] puts them together.
 
 use std::sync::Arc;
 
 use crate::domain::subject::{Person, SubjectKey};
 use crate::domain::time::Timestamp;
 use crate::policy::Attributes;
+
+pub mod authenticator;
+pub mod claims;
+pub mod compact;
+pub mod credential;
+pub mod header;
+pub mod issuers;
+pub mod keys;
+pub mod refused;
+pub mod remembered;
+pub mod strict_json;
+pub mod token;
+
+#[cfg(test)]
+mod tests;
+
+pub use authenticator::{Audience, Authenticator};
+pub use credential::{Token, credential};
+pub use issuers::Issuers;
+pub use refused::{CredentialRefused, IdentityRefused, TokenRefused};
+pub use remembered::Remembered;
 
 /// A verified token, reduced to what the rest of the program asks. Made by the verifier only.
 #[derive(Clone, Debug)]

@@ -2,8 +2,14 @@
 //!
 //! A decision never raises. Every fault is a refusal with the reason `unreachable` (P4).
 
+pub mod embedded;
+mod loaded;
+
 use std::future::Future;
 use std::sync::Arc;
+
+pub use embedded::{PolicyProblem, PolicyProblems};
+pub use loaded::{BYPASS_VARIABLE, BypassRefused, Policy};
 
 pub type Attributes = serde_json::Map<String, serde_json::Value>;
 

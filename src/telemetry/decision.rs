@@ -56,24 +56,4 @@ pub trait DecisionLog: Send + Sync + 'static {
 
 pub type SharedDecisionLog = Arc<dyn DecisionLog>;
 
-/// Makes the ids of decisions and refusals: `dec_<instance>_<counter>`. The instance lets another
-/// replica say whose it is; it has to differ from run to run, or an id would be used twice.
-#[derive(Debug)]
-pub struct DecisionIds {
-    instance: Box<str>,
-    next: std::sync::atomic::AtomicU64,
-}
-
-impl DecisionIds {
-    #[must_use]
-    pub fn new(instance: &str) -> Self {
-        Self { instance: instance.into(), next: std::sync::atomic::AtomicU64::new(0) }
-    }
-
-    /// An id that no other decision of this run has.
-    #[must_use]
-    pub fn next(&self) -> Arc<str> {
-        let number = self.next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        format!("dec_{}_{number:08x}", self.instance).into()
-    }
-}
+pub use super::ids::DecisionIds;

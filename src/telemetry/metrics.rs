@@ -1,4 +1,4 @@
-//! The metrics of CONTRACT, registered in one place. Label values are closed sets: tool and
+//! Every metric, registered in one place under its documented name. Label values are closed sets: tool and
 //! template names come from the configuration, everything else from enums.
 
 use std::sync::Arc;
@@ -35,6 +35,12 @@ pub struct StepLabel {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct KindLabel {
     pub kind: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct CauseLabel {
+    /// `expired`, `revoked`, `released`, `killed`, `suspended`, `store-unreachable`.
+    pub cause: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
@@ -80,7 +86,7 @@ pub struct Metrics {
     pub request_duration: Histograms<ToolLabel>,
     pub step_duration: Histograms<StepLabel>,
     pub open_leases: Gauge<i64, AtomicI64>,
-    pub leases_cut: Family<KindLabel, Counter>,
+    pub leases_cut: Family<CauseLabel, Counter>,
     pub revocation_effect: Histogram,
     pub store_errors: Family<KindLabel, Counter>,
     pub approvals: Family<ApprovalLabels, Counter>,
@@ -120,7 +126,7 @@ fn wait_histogram() -> Histogram {
 }
 
 impl Metrics {
-    /// Makes all metrics and registers them under their CONTRACT names.
+    /// Makes all metrics and registers them under their documented names.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();

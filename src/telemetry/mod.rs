@@ -3,5 +3,13 @@
 pub mod bounded;
 pub mod decision;
 pub mod events;
+pub mod ids;
+pub mod log;
 pub mod metrics;
+pub mod sample;
+pub mod scrape;
 pub mod trace;
+
+pub use ids::{DecisionIds, UserHashes};
+pub use log::{Format, LogFault, init};
+pub use scrape::MetricsHandle;

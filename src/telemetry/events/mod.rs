@@ -2,3 +2,6 @@
 //! counts, logs and traces it.
 
 pub mod approvals;
+pub mod gateway;
+pub mod outbox;
+pub mod sample;

@@ -1,0 +1,96 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::*;
+
+/// Serves `checks` on a free port and gets `path` from it: status, head, body.
+async fn get_from(checks: Vec<Check>, path: &str) -> (u16, String, String) {
+    let (_metrics, metrics) = MetricsHandle::new();
+    let router = router(Admin { metrics, checks: checks.into() });
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("binds");
+    let address = listener.local_addr().expect("an address");
+    let server = tokio::spawn(async move { axum::serve(listener, router).await });
+    let mut stream = TcpStream::connect(address).await.expect("connects");
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.expect("writes");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("reads");
+    server.abort();
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    let status = head.split(' ').nth(1).expect("a status").parse().expect("a number");
+    (status, head.to_ascii_lowercase(), body.to_owned())
+}
+
+fn json_of(body: &str) -> Value {
+    serde_json::from_str(body).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_process_that_runs_is_live_even_when_it_is_not_ready() {
+    let checks = vec![Check::new("store", || async { Err("is away".to_owned()) })];
+    assert_eq!(get_from(checks, "/livez").await.0, 200);
+}
+
+#[tokio::test]
+async fn it_is_ready_when_every_check_says_so() {
+    let checks =
+        vec![Check::new("store", || async { Ok(()) }), Check::new("keys", || async { Ok(()) })];
+    let (status, head, body) = get_from(checks, "/readyz").await;
+    assert_eq!((status, json_of(&body)), (200, json!({"status": "ready", "reasons": []})));
+    assert!(head.contains("cache-control: no-store"));
+}
+
+#[tokio::test]
+async fn every_reason_is_told_and_a_check_that_hangs_or_panics_is_one() {
+    let checks = vec![
+        Check::new("store", std::future::pending),
+        Check::new("keys", || async { Ok(()) }),
+        Check::new("policy", || async { panic!("a defect in a check") }),
+        Check::new("draining", || async { Err("the gateway is draining".to_owned()) }),
+    ];
+    let before = std::time::Instant::now();
+    let (status, head, body) = get_from(checks, "/readyz").await;
+    // 250 ms are allowed; four times that for a busy machine.
+    assert!(before.elapsed() < std::time::Duration::from_secs(1));
+    let reasons = json!([
+        {"check": "store", "reason": "did not answer"},
+        {"check": "policy", "reason": "did not answer"},
+        {"check": "draining", "reason": "the gateway is draining"},
+    ]);
+    assert_eq!((status, json_of(&body)), (503, json!({"status": "not-ready", "reasons": reasons})));
+    assert!(head.contains("retry-after: 1"));
+}
+
+#[tokio::test]
+async fn readiness_is_asked_anew_every_time() {
+    let broken = Arc::new(AtomicBool::new(false));
+    let seen = Arc::clone(&broken);
+    let check = Check::new("store", move || {
+        let broken = seen.load(Ordering::SeqCst);
+        async move { if broken { Err("is away".to_owned()) } else { Ok(()) } }
+    });
+    for now in [false, true, false] {
+        broken.store(now, Ordering::SeqCst);
+        let readiness = Readiness::ask(std::slice::from_ref(&check), readiness::DEADLINE).await;
+        assert_eq!(readiness.is_ready(), !now);
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_served_as_open_metrics() {
+    let (status, head, body) = get_from(vec![], "/metrics").await;
+    assert_eq!(status, 200);
+    let media = "content-type: application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert!(head.contains(media), "{head}");
+    assert!(body.contains("tidegate_build_info{") && body.ends_with("# EOF\n"));
+}
+
+#[tokio::test]
+async fn nothing_else_is_served() {
+    for path in ["/", "/debug/authz", "/config", "/metrics/", "/debug/pprof"] {
+        assert_eq!(get_from(vec![], path).await.0, 404, "{path}");
+    }
+}

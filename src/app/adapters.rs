@@ -1,0 +1,105 @@
+//! The ports of gateway and API, filled with the concrete identity and policy.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::approvals::ports::{Authenticate, Boxed, ResolveSubject, Unauthenticated};
+use crate::config::CredentialSource;
+use crate::domain::subject::Subject;
+use crate::domain::time::Timestamp;
+use crate::gateway::ports::Identify;
+use crate::identity::{Audience, Authenticator, Identity, IdentityRefused, Remembered, credential};
+use crate::policy::{Decision, Policy, Query};
+use crate::problem::ProblemCode;
+use crate::{approvals, gateway};
+
+/// Identity on one core of the data plane.
+pub struct CoreIdentity {
+    authenticator: Arc<Authenticator>,
+    remembered: Remembered,
+}
+
+impl CoreIdentity {
+    pub const fn new(authenticator: Arc<Authenticator>, remembered: Remembered) -> Self {
+        Self { authenticator, remembered }
+    }
+
+    async fn identity(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        source: &CredentialSource,
+        (audience, now): (Audience, Timestamp),
+    ) -> Result<Arc<Identity>, IdentityRefused> {
+        let token = credential(headers, query, source)?;
+        self.authenticator.authenticate(&self.remembered, token, audience, now).await
+    }
+}
+
+impl Identify for CoreIdentity {
+    async fn identify(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        source: &CredentialSource,
+        now: Timestamp,
+    ) -> Result<Arc<Identity>, (ProblemCode, String)> {
+        let identity = self.identity(headers, query, source, (Audience::Tools, now)).await;
+        identity.map_err(|refused| (refused.problem(), refused.to_string()))
+    }
+}
+
+/// Identity at the API: bearer tokens only.
+pub struct ApiIdentity(CoreIdentity);
+
+impl ApiIdentity {
+    pub fn new(authenticator: Arc<Authenticator>) -> Self {
+        Self(CoreIdentity::new(authenticator, Remembered::default()))
+    }
+}
+
+impl Authenticate for ApiIdentity {
+    fn authenticate<'a>(
+        &'a self,
+        headers: &'a HeaderMap,
+        now: Timestamp,
+    ) -> Boxed<'a, Result<Arc<Identity>, Unauthenticated>> {
+        Box::pin(async move {
+            let (source, audience) = (CredentialSource::Bearer, (Audience::Api, now));
+            self.0.identity(headers, None, &source, audience).await.map_err(|refused| {
+                let challenge = refused.www_authenticate();
+                let challenge = challenge.as_ref().and_then(|value| value.to_str().ok());
+                Unauthenticated {
+                    code: refused.problem(),
+                    detail: refused.to_string(),
+                    challenge: challenge.unwrap_or("Bearer").to_owned(),
+                }
+            })
+        })
+    }
+}
+
+pub struct CorePolicy(pub Arc<Policy>);
+
+impl gateway::ports::Decide for CorePolicy {
+    async fn decide(&self, query: &Query<'_>) -> Decision {
+        self.0.decide(query)
+    }
+}
+
+pub struct ApiPolicy(pub Arc<Policy>);
+
+impl approvals::ports::Decide for ApiPolicy {
+    fn decide<'a>(&'a self, query: &'a Query<'a>) -> Boxed<'a, Vec<Decision>> {
+        Box::pin(async move { self.0.decide_all(query) })
+    }
+}
+
+pub struct Subjects(pub Arc<Authenticator>);
+
+impl ResolveSubject for Subjects {
+    fn resolve(&self, name: &str) -> Option<Subject> {
+        self.0.resolve(name)
+    }
+}

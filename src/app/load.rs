@@ -1,0 +1,124 @@
+//! What has to be good before anything is bound: catalog, policies, keys; and the store.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::catalog;
+use crate::clock::SharedClock;
+use crate::config::{Backend, Config, Problems};
+use crate::domain::ids::PartitionCount;
+use crate::domain::template::Catalog;
+use crate::entropy::NoEntropy;
+use crate::identity::Authenticator;
+use crate::policy::{Policy, PolicyProblems};
+use crate::store::embedded::{Embedded, OpenError};
+use crate::telemetry::metrics::Metrics;
+
+/// Switches the policy's answer off in development; read once, at start.
+const BYPASS: &str = "TIDEGATE_POLICY_BYPASS";
+
+/// Why a process did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Of configuration, catalog, policies or keys: all that were found.
+    #[error("{}", .0.join("\n"))]
+    Problems(Vec<String>),
+    /// The store is there but does not fit, or somebody else holds it.
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error("{0}")]
+    Bind(io::Error),
+    #[error(transparent)]
+    Entropy(#[from] NoEntropy),
+}
+
+impl StartError {
+    pub const fn bind(error: io::Error) -> Self {
+        Self::Bind(error)
+    }
+}
+
+/// Everything that was loaded and found good.
+pub struct Ready {
+    pub catalog: Arc<ArcSwap<Catalog>>,
+    pub policy: Arc<Policy>,
+    pub authenticator: Arc<Authenticator>,
+}
+
+impl Ready {
+    pub fn load(
+        config: &Config,
+        clock: &SharedClock,
+        metrics: &Metrics,
+    ) -> Result<Self, StartError> {
+        let mut problems = Vec::new();
+        let catalog = keep(load_catalog(config), &mut problems);
+        let policy = keep(load_policy(config), &mut problems);
+        let authenticator = Authenticator::open(config, clock.clone(), metrics.clone())
+            .map_err(|refused| vec![refused.to_string()]);
+        match (catalog, policy, keep(authenticator, &mut problems)) {
+            (Some(catalog), Some(policy), Some(authenticator)) => {
+                metrics.config_reload_ok.set(1);
+                metrics.policy_reload_ok.set(1);
+                let catalog = Arc::new(ArcSwap::from_pointee(catalog));
+                Ok(Self { catalog, policy: Arc::new(policy), authenticator })
+            }
+            _ => Err(StartError::Problems(problems)),
+        }
+    }
+}
+
+fn keep<T>(loaded: Result<T, Vec<String>>, problems: &mut Vec<String>) -> Option<T> {
+    loaded.map_err(|found| problems.extend(found)).ok()
+}
+
+pub fn load_catalog(config: &Config) -> Result<Catalog, Vec<String>> {
+    let Some(folder) = &config.catalog else { return Ok(Catalog::default()) };
+    let tools: Vec<Arc<str>> = config.tools.iter().map(|tool| tool.name.clone()).collect();
+    catalog::load(folder, &tools).map_err(|problems| texts(&problems))
+}
+
+pub fn texts(Problems(problems): &Problems) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+fn load_policy(config: &Config) -> Result<Policy, Vec<String>> {
+    let policy =
+        Policy::load(&config.policy.directory).map_err(|problems| policy_texts(&problems))?;
+    if std::env::var_os(BYPASS).is_none_or(|value| value != "1") {
+        return Ok(policy);
+    }
+    policy
+        .bypassed(config.environment)
+        .map_err(|refused| vec![format!("{BYPASS}: found 1; {refused}")])
+}
+
+/// Every problem of the policies in a folder, for `tidegate check`.
+#[must_use]
+pub fn policy_problems(folder: &Path) -> Vec<String> {
+    match Policy::load(folder) {
+        Ok(_) => Vec::new(),
+        Err(problems) => policy_texts(&problems),
+    }
+}
+
+pub fn policy_texts(PolicyProblems(problems): &PolicyProblems) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}
+
+pub fn open_store(config: &Config, clock: &SharedClock) -> Result<Embedded, StartError> {
+    let Backend::Embedded { path } = &config.store.backend;
+    let (keys, partitions) = (&config.store.seal_keys, PartitionCount::DEFAULT);
+    Ok(Embedded::open(path, keys, partitions, clock.clone())?)
+}
+
+/// A public URL that was made from port 0 names the real port.
+pub fn settle_public_url(config: &mut Config, api: SocketAddr) {
+    if config.listeners.api.port() == 0 && config.api.public_url.ends_with(":0") {
+        config.api.public_url = format!("http://{api}").into();
+    }
+}

@@ -1,0 +1,248 @@
+//! The only part that names all concrete types: from a checked configuration to a running process.
+//!
+//! Everything that can be refused is refused before anything is bound, and everything is bound
+//! before anything is started.
+
+mod adapters;
+mod load;
+mod reload;
+mod stop;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+
+use crate::admin::{self, Admin, Check};
+use crate::approvals::{self, Api, SharedApi};
+use crate::clock::SharedClock;
+use crate::cloudevents;
+use crate::config::Config;
+use crate::gateway::{self, Gateway, Routes, Sockets};
+use crate::identity::Remembered;
+use crate::outbox::{Outbox, OutboxParts};
+use crate::shutdown::{self, Stop, Trigger};
+use crate::store::SharedStore;
+use crate::store::embedded::Embedded;
+use crate::telemetry::ids::{self, DecisionIds};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::sample;
+use crate::telemetry::scrape::MetricsHandle;
+
+use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
+pub use load::{Ready, StartError, policy_problems};
+pub use reload::Reload;
+
+/// Where a running process listens, with real ports.
+#[derive(Clone, Debug)]
+pub struct Addresses {
+    pub proxy: Vec<SocketAddr>,
+    pub api: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+/// A running process. Dropping it without [`Running::finish`] loses nothing that was committed.
+pub struct Running {
+    pub addresses: Addresses,
+    pub reload: Reload,
+    trigger: Trigger,
+    gateway: Gateway,
+    servers: JoinSet<()>,
+    background: JoinSet<()>,
+    background_stop: Trigger,
+    outbox: Outbox,
+}
+
+/// Bound, and not started yet.
+struct Bound {
+    proxy: Sockets,
+    api: TcpListener,
+    admin: TcpListener,
+}
+
+/// Starts everything that `config` names.
+///
+/// # Errors
+/// Every problem of catalog, policies and keys; a store that does not fit; an address that cannot
+/// be bound. Nothing runs then.
+pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, StartError> {
+    let (metrics, scrape) = MetricsHandle::new();
+    let ready = Ready::load(&config, &clock, &metrics)?;
+    let bound = bind(&config).await?;
+    let addresses = bound.addresses()?;
+    load::settle_public_url(&mut config, addresses.api);
+    let embedded = load::open_store(&config, &clock)?;
+    let store = embedded.store();
+
+    let (trigger, stop) = shutdown::channel();
+    let (background_stop, background_ends) = shutdown::channel();
+    let outbox = Outbox::start(OutboxParts {
+        config: &config.audit,
+        source: cloudevents::source(&config.deployment),
+        store: store.clone(),
+        metrics: &metrics,
+        clock: clock.clone(),
+    });
+    let parts = Parts { config, ready, clock, metrics, store, outbox: &outbox, stop };
+    let (gateway, routes) = parts.gateway(bound.proxy, &embedded)?;
+    let api = parts.api()?;
+    let servers = parts.servers(bound.api, bound.admin, &api, scrape);
+    let background = parts.background(&api, &background_ends);
+    let reload = parts.reload(routes);
+    Ok(Running {
+        addresses,
+        reload,
+        trigger,
+        gateway,
+        servers,
+        background,
+        background_stop,
+        outbox,
+    })
+}
+
+async fn bind(config: &Config) -> Result<Bound, StartError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let refused = |error| StartError::bind(error);
+    let proxy = Sockets::bind(&config.listeners.proxy, cores).map_err(refused)?;
+    let api = TcpListener::bind(config.listeners.api).await.map_err(refused)?;
+    let admin = TcpListener::bind(config.listeners.admin).await.map_err(refused)?;
+    Ok(Bound { proxy, api, admin })
+}
+
+impl Bound {
+    fn addresses(&self) -> Result<Addresses, StartError> {
+        Ok(Addresses {
+            proxy: self.proxy.addresses().to_vec(),
+            api: self.api.local_addr().map_err(StartError::bind)?,
+            admin: self.admin.local_addr().map_err(StartError::bind)?,
+        })
+    }
+}
+
+/// What the parts of the process are made from.
+struct Parts<'a> {
+    config: Config,
+    ready: Ready,
+    clock: SharedClock,
+    metrics: Metrics,
+    store: SharedStore,
+    outbox: &'a Outbox,
+    stop: Stop,
+}
+
+impl Parts<'_> {
+    fn gateway(
+        &self,
+        sockets: Sockets,
+        embedded: &Embedded,
+    ) -> Result<(Gateway, Arc<ArcSwap<Routes>>), StartError> {
+        let routes = Arc::new(ArcSwap::from_pointee(Routes::new(&self.config.tools)));
+        let shared = gateway::Shared {
+            routes: routes.clone(),
+            catalog: self.ready.catalog.clone(),
+            role_mapping: self.config.policy.role_mapping.clone(),
+            limits: self.config.limits,
+            public_url: self.config.api.public_url.clone(),
+            instance: ids::instance()?,
+            clock: self.clock.clone(),
+            decisions: self.outbox.decision_log(),
+            metrics: self.metrics.clone(),
+        };
+        let (authenticator, policy) = (self.ready.authenticator.clone(), self.ready.policy.clone());
+        let embedded = embedded.clone();
+        let make_core = move |_core: usize| {
+            let identity = CoreIdentity::new(authenticator.clone(), Remembered::default());
+            (identity, CorePolicy(policy.clone()), embedded.reader())
+        };
+        let draining = self.stop.receiver();
+        let gateway = gateway::spawn(sockets, &Arc::new(shared), &draining, make_core);
+        Ok((gateway.map_err(StartError::bind)?, routes))
+    }
+
+    fn api(&self) -> Result<SharedApi, StartError> {
+        let authenticator = &self.ready.authenticator;
+        Ok(Arc::new(Api {
+            store: self.store.clone(),
+            catalog: self.ready.catalog.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            authenticate: Arc::new(ApiIdentity::new(authenticator.clone())),
+            decide: Arc::new(ApiPolicy(self.ready.policy.clone())),
+            subjects: Arc::new(Subjects(authenticator.clone())),
+            role_mapping: self.config.policy.role_mapping.clone(),
+            decision_ids: Arc::new(DecisionIds::new(&ids::instance()?)?),
+            source: cloudevents::source(&self.config.deployment),
+            public_url: self.config.api.public_url.clone(),
+        }))
+    }
+
+    fn servers(
+        &self,
+        api_listener: TcpListener,
+        admin_listener: TcpListener,
+        api: &SharedApi,
+        scrape: MetricsHandle,
+    ) -> JoinSet<()> {
+        let mut servers = JoinSet::new();
+        let router = approvals::router::router(api.clone());
+        let mut stop = self.stop.clone();
+        servers.spawn(async move {
+            approvals::listen::serve(api_listener, router, stop.wait()).await;
+        });
+        let admin = admin::router(Admin { metrics: scrape, checks: self.checks().into() });
+        // The admin listener answers while the others drain; it ends with the process.
+        servers.spawn(async move {
+            let _ended = axum::serve(admin_listener, admin).await;
+        });
+        servers
+    }
+
+    /// What `/readyz` asks when it is called; nothing of it is remembered.
+    fn checks(&self) -> Vec<Check> {
+        let store = self.store.clone();
+        let (authenticator, clock) = (self.ready.authenticator.clone(), self.clock.clone());
+        let (outbox, stop) = (self.outbox.health(), self.stop.clone());
+        vec![
+            Check::new("store", move || {
+                let store = store.clone();
+                async move { store.probe().await.map_err(|fault| fault.to_string()) }
+            }),
+            Check::new("keys", move || {
+                let ready = authenticator.ready(clock.now());
+                async move { ready }
+            }),
+            Check::new("outbox", move || {
+                let healthy = outbox.check();
+                async move { healthy }
+            }),
+            Check::new("draining", move || {
+                let stopping = stop.is_stopping();
+                async move { if stopping { Err("the process is draining".to_owned()) } else { Ok(()) } }
+            }),
+        ]
+    }
+
+    fn background(&self, api: &SharedApi, stop: &Stop) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(approvals::timers::run(api.clone(), stop.receiver()));
+        tasks.spawn(self.ready.authenticator.clone().refresh());
+        tasks.spawn(sample::run(self.store.clone(), self.clock.clone(), self.metrics.clone()));
+        tasks
+    }
+
+    fn reload(&self, routes: Arc<ArcSwap<Routes>>) -> Reload {
+        Reload {
+            routes,
+            catalog: self.ready.catalog.clone(),
+            policy: self.ready.policy.clone(),
+            authenticator: self.ready.authenticator.clone(),
+            clock: self.clock.clone(),
+            metrics: self.metrics.clone(),
+            catalog_folder: self.config.catalog.clone(),
+            tools: self.config.tools.iter().map(|tool| tool.name.clone()).collect(),
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! What SIGHUP reads anew: catalog, policies, key files. Each is swapped only when all of it is
+//! good; what is not good is told, and the old one stays.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::catalog;
+use crate::clock::SharedClock;
+use crate::domain::template::Catalog;
+use crate::gateway::Routes;
+use crate::identity::Authenticator;
+use crate::policy::Policy;
+use crate::telemetry::metrics::Metrics;
+
+use super::load::{policy_texts, texts};
+
+pub struct Reload {
+    pub(super) routes: Arc<ArcSwap<Routes>>,
+    pub(super) catalog: Arc<ArcSwap<Catalog>>,
+    pub(super) policy: Arc<Policy>,
+    pub(super) authenticator: Arc<Authenticator>,
+    pub(super) clock: SharedClock,
+    pub(super) metrics: Metrics,
+    pub(super) catalog_folder: Option<PathBuf>,
+    pub(super) tools: Vec<Arc<str>>,
+}
+
+impl Reload {
+    /// Reads everything anew and gives the problems of what was not taken.
+    #[must_use]
+    pub fn all(&self) -> Vec<String> {
+        let mut problems = self.catalog();
+        problems.extend(self.authenticator.reload(self.clock.now()).err().unwrap_or_default());
+        self.metrics.config_reload_ok.set(i64::from(problems.is_empty()));
+        let policy = self.policy();
+        self.metrics.policy_reload_ok.set(i64::from(policy.is_empty()));
+        problems.extend(policy);
+        problems
+    }
+
+    fn catalog(&self) -> Vec<String> {
+        let Some(folder) = &self.catalog_folder else { return Vec::new() };
+        match catalog::load(folder, &self.tools) {
+            Ok(catalog) => {
+                self.catalog.store(Arc::new(catalog));
+                Vec::new()
+            }
+            Err(problems) => texts(&problems),
+        }
+    }
+
+    fn policy(&self) -> Vec<String> {
+        match self.policy.reload() {
+            Ok(()) => Vec::new(),
+            Err(problems) => policy_texts(&problems),
+        }
+    }
+}

@@ -1,0 +1,180 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::load;
+use crate::config::Problems;
+use crate::domain::template::{Approvers, Catalog, FieldKind, Requesters};
+
+const GOOD: &str = r#"
+templates:
+  - name: operator
+    enabled: true
+    accesses: ["warehouse:operator"]
+    durations: [PT30M, PT1H]
+    requesters: { groups: [engineering] }
+    justification: { pattern: "INC-[0-9]+", message: Name it }
+    fields: [{ name: ticket, type: text }, { name: site, type: select, options: [north] }]
+    steps: [{ approvers: { groups: [leads] } }, { approvers: { any: true }, required: 2 }]
+"#;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn with(files: &[(&str, &str)]) -> Self {
+        let folder = Self(tempfile::tempdir().expect("a folder"));
+        for (name, text) in files {
+            std::fs::write(folder.0.path().join(name), text).expect("written");
+        }
+        folder
+    }
+
+    fn load(&self) -> Result<Catalog, Problems> {
+        let tools: [Arc<str>; 1] = ["warehouse".into()];
+        load(self.0.path(), &tools)
+    }
+}
+
+fn changed(from: &str, to: &str) -> String {
+    assert!(GOOD.contains(from), "{from}");
+    GOOD.replacen(from, to, 1)
+}
+
+#[test]
+fn a_template_has_its_documented_defaults() {
+    let catalog =
+        Folder::with(&[("a.yaml", GOOD)]).load().map_err(|p| p.to_string()).expect("loads");
+    let template = &catalog.templates["operator"];
+    assert_eq!(&*template.title, "operator");
+    assert_eq!(template.default_duration, Duration::from_secs(1800));
+    assert_eq!(template.pending_for, Duration::from_secs(86_400));
+    assert!(!template.self_approval && !template.require_justification);
+    assert_eq!(template.requesters, Requesters::Groups(vec!["engineering".into()]));
+    assert_eq!(template.fields[0].kind, FieldKind::Text { max: 200 });
+    assert!(!template.fields[0].required);
+    assert_eq!(template.steps[0].required, 1);
+    assert_eq!((&template.steps[1].approvers, template.steps[1].required), (&Approvers::Anyone, 2));
+}
+
+#[test]
+fn a_template_is_off_until_enabled() {
+    let text = changed("    enabled: true\n", "");
+    let catalog = Folder::with(&[("a.yaml", &text)]).load().expect("loads");
+    assert!(!catalog.templates["operator"].enabled);
+}
+
+#[test]
+fn only_yaml_files_of_the_directory_itself_are_read() {
+    let files = [("b.yml", GOOD), ("notes.txt", "]"), (".hidden.yaml", "]"), ("a.yaml.bak", "]")];
+    assert_eq!(Folder::with(&files).load().expect("loads").templates.len(), 1);
+    assert!(Folder::with(&[]).load().expect("an empty catalog").templates.is_empty());
+}
+
+/// What is replaced in the good file, by what, at which key of the template, words of the message.
+struct Bad(&'static str, &'static str, &'static str, &'static [&'static str]);
+
+const STEPS: &str =
+    "steps: [{ approvers: { groups: [leads] } }, { approvers: { any: true }, required: 2 }]";
+
+const BAD: &[Bad] = &[
+    Bad("enabled:", "enable:", ".enable", &["unknown key", "did you mean `enabled`?"]),
+    Bad("enabled: true", "enabled: yes", ".enabled", &["\"yes\"", "true or false"]),
+    Bad("name: operator", "title: x", ".name", &["found nothing"]),
+    Bad("name: operator", "name: a/b", ".name", &["\"a/b\""]),
+    Bad("[\"warehouse:operator\"]", "[]", ".accesses", &["an empty list"]),
+    Bad("warehouse:operator", "warehouse", ".accesses[0]", &["\"warehouse\"", "TOOL:ROLE"]),
+    Bad(
+        "warehouse:operator",
+        "wharehouse:operator",
+        ".accesses[0]",
+        &["wharehouse", "configured tool"],
+    ),
+    Bad("[PT30M, PT1H]", "[]", ".durations", &["an empty list"]),
+    Bad("[PT30M, PT1H]", "[PT0S]", ".durations[0]", &["PT0S", "longer than zero"]),
+    Bad("[PT30M, PT1H]", "[30m]", ".durations[0]", &["30m", "ISO 8601"]),
+    Bad("[PT30M, PT1H]", "[PT60M, PT1H]", ".durations", &["twice"]),
+    Bad(
+        "[PT30M, PT1H]",
+        "[PT30M]\n    default_duration: PT2H",
+        ".default_duration",
+        &["PT2H", "one of `durations`"],
+    ),
+    Bad("[PT30M, PT1H]", "[PT30M]\n    pending_for: PT0S", ".pending_for", &["longer than zero"]),
+    Bad("{ groups: [engineering] }", "{ groups: [] }", ".requesters.groups", &["an empty list"]),
+    Bad(
+        "{ groups: [engineering] }",
+        "{ groups: everybody }",
+        ".requesters.groups",
+        &["\"everybody\"", "at least one"],
+    ),
+    Bad("INC-[0-9]+", "INC-[0-9", ".justification.pattern", &["INC-[0-9", "compiles"]),
+    Bad("INC-[0-9]+", "(a{1000}){1000}", ".justification.pattern", &["compiles"]),
+    Bad(", message: Name it", "", ".justification.message", &["found nothing"]),
+    Bad("type: text", "type: string", ".fields[0].type", &["text, select, checkbox, number"]),
+    Bad("type: text", "type: text, options: [a]", ".fields[0].options", &["unknown key"]),
+    Bad("type: text", "type: text, max: 0", ".fields[0].max", &["the number 0"]),
+    Bad(", options: [north]", "", ".fields[1].options", &["found nothing"]),
+    Bad("name: site", "name: ticket", ".fields", &["the same name"]),
+    Bad(STEPS, "scopes: [a]", ".steps", &["found nothing", "somebody has to decide"]),
+    Bad(STEPS, "steps: []", ".steps", &["an empty list"]),
+    Bad("required: 2", "required: 0", ".steps[1].required", &["from 1"]),
+    Bad("{ any: true }", "{ any: false }", ".steps[1].approvers.any", &["true"]),
+    Bad(
+        "{ any: true }",
+        "{ any: true, groups: [a] }",
+        ".steps[1].approvers",
+        &["both groups and any"],
+    ),
+    Bad("{ any: true }", "{}", ".steps[1].approvers", &["nobody"]),
+    Bad("{ groups: [leads] }", "{ groups: [] }", ".steps[0].approvers.groups", &["an empty list"]),
+];
+
+#[test]
+fn every_bad_template_is_refused_once_with_its_file_and_key_path() {
+    for Bad(from, to, key, words) in BAD {
+        let folder = Folder::with(&[("cat.yaml", &changed(from, to))]);
+        let problems = folder.load().expect_err(to);
+        let told = problems.to_string();
+        let expected = format!("templates[0]{key}");
+        assert!(problems.0.iter().any(|p| p.path == expected), "{to}: no {expected} in {told}");
+        assert!(words.iter().all(|word| told.contains(word)), "{to}: {told}");
+        let once = problems.0.len() == 1 || *key == ".enable";
+        assert!(once && problems.0.iter().all(|p| p.file.ends_with("cat.yaml")), "{to}: {told}");
+    }
+}
+
+#[test]
+fn what_this_version_cannot_do_is_refused_and_never_ignored() {
+    for key in super::template::LATER {
+        let text = changed("    enabled: true\n", &format!("    enabled: true\n    {key}: {{}}\n"));
+        let told = Folder::with(&[("a.yaml", &text)]).load().expect_err(key).to_string();
+        assert!(told.contains(&format!("templates[0].{key}")), "{told}");
+        assert!(
+            told.contains("not supported by this version yet") && told.contains("removed"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn a_name_is_taken_by_one_template_over_all_files() {
+    let told = Folder::with(&[("a.yaml", GOOD), ("b.yaml", GOOD)]).load().expect_err("twice");
+    assert_eq!(told.0.len(), 1, "{told}");
+    assert!(told.0[0].file.ends_with("b.yaml") && told.to_string().contains("a.yaml has already"));
+}
+
+#[test]
+fn the_problems_of_all_files_come_at_once() {
+    let one = changed("enabled:", "enable:");
+    let two = changed("required: 2", "required: 0").replace("operator", "viewer");
+    let files = [("a.yaml", one.as_str()), ("b.yaml", &two), ("c.yaml", "["), ("d.yaml", "")];
+    let problems = Folder::with(&files).load().expect_err("four").0;
+    let names: Vec<&str> = problems.iter().filter_map(|p| p.file.rsplit('/').next()).collect();
+    assert_eq!(names, ["a.yaml", "b.yaml", "c.yaml", "d.yaml"]);
+}
+
+#[test]
+fn a_catalog_that_is_not_there_is_a_problem() {
+    let told = load(Path::new("/nowhere/at/all"), &[]).expect_err("none").to_string();
+    assert!(told.contains("no readable directory"), "{told}");
+}

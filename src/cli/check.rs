@@ -1,0 +1,66 @@
+//! `tidegate check`: everything that would stop `serve` before it binds, all at once.
+
+use std::path::{Path, PathBuf};
+
+use crate::catalog;
+use crate::config::{self, Problems};
+
+use super::{Exit, PolicyCheck, output};
+
+#[derive(Clone, Debug, clap::Args)]
+pub struct CheckArgs {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+#[must_use]
+pub fn run(args: &CheckArgs, policy_check: PolicyCheck) -> Exit {
+    let report = check(&args.config, &|name| std::env::var(name).ok(), policy_check);
+    for warning in &report.warnings {
+        eprintln!("warning: {}", output::visible(warning));
+    }
+    if report.problems.is_empty() {
+        println!("ok");
+        return Exit::Done;
+    }
+    for problem in &report.problems {
+        eprintln!("{}", output::visible(problem));
+    }
+    let count = report.problems.len();
+    eprintln!("{count} {}", if count == 1 { "problem" } else { "problems" });
+    Exit::Usage
+}
+
+#[derive(Debug, Default)]
+pub struct Report {
+    pub problems: Vec<String>,
+    pub warnings: Vec<String>,
+}
+
+/// Catalog and policies are looked at as soon as the configuration says where they are, also when
+/// something else in it is wrong.
+pub fn check(
+    file: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    policy_check: PolicyCheck,
+) -> Report {
+    let (loaded, places) = config::survey(file, env);
+    let (mut problems, warnings) = match loaded {
+        Ok(loaded) => (Vec::new(), loaded.warnings),
+        Err(problems) => (texts(&problems), Vec::new()),
+    };
+    if let (Some(directory), Some(tools)) = (&places.catalog, &places.tools)
+        && let Err(wrong) = catalog::load(directory, tools)
+    {
+        problems.extend(texts(&wrong));
+    }
+    if let Some(directory) = &places.policies {
+        problems.extend(policy_check(directory));
+    }
+    Report { problems, warnings }
+}
+
+fn texts(Problems(problems): &Problems) -> Vec<String> {
+    problems.iter().map(ToString::to_string).collect()
+}

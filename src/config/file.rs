@@ -1,0 +1,283 @@
+//! The shape of the file, for its JSON Schema: editors complete and check with it. The reader
+//! (`read`) decides; a test holds the two together.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde_json::Value;
+
+/// Configuration of Tidegate
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct File {
+    /// production when absent
+    pub environment: Option<Text>,
+    /// Names this deployment in event sources: /tidegate/<deployment>
+    pub deployment: Option<Text>,
+    pub listeners: Option<Listeners>,
+    pub store: Store,
+    #[schemars(length(min = 1))]
+    pub issuers: Vec<Issuer>,
+    pub api: Option<Api>,
+    #[schemars(length(min = 1))]
+    pub tools: Vec<Tool>,
+    pub limits: Option<Limits>,
+    pub policy: Policy,
+    pub catalog: Option<Catalog>,
+    pub audit: Option<Audit>,
+}
+
+type Text = String;
+type Texts = Vec<String>;
+
+/// Whole number of ms, s, m, h or d, like 250ms or 90d
+#[derive(JsonSchema)]
+#[schemars(transparent, extend("pattern" = r"^[0-9]+(ms|s|m|h|d)$|\$\{"))]
+pub struct Span(pub String);
+
+/// Whole number, also like 16KiB or 1MiB
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Count {
+    Number(u64),
+    Text(String),
+}
+
+/// Truth value, or `${NAME}` that holds one
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Flag {
+    Bool(bool),
+    Text(String),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Listeners {
+    #[schemars(length(min = 1))]
+    pub proxy: Option<Vec<Listener>>,
+    pub api: Option<Listener>,
+    /// Loopback only
+    pub admin: Option<Listener>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Listener {
+    /// IP:PORT
+    pub address: Text,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Store {
+    pub embedded: Embedded,
+    /// The first seals, all verify
+    #[schemars(length(min = 1))]
+    pub seal_keys: Vec<SealKey>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Embedded {
+    /// A directory, created when it is not there
+    pub path: Text,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SealKey {
+    pub id: Text,
+    /// A raw file of 32 bytes or more that only its owner may read
+    pub file: Text,
+}
+
+/// Exactly one of `jwks_file`, `jwks_url`, `discovery`, `pem_file` and `secret_file`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Issuer {
+    pub issuer: Text,
+    pub jwks_file: Option<Text>,
+    pub jwks_url: Option<Text>,
+    pub discovery: Option<Flag>,
+    pub pem_file: Option<Text>,
+    pub secret_file: Option<Text>,
+    #[schemars(length(min = 1))]
+    pub audiences: Texts,
+    #[schemars(length(min = 1))]
+    pub algorithms: Option<Texts>,
+    /// Accepted types; `absent` accepts a token without one
+    pub typ: Option<Texts>,
+    pub claims: Option<Claims>,
+    pub prefix: Option<Text>,
+    /// At most 60s
+    pub leeway: Option<Span>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Claims {
+    pub subject: Option<Text>,
+    pub email: Option<Text>,
+    pub groups: Option<Text>,
+    pub roles: Option<Text>,
+    pub scopes: Option<Text>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Api {
+    pub audiences: Option<Texts>,
+    pub public_url: Option<Text>,
+}
+
+/// Found by `hosts`, by `path_prefix`, or by a host and a prefix together
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Tool {
+    pub name: Text,
+    pub hosts: Option<Texts>,
+    pub path_prefix: Option<Text>,
+    #[schemars(length(min = 1))]
+    pub upstreams: Texts,
+    /// refuse (default) or opaque
+    pub encoded: Option<Text>,
+    pub credential: Option<Credential>,
+    pub forward_credential: Option<Flag>,
+    pub timeouts: Option<Timeouts>,
+    /// The first match wins
+    #[schemars(length(min = 1))]
+    pub rules: Vec<Rule>,
+}
+
+/// `bearer`, or a header or cookie by name
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Credential {
+    Bearer(Text),
+    Named(NamedCredential),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct NamedCredential {
+    pub header: Option<Text>,
+    pub cookie: Option<Text>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Timeouts {
+    pub connect: Option<Span>,
+    pub response: Option<Span>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Rule {
+    /// Any when absent
+    pub methods: Option<Texts>,
+    /// `*` one segment, `**` any rest, `{name}` captures one segment
+    pub path: Text,
+    /// grant (default), policy, authenticated or public
+    pub access: Option<Text>,
+    pub action: Option<Text>,
+    pub resource: Option<Text>,
+    pub id: Option<Text>,
+    pub scope: Option<Text>,
+    /// deny (default) or allow
+    pub default_effect: Option<Text>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Limits {
+    pub stream_grace: Option<Span>,
+    pub drain_timeout: Option<Span>,
+    pub clock_skew: Option<Span>,
+    pub header_bytes: Option<Count>,
+    pub header_count: Option<Count>,
+    pub header_timeout: Option<Span>,
+    pub idle_timeout: Option<Span>,
+    pub concurrent_requests: Option<Count>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Policy {
+    pub directory: Text,
+    /// embedded
+    pub engine: Option<Text>,
+    /// Group -> roles
+    pub role_mapping: Option<BTreeMap<String, Texts>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Catalog {
+    pub directory: Text,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Audit {
+    pub retention: Option<Span>,
+    pub decisions: Option<Decisions>,
+    pub sinks: Option<Vec<Sink>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Decisions {
+    /// refuse (default) or drop
+    pub on_full: Option<Text>,
+}
+
+/// `stdout`, or a file
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum Sink {
+    Stdout(Text),
+    File(FileSink),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct FileSink {
+    pub file: SinkPath,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct SinkPath {
+    pub path: Text,
+}
+
+/// The JSON Schema (draft 2020-12) of the configuration file.
+#[must_use]
+pub fn schema() -> Value {
+    let mut schema = schemars::schema_for!(File).to_value();
+    without_null(&mut schema);
+    schema
+}
+
+/// A key may be left out, but not be there with nothing in it.
+fn without_null(schema: &mut Value) {
+    match schema {
+        Value::Array(items) => items.iter_mut().for_each(without_null),
+        Value::Object(members) => {
+            if let Some(Value::Array(types)) = members.get_mut("type") {
+                types.retain(|kind| kind != "null");
+                if let [only] = types.as_slice() {
+                    let only = only.clone();
+                    members.insert("type".to_owned(), only);
+                }
+            }
+            if let Some(Value::Array(choices)) = members.get_mut("anyOf") {
+                choices.retain(|choice| choice.get("type").is_none_or(|kind| kind != "null"));
+            }
+            members.values_mut().for_each(without_null);
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => (),
+    }
+}

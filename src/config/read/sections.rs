@@ -1,0 +1,207 @@
+//! The small sections: `api`, `limits`, `policy`, `catalog`, `audit`.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Uri;
+
+use crate::config::map::Map;
+use crate::config::reader::At;
+use crate::config::{
+    ApiConfig, AuditConfig, IssuerConfig, Limits, Listeners, OnFull, PolicyConfig, SinkConfig,
+};
+
+use super::{distinct, name, words};
+
+const LEAST: Duration = Duration::from_millis(1);
+const NOWHERE: &str = "is needed: links to an API that listens on every address lead nowhere";
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Without `audiences`, those of the issuers; without `public_url`, the API's listener.
+pub fn api(
+    map: &Map<'_>,
+    issuers: Option<&[IssuerConfig]>,
+    listeners: Option<&Listeners>,
+) -> Option<ApiConfig> {
+    let mut usual: Vec<Arc<str>> =
+        issuers.unwrap_or_default().iter().flat_map(|issuer| issuer.audiences.clone()).collect();
+    usual.sort();
+    usual.dedup();
+    let address = listeners.map_or_else(String::new, |l| format!("http://{}", l.api));
+    let defaults = ApiConfig { audiences: usual, public_url: address.into() };
+    let everywhere = listeners.is_some_and(|l| l.api.ip().is_unspecified());
+    if everywhere && !map.has("api") {
+        map.context.warn("api.public_url", NOWHERE);
+    }
+    map.or("api", defaults.clone(), |at| {
+        let map = at.map("a mapping with audiences and public_url")?;
+        if everywhere && !map.has("public_url") {
+            map.context.warn("api.public_url", NOWHERE);
+        }
+        let audiences = map.or("audiences", defaults.audiences, words);
+        let public_url = map.or("public_url", defaults.public_url, public_url);
+        map.finish();
+        Some(ApiConfig { audiences: audiences?, public_url: public_url? })
+    })
+}
+
+fn public_url(at: &At<'_>) -> Option<Arc<str>> {
+    let expected = "an http or https address without credentials, query or fragment";
+    let text = at.text(expected)?;
+    let fits = |uri: &Uri| {
+        let plain = uri.authority().is_some_and(|a| !a.as_str().contains('@'));
+        matches!(uri.scheme_str(), Some("http" | "https")) && plain && uri.query().is_none()
+    };
+    match text.parse::<Uri>() {
+        Ok(uri) if fits(&uri) && !text.contains('#') => Some(text.trim_end_matches('/').into()),
+        Ok(_) | Err(_) => at.refuse(expected),
+    }
+}
+
+pub fn limits(map: &Map<'_>) -> Option<Limits> {
+    let usual = Limits {
+        stream_grace: Duration::from_secs(10),
+        drain_timeout: Duration::from_secs(30),
+        clock_skew: Duration::from_secs(2),
+        header_bytes: 16 << 10,
+        header_count: 100,
+        header_timeout: Duration::from_secs(10),
+        idle_timeout: Duration::from_secs(60),
+        concurrent_requests: 4096,
+    };
+    map.or("limits", usual, |at| {
+        let map = at.map("a mapping of limits")?;
+        let stream_grace = span(&map, "stream_grace", usual.stream_grace, 60);
+        let drain_timeout = span(&map, "drain_timeout", usual.drain_timeout, 3600);
+        let clock_skew = span(&map, "clock_skew", usual.clock_skew, 60);
+        let header_bytes = size(&map, "header_bytes", usual.header_bytes, &(1024..=1 << 20));
+        let header_count = size(&map, "header_count", usual.header_count, &(8..=1000));
+        let header_timeout = span(&map, "header_timeout", usual.header_timeout, 300);
+        let idle_timeout = span(&map, "idle_timeout", usual.idle_timeout, 3600);
+        let concurrent_requests =
+            size(&map, "concurrent_requests", usual.concurrent_requests, &(1..=1_000_000));
+        map.finish();
+        Some(Limits {
+            stream_grace: stream_grace?,
+            drain_timeout: drain_timeout?,
+            clock_skew: clock_skew?,
+            header_bytes: header_bytes?,
+            header_count: header_count?,
+            header_timeout: header_timeout?,
+            idle_timeout: idle_timeout?,
+            concurrent_requests: concurrent_requests?,
+        })
+    })
+}
+
+fn span(map: &Map<'_>, key: &'static str, usual: Duration, most: u64) -> Option<Duration> {
+    map.or(key, usual, |at| at.duration(&(LEAST..=Duration::from_secs(most))))
+}
+
+fn size(
+    map: &Map<'_>,
+    key: &'static str,
+    usual: usize,
+    range: &RangeInclusive<u64>,
+) -> Option<usize> {
+    map.or(key, usual, |at| at.count(range).and_then(|count| usize::try_from(count).ok()))
+}
+
+pub fn policy(map: &Map<'_>) -> Option<PolicyConfig> {
+    map.need("policy", "`{ directory: ./policies }`", |at| {
+        let map = at.map("`{ directory: ./policies }`")?;
+        map.later(&["cerbos", "role_hierarchy", "providers", "shadow"]);
+        let directory = map.need("directory", "the directory of the policies", At::directory);
+        let engine = map.or("engine", (), engine);
+        let role_mapping = map.or("role_mapping", BTreeMap::new(), role_mapping);
+        map.finish();
+        engine?;
+        Some(PolicyConfig { directory: directory?, role_mapping: role_mapping? })
+    })
+}
+
+fn engine(at: &At<'_>) -> Option<()> {
+    let expected = "embedded";
+    match at.text(expected)?.as_str() {
+        "embedded" => Some(()),
+        "cerbos" => at.refuse_as("cerbos, which is not supported by this version yet", expected),
+        _ => at.refuse(expected),
+    }
+}
+
+/// Group -> the roles that its members have.
+fn role_mapping(at: &At<'_>) -> Option<BTreeMap<Arc<str>, Vec<Arc<str>>>> {
+    let map = at.map("a mapping like { GROUP: [ROLE] }")?;
+    let entries = map.entries(|group, at| {
+        let roles = at.filled("a list of at least one role", name)?;
+        distinct(at, "role", &roles).then(|| (Arc::from(group), roles))
+    })?;
+    Some(entries.into_iter().collect())
+}
+
+pub fn catalog(at: &At<'_>) -> Option<PathBuf> {
+    let map = at.map("`{ directory: ./catalog }`")?;
+    let directory = map.need("directory", "the directory of the catalog", At::directory);
+    map.finish();
+    directory
+}
+
+pub fn audit(map: &Map<'_>) -> Option<AuditConfig> {
+    let usual = AuditConfig { retention: DAY * 90, on_full: OnFull::Refuse, sinks: Vec::new() };
+    map.or("audit", usual.clone(), |at| {
+        let map = at.map("a mapping with retention, decisions and sinks")?;
+        let retention = map.or("retention", usual.retention, |at| at.duration(&(DAY..=DAY * 3650)));
+        let on_full = map.or("decisions", usual.on_full, decisions);
+        let sinks = map.or("sinks", usual.sinks, sinks);
+        map.finish();
+        Some(AuditConfig { retention: retention?, on_full: on_full?, sinks: sinks? })
+    })
+}
+
+fn decisions(at: &At<'_>) -> Option<OnFull> {
+    let map = at.map("`{ on_full: refuse }`")?;
+    let on_full = map.or("on_full", OnFull::Refuse, |at| {
+        at.one_of(&[("refuse", OnFull::Refuse), ("drop", OnFull::Drop)])
+    });
+    map.finish();
+    on_full
+}
+
+fn sinks(at: &At<'_>) -> Option<Vec<SinkConfig>> {
+    let sinks = at.list("a list of sinks", sink)?;
+    distinct(at, "sink", &sinks).then_some(sinks)
+}
+
+fn sink(at: &At<'_>) -> Option<SinkConfig> {
+    let expected = "`{ file: { path: ./audit.jsonl } }` or `stdout`";
+    if !at.is_map() {
+        return at.parse(expected, |text| (text == "stdout").then_some(SinkConfig::Stdout));
+    }
+    let map = at.map(expected)?;
+    let later = ["webhook", "nats", "otlp"];
+    map.later(&later);
+    let file = map.get("file").map(|at| sink_file(&at));
+    map.finish();
+    match file {
+        Some(file) => file,
+        // Already refused.
+        None if later.iter().any(|key| map.has(key)) => None,
+        None => at.refuse_as("no sink that this version has", expected),
+    }
+}
+
+fn sink_file(at: &At<'_>) -> Option<SinkConfig> {
+    let map = at.map("`{ path: ./audit.jsonl }`")?;
+    let expected = "a file in an existing directory";
+    let path = map.need("path", expected, |at| {
+        let path = at.path(expected)?;
+        let folder =
+            path.parent().is_some_and(|folder| folder.is_dir() || folder.as_os_str().is_empty());
+        if path.is_dir() || !folder { at.refuse(expected) } else { Some(path) }
+    });
+    map.finish();
+    Some(SinkConfig::File { path: path? })
+}

@@ -1,0 +1,272 @@
+//! Admission: the one way to a [`Permit`].
+
+use std::sync::Arc;
+
+use http::Uri;
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use tokio::time::Instant;
+
+use crate::config::{AccessMode, Rule};
+use crate::domain::grant::EndedWhy;
+use crate::domain::ids::GrantId;
+use crate::domain::time::Timestamp;
+use crate::identity::Identity;
+use crate::problem::ProblemCode;
+use crate::store::StoreFault;
+use crate::telemetry::decision::DecisionRecord;
+use crate::telemetry::events::gateway::{Step, StoreReadFailed};
+
+use super::core::Core;
+use super::ports::{Identify, Live, LiveSet, MatchedGrant, Ports};
+use super::refusal::{Refusal, how_to_ask};
+use super::route::{Route, Tool};
+use super::target::Target;
+
+/// How long an ended grant is told apart from none.
+const REMEMBERED: std::time::Duration = std::time::Duration::from_hours(24);
+
+/// Leave to forward one request. Made by [`admit`] alone, consumed by forwarding.
+#[derive(Debug)]
+pub struct Permit {
+    tool: Arc<Tool>,
+    rule: Arc<Rule>,
+    /// What the tool will see: the target that the rule matched.
+    uri: Uri,
+    /// The tool's prefix was taken off.
+    stripped: bool,
+    identity: Option<Arc<Identity>>,
+    /// Sorted.
+    grants: Vec<GrantId>,
+    /// When the first of them ends; an exchange that is still open then is cut.
+    ends_at: Option<Timestamp>,
+}
+
+/// Decides on one request; `trail` learns on the way what the decision record needs.
+///
+/// # Errors
+/// Why the request is refused: the first reason in the order of the steps.
+pub async fn admit<P: Ports>(
+    core: &Core<P>,
+    head: &Parts,
+    trail: &mut DecisionRecord,
+) -> Result<Permit, Refusal> {
+    let routes = core.shared.routes.load_full();
+    let target = Target::read(head, routes.methods())?;
+    trail.host = core.host_name(&target.host);
+    let tool = routes.tool(&target)?;
+    trail.tool = Some(Arc::clone(&tool.config.name));
+    let route = tool.route(&target, head)?;
+    note_route(trail, &route);
+    if route.access() == AccessMode::Public {
+        return permit(&route, head, None, &[]);
+    }
+    let mut identity = identify(core, head, &target, &route).await?;
+    trail.subject = Some(Arc::clone(&identity.person.subject.name));
+    trail.issuer = Some(Arc::clone(&identity.person.subject.issuer));
+    let live = read_live(core, &identity).await?;
+    if live.is_suspended() {
+        return Err(Refusal::new(ProblemCode::Suspended, "access is suspended for this subject"));
+    }
+    if route.access() == AccessMode::Authenticated {
+        return permit(&route, head, Some(identity), &[]);
+    }
+    loop {
+        let now = core.shared.clock.now();
+        let grants = matching(&live, &route, &target, now);
+        if route.access() == AccessMode::Grant && grants.is_empty() {
+            return Err(why_no_grant(core, &identity, &live, &route, &target, now).await);
+        }
+        trail.grants = grants.iter().map(|grant| grant.id).collect();
+        super::judge::judge(core, &identity, &route, &target, &grants, trail).await?;
+        // What ended while the policy was asked no longer permits anything.
+        let after = core.shared.clock.now();
+        if after >= identity.expires_at {
+            identity = identify(core, head, &target, &route).await?;
+        }
+        if grants.iter().all(|grant| after < grant.expires_at) {
+            return permit(&route, head, Some(identity), &grants);
+        }
+    }
+}
+
+fn permit(
+    route: &Route<'_>,
+    head: &Parts,
+    identity: Option<Arc<Identity>>,
+    grants: &[MatchedGrant],
+) -> Result<Permit, Refusal> {
+    Ok(Permit {
+        tool: Arc::clone(&route.tool),
+        rule: Arc::clone(&route.rule),
+        uri: upstream_uri(route, head)?,
+        stripped: route.stripped,
+        identity,
+        grants: grants.iter().map(|grant| grant.id).collect(),
+        ends_at: ends_at(route.access(), grants),
+    })
+}
+
+/// When an open exchange has to end. Grants of one role stand in for each other; of grants of several
+/// roles it is not known which one the policy needed, so the first role to run out ends it.
+fn ends_at(access: AccessMode, grants: &[MatchedGrant]) -> Option<Timestamp> {
+    if access != AccessMode::Grant {
+        return None;
+    }
+    let of_role = |role: &str| {
+        grants.iter().filter(|grant| *grant.role == *role).map(|grant| grant.expires_at).max()
+    };
+    grants.iter().filter_map(|grant| of_role(&grant.role)).min()
+}
+
+/// The target without the tool's prefix, otherwise byte for byte.
+fn upstream_uri(route: &Route<'_>, head: &Parts) -> Result<Uri, Refusal> {
+    if !route.stripped {
+        return Ok(head.uri.clone());
+    }
+    let target = match head.uri.query() {
+        Some(query) => format!("{}?{query}", route.path),
+        None => route.path.to_owned(),
+    };
+    PathAndQuery::try_from(target.as_str())
+        .ok()
+        .filter(|made| made.as_str() == target)
+        .map(Uri::from)
+        .ok_or_else(|| Refusal::bad_request("the target cannot be forwarded unchanged"))
+}
+
+fn note_route(trail: &mut DecisionRecord, route: &Route<'_>) {
+    if route.stripped {
+        trail.upstream_path = Some(super::record::bounded(route.path));
+    }
+    let rule = &route.rule;
+    trail.action = Some(Arc::clone(&rule.action)).filter(|action| !action.is_empty());
+    trail.resource = Some(Arc::clone(&rule.resource));
+    trail.object_id = Some(Arc::clone(&route.id));
+    trail.scope = Some(Arc::clone(&route.scope)).filter(|scope| !scope.is_empty());
+    if rule.default_effect_allow {
+        trail.default_effect = "allow";
+    }
+}
+
+async fn identify<P: Ports>(
+    core: &Core<P>,
+    head: &Parts,
+    target: &Target<'_>,
+    route: &Route<'_>,
+) -> Result<Arc<Identity>, Refusal> {
+    let (started, now) = (Instant::now(), core.shared.clock.now());
+    let source = &route.tool.config.credential;
+    let identity = core.ports.identify().identify(&head.headers, target.query, source, now).await;
+    Step::Identity.took(&core.shared.metrics, started.elapsed());
+    identity.map_err(|(code, detail)| Refusal::new(code, detail))
+}
+
+async fn read_live<P: Ports>(
+    core: &Core<P>,
+    identity: &Identity,
+) -> Result<<P::Live as Live>::View, Refusal> {
+    let started = Instant::now();
+    let live = core.ports.live().read(identity.key).await;
+    Step::Grants.took(&core.shared.metrics, started.elapsed());
+    live.map_err(|fault| store_failed(core, &fault))
+}
+
+fn store_failed<P: Ports>(core: &Core<P>, fault: &StoreFault) -> Refusal {
+    StoreReadFailed(fault).emit(&core.shared.metrics);
+    Refusal::of_store(fault)
+}
+
+/// Sorted by id.
+fn matching(
+    live: &impl LiveSet,
+    route: &Route<'_>,
+    target: &Target<'_>,
+    now: Timestamp,
+) -> Vec<MatchedGrant> {
+    let mut grants = Vec::new();
+    live.matching(route.tool_name(), target.method.as_str(), route.path, now, |grant| {
+        grants.push(grant);
+    });
+    grants.sort_unstable_by_key(|grant| grant.id);
+    grants
+}
+
+/// Tells a grant that ended within a day from one that never was, and how to get one.
+async fn why_no_grant<P: Ports>(
+    core: &Core<P>,
+    identity: &Identity,
+    live: &<P::Live as Live>::View,
+    route: &Route<'_>,
+    target: &Target<'_>,
+    now: Timestamp,
+) -> Refusal {
+    let tool = route.tool_name();
+    let refusal = if live.counts_for(tool, now) {
+        let detail = format!("no live grant for {tool} covers {} and this path", target.method);
+        Refusal::new(ProblemCode::NoGrant, detail)
+    } else {
+        match core.ports.live().tombstones(identity.key).await {
+            Err(fault) => return store_failed(core, &fault),
+            Ok(ended) => {
+                let ended = ended.iter().filter(|end| end.tool == *tool).map(|e| (e.at, e.why));
+                let last = ended.chain(live.latest_end(tool, now)).max_by_key(|(at, _)| *at);
+                of_last_end(tool, last, now)
+            }
+        }
+    };
+    let catalog = core.shared.catalog.load();
+    refusal.with_ask(how_to_ask(&catalog, &identity.person, tool, &core.shared.public_url))
+}
+
+fn of_last_end(tool: &str, last: Option<(Timestamp, EndedWhy)>, now: Timestamp) -> Refusal {
+    match last.filter(|(at, _)| now.since(*at) < REMEMBERED) {
+        Some((_, EndedWhy::Expired)) => {
+            Refusal::new(ProblemCode::GrantExpired, format!("the grant for {tool} has expired"))
+        }
+        Some((_, EndedWhy::Revoked)) => {
+            Refusal::new(ProblemCode::GrantRevoked, format!("the grant for {tool} was revoked"))
+        }
+        Some((_, EndedWhy::Released)) | None => {
+            Refusal::new(ProblemCode::NoGrant, format!("there is no live grant for {tool}"))
+        }
+    }
+}
+
+impl Permit {
+    #[must_use]
+    pub fn tool(&self) -> &Tool {
+        &self.tool
+    }
+
+    #[must_use]
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    #[must_use]
+    pub fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The prefix that was taken off the target, with its final slash.
+    #[must_use]
+    pub fn stripped_prefix(&self) -> Option<&str> {
+        self.tool.config.path_prefix.as_deref().filter(|_| self.stripped)
+    }
+
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        self.ends_at
+    }
+
+    #[must_use]
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_deref()
+    }
+
+    #[must_use]
+    pub fn grants(&self) -> &[GrantId] {
+        &self.grants
+    }
+}

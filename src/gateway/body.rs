@@ -1,0 +1,176 @@
+//! Bodies in both directions: streamed, never collected; trailers end here.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::framing::Sending;
+use super::limits::Slot;
+use super::upstream::Lent;
+
+/// How far the client's body has got, seen from beside it.
+#[derive(Debug)]
+pub struct Progress {
+    pub ended: Cell<bool>,
+    /// The client's side broke: a framing violation or an abort.
+    pub broken: Cell<bool>,
+    pub moved_at: Cell<Instant>,
+}
+
+/// The client's body on its way to the tool.
+#[derive(Debug)]
+pub struct ClientBody {
+    inner: Incoming,
+    progress: Rc<Progress>,
+}
+
+impl ClientBody {
+    #[must_use]
+    pub fn new(inner: Incoming) -> (Self, Rc<Progress>) {
+        let progress = Rc::new(Progress {
+            ended: Cell::new(inner.is_end_stream()),
+            broken: Cell::new(false),
+            moved_at: Cell::new(Instant::now()),
+        });
+        (Self { inner, progress: Rc::clone(&progress) }, progress)
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = &mut *self;
+        let frame = ready!(next_data(&mut this.inner, cx));
+        this.progress.moved_at.set(Instant::now());
+        match &frame {
+            None => this.progress.ended.set(true),
+            Some(Err(_)) => this.progress.broken.set(true),
+            Some(Ok(_)) => this.progress.ended.set(this.inner.is_end_stream()),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The next data frame; trailers are dropped.
+fn next_data(
+    inner: &mut Incoming,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    loop {
+        match ready!(Pin::new(&mut *inner).poll_frame(cx)) {
+            Some(Ok(frame)) if !frame.is_data() => (),
+            other => return Poll::Ready(other),
+        }
+    }
+}
+
+/// The body of a response to the client. Holds the request's place among the concurrent ones.
+#[derive(Debug)]
+pub struct Out {
+    content: Content,
+    _slot: Option<Slot>,
+    _sending: Option<Sending>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Whole(Option<Bytes>),
+    /// The tool's body, and the connection that it comes on until it has ended.
+    Upstream(Incoming, Option<Lent>),
+}
+
+impl Out {
+    #[must_use]
+    pub fn whole(bytes: Bytes, slot: Option<Slot>) -> Self {
+        Self {
+            content: Content::Whole(Some(bytes).filter(|b| !b.is_empty())),
+            _slot: slot,
+            _sending: None,
+        }
+    }
+
+    #[must_use]
+    pub fn upstream(inner: Incoming, lent: Lent, slot: Option<Slot>) -> Self {
+        let mut lent = Some(lent);
+        give_back_at_end(&inner, &mut lent);
+        Self { content: Content::Upstream(inner, lent), _slot: slot, _sending: None }
+    }
+
+    /// Keeps the connection from counting as idle while this body is sent.
+    #[must_use]
+    pub fn sending(mut self, sending: Sending) -> Self {
+        self._sending = Some(sending);
+        self
+    }
+}
+
+/// A body that was read to its end frees its connection; any other way of ending drops it.
+fn give_back_at_end(inner: &Incoming, lent: &mut Option<Lent>) {
+    if inner.is_end_stream()
+        && let Some(lent) = lent.take()
+    {
+        lent.give_back();
+    }
+}
+
+impl Body for Out {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match &mut self.content {
+            Content::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Content::Upstream(inner, lent) => {
+                let frame = ready!(next_data(inner, cx));
+                match &frame {
+                    None => {
+                        if let Some(lent) = lent.take() {
+                            lent.give_back();
+                        }
+                    }
+                    Some(Ok(_)) => give_back_at_end(inner, lent),
+                    Some(Err(_)) => drop(lent.take()),
+                }
+                Poll::Ready(frame)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.content {
+            Content::Whole(bytes) => bytes.is_none(),
+            Content::Upstream(inner, _) => inner.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            Content::Whole(bytes) => {
+                SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
+            }
+            Content::Upstream(inner, _) => inner.size_hint(),
+        }
+    }
+}

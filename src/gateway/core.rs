@@ -1,0 +1,181 @@
+//! What all cores share, and what each has for itself.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::clock::SharedClock;
+use crate::config::Limits;
+use crate::domain::template::Catalog;
+use crate::entropy::{self, NoEntropy};
+use crate::telemetry::decision::SharedDecisionLog;
+use crate::telemetry::metrics::Metrics;
+
+use super::framing::HeadLimits;
+use super::limits::Slots;
+use super::ports::Ports;
+use super::route::Routes;
+use super::upstream::Pool;
+
+/// Beyond this a target is answered with 414.
+const TARGET_BYTES: usize = 8 * 1024;
+
+/// Everything that the cores share. Routes and catalog may be swapped while it runs.
+pub struct Shared {
+    pub routes: Arc<ArcSwap<Routes>>,
+    pub catalog: Arc<ArcSwap<Catalog>>,
+    /// From a group to the roles that it gives.
+    pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    pub limits: Limits,
+    /// The API as people reach it.
+    pub public_url: Arc<str>,
+    /// The beginning of every decision id that this process makes: visible ASCII.
+    pub instance: Arc<str>,
+    pub clock: SharedClock,
+    pub decisions: SharedDecisionLog,
+    pub metrics: Metrics,
+}
+
+/// One core: its ports, its connections to tools, its counters.
+pub struct Core<P> {
+    pub ports: P,
+    pub shared: Arc<Shared>,
+    pub pool: Rc<Pool>,
+    pub slots: Slots,
+    pub ids: Ids,
+    pub draining: Cell<bool>,
+    pub user_role: Arc<str>,
+    offers: RefCell<Rc<Offers>>,
+    hosts: RefCell<FxHashSet<Arc<str>>>,
+}
+
+impl<P: Ports> Core<P> {
+    /// # Errors
+    /// No random bytes to start the identifiers from.
+    pub fn new(
+        ports: P,
+        shared: Arc<Shared>,
+        index: usize,
+        cores: usize,
+    ) -> Result<Self, NoEntropy> {
+        let share = shared.limits.concurrent_requests.div_ceil(cores.max(1)).max(1);
+        let slots = Slots::new(share, shared.metrics.http_server_active.clone());
+        let ids = Ids::new(&shared.instance, index)?;
+        let offers = RefCell::new(Rc::new(Offers::of(shared.catalog.load_full())));
+        Ok(Self {
+            ports,
+            pool: Rc::default(),
+            slots,
+            ids,
+            draining: Cell::new(false),
+            user_role: "user".into(),
+            offers,
+            hosts: RefCell::default(),
+            shared,
+        })
+    }
+
+    pub fn head_limits(&self) -> HeadLimits {
+        let limits = &self.shared.limits;
+        HeadLimits {
+            head_bytes: limits.header_bytes,
+            header_count: limits.header_count,
+            target_bytes: TARGET_BYTES.min(limits.header_bytes),
+        }
+    }
+
+    /// Which roles the catalog's templates give, made anew when the catalog was swapped.
+    pub fn offers(&self) -> Rc<Offers> {
+        let catalog = self.shared.catalog.load();
+        let mut offers = self.offers.borrow_mut();
+        if !Arc::ptr_eq(&offers.catalog, &catalog) {
+            *offers = Rc::new(Offers::of(Arc::clone(&catalog)));
+        }
+        Rc::clone(&offers)
+    }
+
+    /// The host as a shared text; a few are kept, so that a record costs no copy.
+    pub fn host_name(&self, host: &str) -> Arc<str> {
+        let mut hosts = self.hosts.borrow_mut();
+        if let Some(known) = hosts.get(host) {
+            return Arc::clone(known);
+        }
+        let name: Arc<str> = host.into();
+        if hosts.len() < 64 {
+            hosts.insert(Arc::clone(&name));
+        }
+        name
+    }
+}
+
+/// The roles that templates give, by tool. A disabled template counts: its role is still one that
+/// only grants may give.
+#[derive(Debug)]
+pub struct Offers {
+    catalog: Arc<Catalog>,
+    roles: FxHashMap<Arc<str>, FxHashSet<Arc<str>>>,
+}
+
+impl Offers {
+    fn of(catalog: Arc<Catalog>) -> Self {
+        let mut roles: FxHashMap<Arc<str>, FxHashSet<Arc<str>>> = FxHashMap::default();
+        for access in catalog.templates.values().flat_map(|template| &template.accesses) {
+            roles.entry(Arc::clone(&access.tool)).or_default().insert(Arc::clone(&access.role));
+        }
+        Self { catalog, roles }
+    }
+
+    #[must_use]
+    pub fn gives(&self, tool: &str, role: &str) -> bool {
+        self.roles.get(tool).is_some_and(|roles| roles.contains(role))
+    }
+}
+
+/// Identifiers of one core: decisions in sequence, trace ids scattered. None of them is a secret.
+#[derive(Debug)]
+pub struct Ids {
+    prefix: String,
+    next: Cell<u64>,
+    state: Cell<u64>,
+}
+
+impl Ids {
+    fn new(instance: &str, core: usize) -> Result<Self, NoEntropy> {
+        let state = u64::from_be_bytes(entropy::bytes()?);
+        Ok(Self {
+            prefix: format!("{instance}-{core}-"),
+            next: Cell::new(0),
+            state: Cell::new(state),
+        })
+    }
+
+    /// `<instance>-<core>-<number>`; the number counts from 1 and never repeats in a process.
+    pub fn decision(&self) -> Arc<str> {
+        let number = self.next.get() + 1;
+        self.next.set(number);
+        format!("{}{number}", self.prefix).into()
+    }
+
+    /// `SplitMix64`.
+    fn scattered(&self) -> u64 {
+        let state = self.state.get().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.state.set(state);
+        let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        // Zero is no identifier.
+        (mixed ^ (mixed >> 31)).max(1)
+    }
+
+    pub fn span(&self) -> [u8; 8] {
+        self.scattered().to_be_bytes()
+    }
+
+    pub fn trace(&self) -> [u8; 16] {
+        let high = u128::from(self.scattered()) << 64;
+        (high | u128::from(self.scattered())).to_be_bytes()
+    }
+}

@@ -1,0 +1,260 @@
+//! The byte stream under hyper: what [`Framing`] accepts passes, without a copy when a read brings
+//! whole units.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+use super::{Framing, HeadLimits, Violation, Watch};
+
+/// How long, and for how many bytes, a closed connection is read on, so that the client gets to
+/// see the last response instead of a reset.
+const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 256 * 1024;
+const HELD_READ: usize = 4 * 1024;
+
+#[derive(Debug)]
+pub struct Guard<S> {
+    io: S,
+    framing: Framing,
+    watch: Rc<Watch>,
+    /// Bytes read but not handed on: `ready` of them may pass, the rest is an incomplete unit.
+    held: Vec<u8>,
+    ready: usize,
+    at_end: bool,
+    closing: Closing,
+}
+
+#[derive(Debug)]
+enum Closing {
+    LastWords(usize),
+    Shutdown,
+    Linger { until: Pin<Box<Sleep>>, left: usize },
+    Done,
+}
+
+impl<S> Guard<S> {
+    pub fn new(io: S, limits: HeadLimits, watch: Rc<Watch>) -> Self {
+        Self {
+            io,
+            framing: Framing::new(limits),
+            watch,
+            held: Vec::new(),
+            ready: 0,
+            at_end: false,
+            closing: Closing::LastWords(0),
+        }
+    }
+
+    /// Notes what the newest bytes meant; returns how many of them may pass.
+    fn judge(framing: &mut Framing, watch: &Watch, bytes: &[u8]) -> usize {
+        let passed = match framing.accept(bytes) {
+            Ok(passed) => passed,
+            Err((passed, violation)) => {
+                watch.violated(violation);
+                passed
+            }
+        };
+        watch.heads.set(framing.heads());
+        watch.body_since.set(None);
+        if watch.violation().is_some() || !framing.is_in_partial_head() {
+            watch.head_since.set(None);
+        } else if watch.head_since.get().is_none() {
+            watch.head_since.set(Some(Instant::now()));
+        }
+        passed
+    }
+
+    fn hand_on(&mut self, buf: &mut ReadBuf<'_>) {
+        let count = self.ready.min(buf.remaining());
+        buf.put_slice(self.held.get(..count).unwrap_or_default());
+        self.held.drain(..count);
+        self.ready -= count;
+    }
+
+    fn refused(&self) -> Option<Poll<io::Result<()>>> {
+        let violation = self.watch.violation()?;
+        if violation.is_in_body() {
+            return Some(Poll::Ready(Err(broken_body(violation))));
+        }
+        // The connection's task sees the violation, lets the requests before it finish and ends
+        // the connection; until then there is nothing more to read.
+        Some(Poll::Pending)
+    }
+}
+
+fn broken_body(violation: Violation) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, violation.detail())
+}
+
+impl<S: AsyncRead + Unpin> Guard<S> {
+    /// Reads what nothing is held of straight into hyper's buffer.
+    fn poll_fresh(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.io).poll_read(cx, buf))?;
+        let fresh = buf.filled().get(before..).unwrap_or_default();
+        if fresh.is_empty() {
+            self.at_end = true;
+            return Poll::Ready(Ok(true));
+        }
+        let passed = Self::judge(&mut self.framing, &self.watch, fresh);
+        if self.watch.violation().is_none() {
+            self.held.extend_from_slice(fresh.get(passed..).unwrap_or_default());
+        }
+        buf.set_filled(before + passed);
+        Poll::Ready(Ok(passed > 0))
+    }
+
+    /// Reads more of a unit whose beginning is held.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let before = self.held.len();
+        self.held.resize(before + HELD_READ, 0);
+        let mut buf = ReadBuf::new(self.held.get_mut(before..).unwrap_or_default());
+        let polled = Pin::new(&mut self.io).poll_read(cx, &mut buf);
+        let count = buf.filled().len();
+        self.held.truncate(before + count);
+        ready!(polled)?;
+        self.at_end = count == 0;
+        self.ready = Self::judge(&mut self.framing, &self.watch, &self.held);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if buf.remaining() == 0 {
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            if this.ready > 0 {
+                this.hand_on(buf);
+                return Poll::Ready(Ok(()));
+            }
+            if let Some(refused) = this.refused() {
+                return refused;
+            }
+            if this.at_end {
+                return Poll::Ready(Ok(()));
+            }
+            let polled = if this.held.is_empty() {
+                this.poll_fresh(cx, buf)
+            } else {
+                this.poll_held(cx).map_ok(|()| false)
+            };
+            match polled {
+                Poll::Ready(Ok(true)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Ok(false)) => (),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => {
+                    if !this.framing.is_in_head() && this.watch.body_since.get().is_none() {
+                        this.watch.body_since.set(Some(Instant::now()));
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.note_write(polled.is_pending());
+        polled
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bytes);
+        self.note_write(polled.is_pending());
+        polled
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_close(cx)
+    }
+}
+
+impl<S> Guard<S> {
+    fn note_write(&self, stalled: bool) {
+        if !stalled {
+            self.watch.write_since.set(None);
+        } else if self.watch.write_since.get().is_none() {
+            self.watch.write_since.set(Some(Instant::now()));
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Guard<S> {
+    /// Says the last words, sends FIN, and reads on for a moment.
+    fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            self.closing = match &mut self.closing {
+                Closing::LastWords(written) => {
+                    let words = self.watch.last_words.borrow();
+                    let rest = words.get(*written..).unwrap_or_default();
+                    if rest.is_empty() {
+                        Closing::Shutdown
+                    } else {
+                        match ready!(Pin::new(&mut self.io).poll_write(cx, rest))? {
+                            0 => Closing::Shutdown,
+                            count => Closing::LastWords(*written + count),
+                        }
+                    }
+                }
+                Closing::Shutdown => {
+                    ready!(Pin::new(&mut self.io).poll_shutdown(cx))?;
+                    if self.at_end {
+                        Closing::Done
+                    } else {
+                        let until = Box::pin(tokio::time::sleep(LINGER));
+                        Closing::Linger { until, left: LINGER_BYTES }
+                    }
+                }
+                Closing::Linger { until, left } => {
+                    if until.as_mut().poll(cx).is_ready() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    let mut scratch = [0; 4096];
+                    let mut buf = ReadBuf::new(&mut scratch);
+                    ready!(Pin::new(&mut self.io).poll_read(cx, &mut buf))?;
+                    *left = left.saturating_sub(buf.filled().len());
+                    if *left > 0 && !buf.filled().is_empty() {
+                        continue;
+                    }
+                    Closing::Done
+                }
+                Closing::Done => return Poll::Ready(Ok(())),
+            };
+        }
+    }
+}

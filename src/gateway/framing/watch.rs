@@ -1,0 +1,119 @@
+//! What the guard and the connection's task tell each other.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use tokio::time::Instant;
+
+use super::Violation;
+
+/// One per connection, shared within its core.
+#[derive(Debug)]
+pub struct Watch {
+    violation: Cell<Option<Violation>>,
+    /// Whole heads handed to hyper.
+    pub(super) heads: Cell<u64>,
+    answered: Cell<u64>,
+    /// Response bodies that are still being sent.
+    streaming: Cell<u64>,
+    /// When the first byte of an incomplete head came.
+    pub(super) head_since: Cell<Option<Instant>>,
+    /// Since when a body's next byte is awaited.
+    pub(super) body_since: Cell<Option<Instant>>,
+    /// Since when the client takes nothing.
+    pub(super) write_since: Cell<Option<Instant>>,
+    idle_since: Cell<Instant>,
+    /// Written before the connection is closed.
+    pub(super) last_words: RefCell<Vec<u8>>,
+}
+
+impl Watch {
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            violation: Cell::new(None),
+            heads: Cell::new(0),
+            answered: Cell::new(0),
+            streaming: Cell::new(0),
+            head_since: Cell::new(None),
+            body_since: Cell::new(None),
+            write_since: Cell::new(None),
+            idle_since: Cell::new(Instant::now()),
+            last_words: RefCell::new(Vec::new()),
+        }
+    }
+
+    #[must_use]
+    pub fn violation(&self) -> Option<Violation> {
+        self.violation.get()
+    }
+
+    /// The first violation stands.
+    pub fn violated(&self, violation: Violation) {
+        if self.violation.get().is_none() {
+            self.violation.set(Some(violation));
+        }
+        self.head_since.set(None);
+        self.body_since.set(None);
+    }
+
+    /// One more request has its response; its body is being sent until the returned value is
+    /// dropped.
+    pub fn answered(self: &Rc<Self>) -> Sending {
+        self.answered.set(self.answered.get() + 1);
+        self.streaming.set(self.streaming.get() + 1);
+        Sending(Rc::clone(self))
+    }
+
+    /// Nothing is being served.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.all_answered() && self.streaming.get() == 0
+    }
+
+    /// No request that was handed on is without its response.
+    #[must_use]
+    pub fn all_answered(&self) -> bool {
+        self.answered.get() >= self.heads.get()
+    }
+
+    pub fn say_at_the_end(&self, words: Vec<u8>) {
+        *self.last_words.borrow_mut() = words;
+    }
+
+    #[must_use]
+    pub fn head_since(&self) -> Option<Instant> {
+        self.head_since.get()
+    }
+
+    /// The longest time that the client has kept us waiting within a message.
+    #[must_use]
+    pub fn stalled_since(&self) -> Option<Instant> {
+        match (self.body_since.get(), self.write_since.get()) {
+            (Some(body), Some(write)) => Some(body.min(write)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    #[must_use]
+    pub fn idle_since(&self) -> Instant {
+        self.idle_since.get()
+    }
+}
+
+/// One response whose body has not ended.
+#[derive(Debug)]
+pub struct Sending(Rc<Watch>);
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        self.0.streaming.set(self.0.streaming.get().saturating_sub(1));
+        self.0.idle_since.set(Instant::now());
+    }
+}
+
+impl Default for Watch {
+    fn default() -> Self {
+        Self::new()
+    }
+}

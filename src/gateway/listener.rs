@@ -1,0 +1,263 @@
+//! Listening sockets, core threads, and the way out.
+
+use std::cell::Cell;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::{mpsc, watch};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use crate::telemetry::events::gateway::AcceptFailed;
+
+use super::connection;
+use super::core::{Core, Shared};
+use super::ports::Ports;
+
+const BACKLOG: i32 = 1024;
+/// How long accepting pauses after it failed (no more file descriptors, for example).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// The life of the data plane, told to every core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    Serving,
+    /// Every next response says `Connection: close`; new connections are still taken.
+    Draining,
+    /// The time to drain is over: idle connections are closed.
+    Closing,
+}
+
+/// Bound sockets: one list of listeners per core, all of the same addresses.
+#[derive(Debug)]
+pub struct Sockets {
+    cores: Vec<Vec<TcpListener>>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Sockets {
+    /// Binds every address once per core (`SO_REUSEPORT`). Port 0 takes a free port, the same for
+    /// all cores.
+    ///
+    /// # Errors
+    /// An address that cannot be bound; nothing has been started then.
+    pub fn bind(addresses: &[SocketAddr], cores: usize) -> io::Result<Self> {
+        let mut sockets = Self { cores: Vec::new(), addresses: addresses.to_vec() };
+        for _ in 0..cores.max(1) {
+            let mut listeners = Vec::new();
+            for address in &mut sockets.addresses {
+                let listener = listen(*address)?;
+                *address = listener.local_addr()?;
+                listeners.push(listener);
+            }
+            sockets.cores.push(listeners);
+        }
+        Ok(sockets)
+    }
+
+    /// The addresses that were bound, with their real ports.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    #[must_use]
+    pub fn cores(&self) -> usize {
+        self.cores.len()
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// A core ended other than by draining.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreDied {
+    #[error("a core of the data plane could not start: {0}")]
+    Start(String),
+    #[error("a core of the data plane panicked")]
+    Panicked,
+}
+
+/// The running data plane.
+#[derive(Debug)]
+pub struct Gateway {
+    addresses: Vec<SocketAddr>,
+    threads: Vec<JoinHandle<()>>,
+    ends: mpsc::UnboundedReceiver<Result<(), CoreDied>>,
+}
+
+/// Starts one thread per core; each makes its own ports with `make_core(index)` on its own runtime.
+/// Set `draining` to true to drain.
+///
+/// # Errors
+/// A thread could not be started.
+pub fn spawn<P, F>(
+    sockets: Sockets,
+    shared: &Arc<Shared>,
+    draining: &watch::Receiver<bool>,
+    make_core: F,
+) -> io::Result<Gateway>
+where
+    P: Ports,
+    F: Fn(usize) -> P + Clone + Send + 'static,
+{
+    let (report, ends) = mpsc::unbounded_channel();
+    let count = sockets.cores();
+    let mut threads = Vec::new();
+    for (index, listeners) in sockets.cores.into_iter().enumerate() {
+        let (shared, draining) = (Arc::clone(shared), draining.clone());
+        let (make_core, report) = (make_core.clone(), Report(Some(report.clone())));
+        let run = move || {
+            let ended = run_core(listeners, shared, draining, |shared| {
+                Core::new(make_core(index), shared, index, count).map_err(io::Error::other)
+            });
+            report.send(ended.map_err(|error| CoreDied::Start(error.to_string())));
+        };
+        threads.push(std::thread::Builder::new().name(format!("gateway-{index}")).spawn(run)?);
+    }
+    Ok(Gateway { addresses: sockets.addresses, threads, ends })
+}
+
+impl Gateway {
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Resolves when every core has drained.
+    ///
+    /// # Errors
+    /// A core died: the process must not go on without it.
+    pub async fn drained(&mut self) -> Result<(), CoreDied> {
+        for _ in 0..self.threads.len() {
+            self.ends.recv().await.unwrap_or(Err(CoreDied::Panicked))?;
+        }
+        for thread in self.threads.drain(..) {
+            thread.join().map_err(|_panic| CoreDied::Panicked)?;
+        }
+        Ok(())
+    }
+}
+
+/// Tells the end of a core, also when a panic unwinds its thread.
+struct Report(Option<mpsc::UnboundedSender<Result<(), CoreDied>>>);
+
+impl Report {
+    fn send(mut self, end: Result<(), CoreDied>) {
+        if let Some(report) = self.0.take() {
+            let _nobody_waits = report.send(end);
+        }
+    }
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        if let Some(report) = self.0.take() {
+            let _nobody_waits = report.send(Err(CoreDied::Panicked));
+        }
+    }
+}
+
+fn run_core<P: Ports>(
+    listeners: Vec<TcpListener>,
+    shared: Arc<Shared>,
+    draining: watch::Receiver<bool>,
+    make: impl FnOnce(Arc<Shared>) -> io::Result<Core<P>>,
+) -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, async move {
+        let core = Rc::new(make(shared)?);
+        run(core, listeners, draining).await
+    })
+}
+
+async fn run<P: Ports>(
+    core: Rc<Core<P>>,
+    listeners: Vec<TcpListener>,
+    mut draining: watch::Receiver<bool>,
+) -> io::Result<()> {
+    let (phase, _) = watch::channel(Phase::Serving);
+    let open = Rc::new(Cell::new(0));
+    let mut accepting = Vec::new();
+    for listener in listeners {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let accept = accept(Rc::clone(&core), listener, phase.clone(), Rc::clone(&open));
+        accepting.push(tokio::task::spawn_local(accept));
+    }
+    // A sender that is gone means the app is gone: drain as well.
+    let _gone = draining.wait_for(|draining| *draining).await;
+    core.draining.set(true);
+    phase.send_replace(Phase::Draining);
+    let limits = core.shared.limits;
+    let end = Instant::now() + limits.drain_timeout;
+    until_none(&open, end).await;
+    for accept in accepting {
+        accept.abort();
+    }
+    phase.send_replace(Phase::Closing);
+    until_none(&open, Instant::now() + limits.stream_grace).await;
+    Ok(())
+}
+
+/// Waits until no connection is open, or until `end`.
+async fn until_none(open: &Cell<usize>, end: Instant) {
+    while open.get() > 0 && Instant::now() < end {
+        sleep_until(end.min(Instant::now() + Duration::from_millis(10))).await;
+    }
+}
+
+async fn accept<P: Ports>(
+    core: Rc<Core<P>>,
+    listener: tokio::net::TcpListener,
+    phase: watch::Sender<Phase>,
+    open: Rc<Cell<usize>>,
+) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => {
+                // A connection without TCP_NODELAY is slower, not wrong.
+                let _slower = stream.set_nodelay(true);
+                let counted = Open::new(&open);
+                let serve = connection::serve(Rc::clone(&core), stream, peer, phase.subscribe());
+                tokio::task::spawn_local(async move {
+                    let _counted = counted;
+                    serve.await;
+                });
+            }
+            Err(error) => {
+                AcceptFailed(&error).emit();
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// One open connection.
+struct Open(Rc<Cell<usize>>);
+
+impl Open {
+    fn new(open: &Rc<Cell<usize>>) -> Self {
+        open.set(open.get() + 1);
+        Self(Rc::clone(open))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
+    }
+}

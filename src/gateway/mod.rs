@@ -1,0 +1,32 @@
+//! The data plane, in the order in which a request meets it: listener, connection, framing,
+//! (hyper,) serve, admit (target, route, values, identity, live grants, judge), record, forward
+//! (headers, upstream, body), or refusal.
+//!
+//! Invariants: a request reaches a tool only through [`admit::Permit`], which admission alone
+//! makes; its decision record is taken before its first byte is sent; every request reads the store
+//! anew; nothing of a target is rewritten but the tool's own prefix.
+
+mod admit;
+mod body;
+mod connection;
+mod core;
+mod forward;
+mod framing;
+mod headers;
+mod judge;
+mod limits;
+mod listener;
+pub mod ports;
+mod record;
+mod refusal;
+mod route;
+mod serve;
+mod target;
+#[cfg(test)]
+mod tests;
+mod upstream;
+mod values;
+
+pub use self::core::Shared;
+pub use listener::{CoreDied, Gateway, Sockets, spawn};
+pub use route::Routes;

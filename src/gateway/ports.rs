@@ -1,0 +1,166 @@
+//! What the gateway asks of the rest of the program. One set per core, so nothing here need be
+//! `Send`; generic, so that the hot path calls straight through.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::config::CredentialSource;
+use crate::domain::grant::{EndedWhy, Tombstone};
+use crate::domain::ids::GrantId;
+use crate::domain::subject::SubjectKey;
+use crate::domain::time::Timestamp;
+use crate::identity::Identity;
+use crate::policy::{Decision, Query};
+use crate::problem::ProblemCode;
+use crate::store::{LiveReader, LiveView, StoreFault};
+
+/// From the credential of a request to a verified identity.
+pub trait Identify: 'static {
+    /// # Errors
+    /// The code (`no-credential`, `invalid-token`, `keys-unavailable`, ...) and a text for people
+    /// without anything of the credential in it.
+    fn identify(
+        &self,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        source: &CredentialSource,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<Arc<Identity>, (ProblemCode, String)>>;
+}
+
+/// One question with exactly one action. A fault is a decision that refuses.
+pub trait Decide: 'static {
+    fn decide(&self, query: &Query<'_>) -> impl Future<Output = Decision>;
+}
+
+/// The store as admission sees it. Every call is a read of its own that starts when it is made,
+/// and keeps its own deadline.
+pub trait Live: 'static {
+    type View: LiveSet;
+
+    /// # Errors
+    /// The store could not answer, or its answer cannot be trusted.
+    fn read(&self, subject: SubjectKey) -> impl Future<Output = Result<Self::View, StoreFault>>;
+
+    /// # Errors
+    /// As for [`Live::read`].
+    fn tombstones(
+        &self,
+        subject: SubjectKey,
+    ) -> impl Future<Output = Result<Vec<Tombstone>, StoreFault>>;
+}
+
+/// One subject's grants at one moment.
+pub trait LiveSet {
+    fn is_suspended(&self) -> bool;
+
+    /// Calls `found` for every grant for `tool` that counts at `now` and covers the request.
+    fn matching(
+        &self,
+        tool: &str,
+        method: &str,
+        path: &str,
+        now: Timestamp,
+        found: impl FnMut(MatchedGrant),
+    );
+
+    /// Whether some grant for `tool` counts at `now`, covering the request or not.
+    fn counts_for(&self, tool: &str, now: Timestamp) -> bool;
+
+    /// When and why the grant for `tool` that ended last did so, as far as the grants themselves
+    /// tell: past their end although no timer has run yet, or killed.
+    fn latest_end(&self, tool: &str, now: Timestamp) -> Option<(Timestamp, EndedWhy)>;
+}
+
+/// A live grant that covers the request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatchedGrant {
+    pub id: GrantId,
+    pub role: Arc<str>,
+    pub expires_at: Timestamp,
+}
+
+impl<R: LiveReader> Live for R {
+    type View = LiveView;
+
+    fn read(&self, subject: SubjectKey) -> impl Future<Output = Result<LiveView, StoreFault>> {
+        LiveReader::read(self, subject)
+    }
+
+    fn tombstones(
+        &self,
+        subject: SubjectKey,
+    ) -> impl Future<Output = Result<Vec<Tombstone>, StoreFault>> {
+        LiveReader::tombstones(self, subject)
+    }
+}
+
+impl LiveSet for LiveView {
+    fn is_suspended(&self) -> bool {
+        Self::is_suspended(self)
+    }
+
+    fn matching(
+        &self,
+        tool: &str,
+        method: &str,
+        path: &str,
+        now: Timestamp,
+        mut found: impl FnMut(MatchedGrant),
+    ) {
+        for grant in self.counting(tool, now) {
+            if grant.covers(method, path) {
+                let role = grant.role.into();
+                found(MatchedGrant { id: grant.id, role, expires_at: grant.expires_at });
+            }
+        }
+    }
+
+    fn counts_for(&self, tool: &str, now: Timestamp) -> bool {
+        self.counting(tool, now).next().is_some()
+    }
+
+    fn latest_end(&self, tool: &str, now: Timestamp) -> Option<(Timestamp, EndedWhy)> {
+        let of_tool = self.grants().filter(|grant| grant.tool == tool);
+        let ends = of_tool.filter_map(|grant| {
+            let kill = self.markers.kill(grant.generation, grant.tool, grant.template);
+            let killed = kill.map(|kill| (kill.at, EndedWhy::Revoked));
+            let expired =
+                (grant.expires_at <= now).then_some((grant.expires_at, EndedWhy::Expired));
+            killed.or(expired)
+        });
+        ends.max_by_key(|(at, _)| *at)
+    }
+}
+
+/// The three ports of one core.
+pub trait Ports: 'static {
+    type Identify: Identify;
+    type Decide: Decide;
+    type Live: Live;
+
+    fn identify(&self) -> &Self::Identify;
+    fn policy(&self) -> &Self::Decide;
+    fn live(&self) -> &Self::Live;
+}
+
+/// (identity, policy, live reader)
+impl<I: Identify, D: Decide, L: Live> Ports for (I, D, L) {
+    type Identify = I;
+    type Decide = D;
+    type Live = L;
+
+    fn identify(&self) -> &I {
+        &self.0
+    }
+
+    fn policy(&self) -> &D {
+        &self.1
+    }
+
+    fn live(&self) -> &L {
+        &self.2
+    }
+}

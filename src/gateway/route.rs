@@ -1,0 +1,191 @@
+//! From a target to a tool and the first of its rules that matches.
+//!
+//! A tool is found by its host, and by its prefix under any host. The order is: host and prefix
+//! (longest prefix first), host alone, prefix alone (longest first); a host that belongs to a tool
+//! is therefore never shadowed by a prefix of another tool. A tool with both a host and a prefix
+//! is found by either alone only when no other tool names that host, or that prefix: where it
+//! could mean two tools, both are needed. The prefix is stripped whenever the path begins with it.
+
+use std::sync::Arc;
+
+use http::Method;
+use http::request::Parts;
+use rustc_hash::FxHashMap;
+
+use crate::config::{AccessMode, Rule, ToolConfig};
+use crate::problem::ProblemCode;
+
+use super::refusal::Refusal;
+use super::target::{Target, check_path};
+use super::values::Source;
+
+/// The routing table, made once per configuration.
+#[derive(Debug, Default)]
+pub struct Routes {
+    hosts: FxHashMap<Arc<str>, Site>,
+    anywhere: Vec<(Arc<str>, Arc<Tool>)>,
+    /// Every method that some rule names.
+    methods: Vec<Method>,
+}
+
+#[derive(Debug, Default)]
+struct Site {
+    prefixed: Vec<(Arc<str>, Arc<Tool>)>,
+    whole: Option<Arc<Tool>>,
+}
+
+/// A tool as the table keeps it.
+#[derive(Debug)]
+pub struct Tool {
+    pub config: Arc<ToolConfig>,
+    rules: Vec<Arc<Rule>>,
+}
+
+/// Where a request goes, and under which rule.
+#[derive(Clone, Debug)]
+pub struct Route<'a> {
+    pub tool: Arc<Tool>,
+    pub rule: Arc<Rule>,
+    /// What the rule matched and the tool will see: the target's path without the tool's prefix.
+    pub path: &'a str,
+    pub stripped: bool,
+    /// The resource's id and scope.
+    pub id: Arc<str>,
+    pub scope: Arc<str>,
+}
+
+impl Route<'_> {
+    #[must_use]
+    pub fn access(&self) -> AccessMode {
+        self.rule.access
+    }
+
+    #[must_use]
+    pub fn tool_name(&self) -> &Arc<str> {
+        &self.tool.config.name
+    }
+}
+
+impl Routes {
+    /// Of tools whose hosts and prefixes do not collide (the configuration was checked); should
+    /// two collide all the same, the first keeps the place.
+    #[must_use]
+    pub fn new(tools: &[Arc<ToolConfig>]) -> Self {
+        let mut routes = Self::default();
+        for config in tools {
+            let alone = |test: &dyn Fn(&ToolConfig) -> bool| {
+                tools.iter().filter(|other| test(other)).count() == 1
+            };
+            let owns_prefix = alone(&|other| other.path_prefix == config.path_prefix);
+            let owns_host = |host: &Arc<str>| alone(&|other| other.hosts.contains(host));
+            routes.add(config, owns_prefix, &owns_host);
+        }
+        let longest_first = |list: &mut Vec<(Arc<str>, Arc<Tool>)>| {
+            list.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        };
+        longest_first(&mut routes.anywhere);
+        routes.hosts.values_mut().for_each(|site| longest_first(&mut site.prefixed));
+        routes
+    }
+
+    fn add(
+        &mut self,
+        config: &Arc<ToolConfig>,
+        owns_prefix: bool,
+        owns_host: &dyn Fn(&Arc<str>) -> bool,
+    ) {
+        let rules: Vec<Arc<Rule>> = config.rules.iter().cloned().map(Arc::new).collect();
+        for method in rules.iter().flat_map(|rule| &rule.methods) {
+            if !self.methods.contains(method) {
+                self.methods.push(method.clone());
+            }
+        }
+        let tool = Arc::new(Tool { config: Arc::clone(config), rules });
+        for host in &config.hosts {
+            let site = self.hosts.entry(Arc::clone(host)).or_default();
+            if let Some(prefix) = &config.path_prefix {
+                site.prefixed.push((Arc::clone(prefix), Arc::clone(&tool)));
+            }
+            if config.path_prefix.is_none() || owns_host(host) {
+                site.whole.get_or_insert_with(|| Arc::clone(&tool));
+            }
+        }
+        if let Some(prefix) = &config.path_prefix
+            && (config.hosts.is_empty() || owns_prefix)
+        {
+            self.anywhere.push((Arc::clone(prefix), tool));
+        }
+    }
+
+    #[must_use]
+    pub fn methods(&self) -> &[Method] {
+        &self.methods
+    }
+
+    /// The tool of a target; its path need not be checked yet.
+    ///
+    /// # Errors
+    /// `no-route`, or `bad-request` when the path breaks the rules anyway.
+    pub fn tool(&self, target: &Target<'_>) -> Result<Arc<Tool>, Refusal> {
+        let site = self.hosts.get(&*target.host);
+        let of_site =
+            site.and_then(|site| longest(&site.prefixed, target.path).or(site.whole.as_ref()));
+        if let Some(tool) = of_site.or_else(|| longest(&self.anywhere, target.path)) {
+            return Ok(Arc::clone(tool));
+        }
+        check_path(target.path, crate::config::Encoded::Refuse).map_err(Refusal::bad_request)?;
+        Err(Refusal::new(ProblemCode::NoRoute, "no tool is configured under this host or path"))
+    }
+}
+
+fn longest<'a>(tools: &'a [(Arc<str>, Arc<Tool>)], path: &str) -> Option<&'a Arc<Tool>> {
+    tools.iter().find(|(prefix, _)| path.starts_with(&**prefix)).map(|(_, tool)| tool)
+}
+
+impl Tool {
+    /// The path as rules and the tool see it.
+    fn stripped<'a>(&self, path: &'a str) -> &'a str {
+        match &self.config.path_prefix {
+            // The prefix ends with the slash that is kept.
+            Some(prefix) if path.starts_with(&**prefix) => {
+                path.get(prefix.len() - 1..).unwrap_or(path)
+            }
+            Some(_) | None => path,
+        }
+    }
+
+    /// The first rule that matches.
+    ///
+    /// # Errors
+    /// `bad-request` for a path that breaks the rules or a value that the rule needs and the
+    /// request lacks; `policy-denied` when no rule lists the request.
+    pub fn route<'a>(
+        self: &Arc<Self>,
+        target: &Target<'a>,
+        head: &Parts,
+    ) -> Result<Route<'a>, Refusal> {
+        check_path(target.path, self.config.encoded).map_err(Refusal::bad_request)?;
+        let path = self.stripped(target.path);
+        let fits = |rule: &&Arc<Rule>| {
+            (rule.methods.is_empty() || rule.methods.contains(target.method))
+                && rule.path.matches(path)
+        };
+        let Some(rule) = self.rules.iter().find(fits) else {
+            let shown: String = path.chars().take(200).collect();
+            let detail = format!("no rule lists {} {shown}", target.method);
+            return Err(Refusal::new(ProblemCode::PolicyDenied, detail));
+        };
+        let source = Source { target, headers: &head.headers, rule, path };
+        let id = match &rule.id {
+            Some(template) => source.evaluate(template)?,
+            None => Arc::clone(&self.config.name),
+        };
+        let scope = match &rule.scope {
+            Some(template) => source.evaluate(template)?,
+            None => Arc::default(),
+        };
+        let stripped = path.len() != target.path.len();
+        let (tool, rule) = (Arc::clone(self), Arc::clone(rule));
+        Ok(Route { tool, rule, path, stripped, id, scope })
+    }
+}

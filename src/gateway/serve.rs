@@ -1,0 +1,218 @@
+//! One request from its head to the head of its response.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{CONNECTION, EXPECT, HeaderMap};
+use http::request::Parts;
+use http::{HeaderValue, Method, Request, Response, Version};
+use http_body::Body;
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::{Instant, timeout};
+
+use crate::problem::ProblemCode;
+use crate::telemetry::decision::DecisionRecord;
+use crate::telemetry::events::gateway::{Outcome, RequestAnswered};
+use crate::telemetry::metrics::Name;
+use crate::telemetry::trace::TraceContext;
+
+use super::admit::{Permit, admit};
+use super::body::Out;
+use super::core::Core;
+use super::forward::{Along, forward, own};
+use super::headers::{DECISION_ID, REQUEST_ID, TRACEPARENT};
+use super::limits::Slot;
+use super::ports::Ports;
+use super::record;
+use super::refusal::{self, Refusal};
+
+/// An unread body of a refused request is read this far, so that the connection can go on.
+const DRAINED_BYTES: usize = 64 * 1024;
+const DRAINED_WITHIN: Duration = Duration::from_millis(250);
+
+/// What is known of a request before it is decided on.
+struct Facts {
+    decision: Arc<str>,
+    method: Method,
+    request_id: HeaderValue,
+    /// The connection ends with this response.
+    close: bool,
+    started: Instant,
+}
+
+/// Answers one request; never fails.
+pub async fn answer<P: Ports>(
+    core: &Core<P>,
+    client: IpAddr,
+    request: Request<Incoming>,
+) -> Response<Out> {
+    let (head, body) = request.into_parts();
+    let decision = core.ids.decision();
+    let facts = Facts {
+        request_id: request_id(&head.headers, &decision),
+        method: head.method.clone(),
+        close: head.version == Version::HTTP_10,
+        started: Instant::now(),
+        decision,
+    };
+    let (trace, continued) = trace(core, &head.headers);
+    let mut trail =
+        record::begin(Arc::clone(&facts.decision), core.shared.clock.now(), &head, trace);
+    let (slot, admitted) = match core.slots.take() {
+        Some(slot) => (Some(slot), admit(core, &head, &mut trail).await),
+        None => (None, Err(Refusal::new(ProblemCode::Overloaded, "too many requests at once"))),
+    };
+    let tool = trail.tool.clone().unwrap_or_else(|| "none".into());
+    let has_body = !body.is_end_stream();
+    match (recorded(core, trail, admitted), slot) {
+        (Ok((permit, outcome)), Some(slot)) => {
+            let route: Name = permit.rule().path.as_str().into();
+            let traceparent = trace.with_span(core.ids.span()).to_string();
+            let request_id = facts.request_id.clone();
+            let along = Along { client, request_id, traceparent, keep_tracestate: continued, slot };
+            match forward(core, permit, head, body, along).await {
+                Ok(response) => finish(core, &facts, response, (tool, route, outcome)),
+                Err(refusal) => {
+                    let outcome = Outcome::Failed(refusal.code);
+                    let response = refused(core, &facts, refusal, None);
+                    // What is left of the body is of no use any more.
+                    let facts = Facts { close: facts.close || has_body, ..facts };
+                    finish(core, &facts, response, (tool, route, outcome))
+                }
+            }
+        }
+        (Err(refusal), slot) => {
+            let outcome = Outcome::Refused(refusal.code);
+            let close = facts.close || !drained(&head, body).await;
+            let response = refused(core, &facts, refusal, slot);
+            finish(core, &Facts { close, ..facts }, response, (tool, Name::default(), outcome))
+        }
+        (Ok(_), None) => {
+            // Unreachable by construction: without a place nothing is admitted. Refused all the same.
+            let refusal = Refusal::new(ProblemCode::Overloaded, "too many requests at once");
+            let outcome = Outcome::Refused(refusal.code);
+            let response = refused(core, &facts, refusal, None);
+            finish(
+                core,
+                &Facts { close: true, ..facts },
+                response,
+                (tool, Name::default(), outcome),
+            )
+        }
+    }
+}
+
+/// Writes the decision record, before anything is forwarded. A permit whose record finds no room
+/// is void.
+fn recorded<P: Ports>(
+    core: &Core<P>,
+    mut trail: DecisionRecord,
+    admitted: Result<Permit, Refusal>,
+) -> Result<(Permit, Outcome), Refusal> {
+    trail.at = core.shared.clock.now();
+    match admitted {
+        Ok(permit) => {
+            trail.allowed = true;
+            let outcome =
+                if trail.reason == "bypassed" { Outcome::Bypassed } else { Outcome::Allowed };
+            if trail.reason.is_empty() {
+                trail.reason = "allowed";
+            }
+            match core.shared.decisions.record(trail) {
+                Ok(()) => Ok((permit, outcome)),
+                Err(full) => Err(Refusal::new(ProblemCode::Overloaded, full.to_string())),
+            }
+        }
+        Err(refusal) => {
+            trail.reason = refusal.code.code();
+            trail.detail = refusal.detail.as_ref().into();
+            // A refusal stands whether or not there is room for its record.
+            let _recorded = core.shared.decisions.record(trail);
+            Err(refusal)
+        }
+    }
+}
+
+fn refused<P: Ports>(
+    core: &Core<P>,
+    facts: &Facts,
+    refusal: Refusal,
+    slot: Option<Slot>,
+) -> Response<Out> {
+    own(refusal::respond(refusal, &facts.decision, &core.shared.public_url), slot)
+}
+
+/// What every response carries, and what every request counts for.
+fn finish<P: Ports>(
+    core: &Core<P>,
+    facts: &Facts,
+    mut response: Response<Out>,
+    (tool, route, outcome): (Name, Name, Outcome),
+) -> Response<Out> {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&facts.decision) {
+        headers.insert(DECISION_ID, id);
+    }
+    headers.insert(REQUEST_ID, facts.request_id.clone());
+    if facts.close || core.draining.get() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    let status = response.status().as_u16();
+    let (method, elapsed) = (&facts.method, facts.started.elapsed());
+    let answered = RequestAnswered { tool, outcome, method, status, route, elapsed };
+    answered.emit(&core.shared.metrics);
+    response
+}
+
+/// The client's id if it is one plain word, else the decision's.
+fn request_id(headers: &HeaderMap, decision: &str) -> HeaderValue {
+    let mut values = headers.get_all(REQUEST_ID).iter();
+    let plain = |value: &&HeaderValue| {
+        let text = value.as_bytes();
+        (1..=128).contains(&text.len()) && text.iter().all(u8::is_ascii_graphic)
+    };
+    match (values.next().filter(plain), values.next()) {
+        (Some(value), None) => value.clone(),
+        (Some(_) | None, _) => {
+            HeaderValue::from_str(decision).unwrap_or_else(|_| HeaderValue::from_static("-"))
+        }
+    }
+}
+
+/// The client's trace, continued, or a new one; and whether it was continued.
+fn trace<P: Ports>(core: &Core<P>, headers: &HeaderMap) -> (TraceContext, bool) {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let one = values.next().filter(|_| values.next().is_none());
+    if let Some(context) = one.and_then(|value| TraceContext::parse(value.as_bytes())) {
+        return (context, true);
+    }
+    (TraceContext { trace_id: core.ids.trace(), span_id: core.ids.span(), flags: 1 }, false)
+}
+
+/// Reads what is left of a refused request's body, if it is little and comes soon. A client that
+/// waits for `100 Continue` is not asked to send it.
+async fn drained(head: &Parts, mut body: Incoming) -> bool {
+    if body.is_end_stream() {
+        return true;
+    }
+    let known = body.size_hint().exact();
+    let too_long = known.is_some_and(|length| length > DRAINED_BYTES as u64);
+    if too_long || head.headers.contains_key(EXPECT) {
+        return false;
+    }
+    let all = async {
+        let mut left = DRAINED_BYTES;
+        while let Some(frame) = body.frame().await {
+            let Ok(frame) = frame else { return false };
+            let length = frame.data_ref().map_or(0, bytes::Bytes::len);
+            match left.checked_sub(length) {
+                Some(rest) => left = rest,
+                None => return false,
+            }
+        }
+        true
+    };
+    timeout(DRAINED_WITHIN, all).await.unwrap_or(false)
+}

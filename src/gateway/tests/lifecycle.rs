@@ -1,0 +1,145 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::Limits;
+use crate::gateway::{Routes, Sockets};
+use crate::telemetry::metrics::{KindLabel, RequestLabels, StepLabel};
+
+use super::harness::{Harness, get, limits, with};
+use super::tool::Answer;
+use super::world::Verdict;
+
+#[tokio::test]
+async fn draining_closes_after_the_next_response_and_still_takes_connections() {
+    let mut gateway = Harness::start().await;
+    let mut kept = gateway.client().await;
+    assert_eq!(kept.call(&get("/healthz")).await.header("connection"), None);
+    gateway.drain.send_replace(true);
+    let mut closes = gateway.get("/healthz").await;
+    while closes.header("connection").is_none() {
+        closes = gateway.get("/healthz").await;
+    }
+    assert_eq!(closes.status, 200);
+    let last = kept.call(&get("/healthz")).await;
+    assert_eq!((last.status, last.header("connection")), (200, Some("close")));
+    assert!(kept.ends().await);
+    gateway.gateway.drained().await.expect("drained");
+}
+
+#[tokio::test]
+async fn an_idle_connection_waits_for_the_drain_timeout_and_a_running_request_is_finished() {
+    let quick = Limits {
+        drain_timeout: Duration::from_millis(300),
+        stream_grace: Duration::from_secs(5),
+        ..limits()
+    };
+    let mut gateway = Harness::with(quick, |_| ()).await;
+    let mut idle = gateway.client().await;
+    assert_eq!(idle.call(&get("/healthz")).await.status, 200);
+    gateway.tool.answers(|_| Answer::Silence);
+    let mut busy = gateway.client().await;
+    busy.send(get("/healthz?busy").as_bytes()).await;
+    let started = std::time::Instant::now();
+    gateway.drain.send_replace(true);
+    assert!(idle.ends().await);
+    assert!(started.elapsed() >= Duration::from_millis(250));
+    assert_eq!(busy.next().await.expect("its own answer").status, 504);
+    gateway.gateway.drained().await.expect("drained");
+}
+
+#[tokio::test]
+async fn a_panic_ends_one_connection_and_nothing_else() {
+    let gateway = Harness::start().await;
+    gateway.world.change(|state| state.verdict = Verdict::Panic);
+    let mut client = gateway.client().await;
+    client.send(get("/policy/a").as_bytes()).await;
+    assert!(client.next().await.is_none());
+    // The fake's lock is not held while it panics, so the same core goes on.
+    gateway.world.change(|state| state.verdict = Verdict::Allow);
+    assert_eq!(gateway.get("/policy/a").await.status, 200);
+    let labels = RequestLabels { tool: "none".into(), outcome: "failed", reason: "panic" };
+    assert_eq!(gateway.shared.metrics.requests.get_or_create(&labels).get(), 1);
+    assert_eq!(gateway.tool.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn routes_and_catalog_can_be_swapped_while_it_runs() {
+    let gateway = Harness::start().await;
+    let mut client = gateway.client().await;
+    assert_eq!(client.call(&get("/a")).await.json()["templates"].as_array().map(Vec::len), Some(1));
+    gateway.shared.catalog.store(Arc::default());
+    assert_eq!(client.call(&get("/a")).await.json()["templates"].as_array().map(Vec::len), Some(0));
+    gateway.world.grant(1, "alice", "notes", "viewer");
+    assert_eq!(client.call(&get("/a")).await.status, 200);
+    assert!(
+        gateway.world.asked().roles.contains(&"operator".to_owned()),
+        "no template gives it now"
+    );
+    gateway.shared.routes.store(Arc::new(Routes::new(&[])));
+    assert_eq!(client.call(&get("/a")).await.code(), "no-route");
+}
+
+#[tokio::test]
+async fn what_happens_is_counted_under_closed_labels() {
+    let gateway = Harness::start().await;
+    gateway.get("/healthz").await;
+    gateway.get("/a").await;
+    gateway.call("GET / HTTP/1.1\r\nHost: nobody.test\r\n\r\n").await;
+    gateway.call("GET / HTTP/1.1\r\nHost: down.localhost\r\n\r\n").await;
+    gateway.world.change(|state| state.fault = Some(crate::store::StoreFault::Deadline));
+    gateway.get("/me").await;
+    let metrics = &gateway.shared.metrics;
+    for (tool, outcome, reason) in [
+        ("notes", "allowed", "allowed"),
+        ("notes", "refused", "no-grant"),
+        ("none", "refused", "no-route"),
+        ("down", "failed", "upstream-unreachable"),
+        ("notes", "refused", "store-unreachable"),
+    ] {
+        let labels = RequestLabels { tool: tool.into(), outcome, reason };
+        assert_eq!(metrics.requests.get_or_create(&labels).get(), 1, "{tool} {reason}");
+    }
+    assert_eq!(metrics.store_errors.get_or_create(&KindLabel { kind: "deadline" }).get(), 1);
+    let mut registry = prometheus_client::registry::Registry::default();
+    registry.register("steps", "", metrics.step_duration.clone());
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).expect("encodes");
+    for step in ["identity", "grants", "upstream"] {
+        let _present = metrics.step_duration.get(&StepLabel { step }).expect("measured");
+        assert!(text.contains(step));
+    }
+}
+
+#[tokio::test]
+async fn the_number_of_active_requests_returns_to_zero() {
+    let gateway = Harness::start().await;
+    gateway.world.grant(1, "alice", "notes", "operator");
+    let mut client = gateway.client().await;
+    for request in
+        [get("/healthz"), get("/a/../b"), with("POST", "/a", "Content-Length: 1\r\n") + "x"]
+    {
+        client.call(&request).await;
+    }
+    drop(client);
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    while gateway.shared.metrics.http_server_active.get() != 0 {
+        assert!(std::time::Instant::now() < deadline);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn an_address_in_use_is_reported_before_anything_starts() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let address = taken.local_addr().expect("bound");
+    assert!(Sockets::bind(&[address], 2).is_err());
+}
+
+#[test]
+fn every_core_gets_its_own_socket_on_the_same_port() {
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let sockets = Sockets::bind(&[any, any], 3).expect("free ports");
+    assert_eq!((sockets.cores(), sockets.addresses().len()), (3, 2));
+    assert!(sockets.addresses().iter().all(|address| address.port() != 0));
+}

@@ -1,0 +1,13 @@
+//! The data plane over real sockets, with fakes behind its three ports and a recording tool. Every
+//! test runs under the oracle of [`harness::Harness`].
+
+mod admission;
+mod framing;
+mod harness;
+mod headers;
+mod lifecycle;
+mod targets;
+mod tool;
+mod upstreams;
+mod wire;
+mod world;

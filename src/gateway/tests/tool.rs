@@ -1,0 +1,179 @@
+//! A tool that writes down every byte it gets.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+/// One whole request as the tool saw it.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// When its first byte came.
+    pub at: Instant,
+    /// Counts connections from 0.
+    pub connection: usize,
+    pub head: String,
+    pub body: Vec<u8>,
+}
+
+impl Seen {
+    pub fn method(&self) -> &str {
+        self.head.split(' ').next().unwrap_or_default()
+    }
+
+    pub fn target(&self) -> &str {
+        self.head.split(' ').nth(1).unwrap_or_default()
+    }
+
+    /// Every value of a header, whatever its case.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let lines = self.head.split("\r\n").skip(1).filter_map(|line| line.split_once(':'));
+        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, v)| v.trim()).collect()
+    }
+
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.all(name).first().copied()
+    }
+}
+
+pub type Reply = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
+
+/// What the tool does with a request.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    Bytes(Vec<u8>),
+    /// These bytes, then the end of the connection.
+    Last(Vec<u8>),
+    /// Nothing, ever.
+    Silence,
+}
+
+impl Answer {
+    pub fn text(text: &str) -> Self {
+        Self::Bytes(text.as_bytes().to_vec())
+    }
+
+    pub fn ok() -> Self {
+        Self::text("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+    }
+}
+
+pub struct Tool {
+    pub address: SocketAddr,
+    pub log: Arc<Log>,
+    reply: Arc<Mutex<Reply>>,
+}
+
+#[derive(Default)]
+pub struct Log {
+    pub seen: Mutex<Vec<Seen>>,
+    /// Bytes of requests that broke off.
+    pub partial: Mutex<Vec<Vec<u8>>>,
+    pub connections: Mutex<usize>,
+}
+
+impl Tool {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let log = Arc::<Log>::default();
+        let reply: Arc<Mutex<Reply>> = Arc::new(Mutex::new(Arc::new(|_: &Seen| Answer::ok())));
+        let (to, replies) = (log.clone(), reply.clone());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(converse(stream, to.clone(), replies.clone()));
+            }
+        });
+        Self { address, log, reply }
+    }
+
+    pub fn answers(&self, reply: impl Fn(&Seen) -> Answer + Send + Sync + 'static) {
+        *self.reply.lock().expect("not poisoned") = Arc::new(reply);
+    }
+
+    pub fn seen(&self) -> Vec<Seen> {
+        self.log.seen.lock().expect("not poisoned").clone()
+    }
+
+    pub fn connections(&self) -> usize {
+        *self.log.connections.lock().expect("not poisoned")
+    }
+}
+
+async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>) {
+    let connection = {
+        let mut count = log.connections.lock().expect("not poisoned");
+        *count += 1;
+        *count - 1
+    };
+    let mut bytes = Vec::new();
+    let mut began = None;
+    loop {
+        if let Some((seen, used)) = whole(&bytes, began, connection) {
+            bytes.drain(..used);
+            began = (!bytes.is_empty()).then(Instant::now);
+            log.seen.lock().expect("not poisoned").push(seen.clone());
+            let reply = reply.lock().expect("not poisoned").clone();
+            match reply(&seen) {
+                Answer::Bytes(answer) => {
+                    if stream.write_all(&answer).await.is_err() {
+                        return;
+                    }
+                }
+                Answer::Last(answer) => {
+                    let _broken = stream.write_all(&answer).await;
+                    return;
+                }
+                Answer::Silence => std::future::pending().await,
+            }
+            continue;
+        }
+        let mut chunk = [0; 4096];
+        match stream.read(&mut chunk).await {
+            Ok(0) | Err(_) => {
+                if !bytes.is_empty() {
+                    log.partial.lock().expect("not poisoned").push(bytes);
+                }
+                return;
+            }
+            Ok(count) => {
+                began.get_or_insert_with(Instant::now);
+                bytes.extend_from_slice(&chunk[..count]);
+            }
+        }
+    }
+}
+
+/// The first whole request in `bytes`, read plainly.
+fn whole(bytes: &[u8], began: Option<Instant>, connection: usize) -> Option<(Seen, usize)> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+    let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+    let mut seen = Seen { at: began?, connection, head, body: Vec::new() };
+    let rest = &bytes[end..];
+    if seen.header("transfer-encoding").is_some() {
+        let (body, used) = dechunked(rest)?;
+        seen.body = body;
+        return Some((seen, end + used));
+    }
+    let length = seen.header("content-length").map_or(0, |v| v.parse().expect("a length"));
+    seen.body = rest.get(..length)?.to_vec();
+    Some((seen, end + length))
+}
+
+pub fn dechunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let (mut body, mut at) = (Vec::new(), 0);
+    loop {
+        let line = bytes.get(at..)?.windows(2).position(|two| two == b"\r\n")?;
+        let size = std::str::from_utf8(&bytes[at..at + line]).ok()?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        at += line + 2;
+        if size == 0 {
+            return bytes.get(at..at + 2).map(|_| (body, at + 2));
+        }
+        body.extend_from_slice(bytes.get(at..at + size)?);
+        bytes.get(at + size..at + size + 2)?;
+        at += size + 2;
+    }
+}

@@ -1,0 +1,322 @@
+//! Fakes of identity, policy, store and decision log, moved by hand.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+
+use crate::clock::{Clock, ManualClock};
+use crate::config::CredentialSource;
+use crate::domain::grant::{EndedWhy, Tombstone};
+use crate::domain::ids::{GrantId, Partition};
+use crate::domain::subject::{Person, Subject, SubjectKey};
+use crate::domain::time::Timestamp;
+use crate::gateway::ports::{Decide, Identify, Live, LiveSet, MatchedGrant};
+use crate::identity::Identity;
+use crate::policy::{Decision, Query, Reason};
+use crate::problem::ProblemCode;
+use crate::store::StoreFault;
+use crate::telemetry::decision::{DecisionLog, DecisionLogFull, DecisionRecord};
+
+pub const START: Timestamp = Timestamp::from_millis(1_795_339_800_000);
+
+#[derive(Clone, Debug)]
+pub struct FakeGrant {
+    pub id: GrantId,
+    pub subject: &'static str,
+    pub tool: &'static str,
+    pub role: &'static str,
+    pub expires_at: Timestamp,
+    /// Empty: every method.
+    pub methods: Vec<&'static str>,
+}
+
+/// What the policy says next.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    Allow,
+    Deny,
+    Unreachable,
+    UnknownKind,
+    Bypass,
+    /// Allowed to those who have this role.
+    Role(&'static str),
+    /// Allowed, but while it was asked the clock moved to this time.
+    AllowAt(Timestamp),
+    Panic,
+}
+
+/// What the policy was asked.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    pub kind: String,
+    pub id: String,
+    pub scope: String,
+    pub action: String,
+    pub roles: Vec<String>,
+    pub principal: serde_json::Value,
+    pub resource: serde_json::Value,
+}
+
+pub struct State {
+    pub people: Vec<Identity>,
+    pub grants: Vec<FakeGrant>,
+    pub ended: Vec<Tombstone>,
+    pub suspended: Vec<SubjectKey>,
+    pub fault: Option<StoreFault>,
+    pub verdict: Verdict,
+    pub asked: Vec<Asked>,
+}
+
+pub struct World {
+    pub clock: Arc<ManualClock>,
+    pub state: Mutex<State>,
+    pub reads: AtomicUsize,
+    pub identified: AtomicUsize,
+    pub records: Mutex<Vec<(Instant, DecisionRecord)>>,
+    pub log_full: AtomicBool,
+}
+
+pub fn person(name: &str, groups: &[&str], roles: &[&str]) -> Identity {
+    let subject = Subject::new("https://idp.test", name);
+    let claims = serde_json::json!({ "sub": name });
+    Identity {
+        key: subject.key(),
+        person: Person {
+            subject,
+            email: Some(format!("{name}@example.com").into()),
+            groups: groups.iter().map(|&group| group.into()).collect(),
+            scopes: Vec::new(),
+        },
+        roles: roles.iter().map(|&role| role.into()).collect(),
+        claims: Arc::new(claims.as_object().cloned().unwrap_or_default()),
+        expires_at: START.plus(std::time::Duration::from_hours(1)),
+    }
+}
+
+pub fn grant_id(number: u8) -> GrantId {
+    GrantId { partition: Partition(7), random: [number; 16] }
+}
+
+impl World {
+    pub fn new() -> Arc<Self> {
+        let state = State {
+            people: vec![
+                person("alice", &["engineering"], &["operator", "auditor"]),
+                person("bob", &["a,b", "c d", "z\u{fc}rich"], &[]),
+            ],
+            grants: Vec::new(),
+            ended: Vec::new(),
+            suspended: Vec::new(),
+            fault: None,
+            verdict: Verdict::Allow,
+            asked: Vec::new(),
+        };
+        Arc::new(Self {
+            clock: ManualClock::at(START),
+            state: Mutex::new(state),
+            reads: AtomicUsize::new(0),
+            identified: AtomicUsize::new(0),
+            records: Mutex::default(),
+            log_full: AtomicBool::new(false),
+        })
+    }
+
+    /// Grants `role` on `tool` to `subject` for a minute.
+    pub fn grant(&self, number: u8, subject: &'static str, tool: &'static str, role: &'static str) {
+        let expires_at = START.plus(std::time::Duration::from_mins(1));
+        let grant = FakeGrant {
+            id: grant_id(number),
+            subject,
+            tool,
+            role,
+            expires_at,
+            methods: Vec::new(),
+        };
+        self.change(|state| state.grants.push(grant));
+    }
+
+    pub fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        change(&mut self.state.lock().expect("not poisoned"))
+    }
+
+    pub fn end(&self, number: u8, tool: &str, why: EndedWhy, at: Timestamp) {
+        let tombstone = Tombstone { grant: grant_id(number), tool: tool.into(), why, at };
+        self.change(|state| {
+            state.grants.retain(|grant| grant.id != grant_id(number));
+            state.ended.push(tombstone);
+        });
+    }
+
+    pub fn records(&self) -> Vec<DecisionRecord> {
+        self.records.lock().expect("not poisoned").iter().map(|(_, r)| r.clone()).collect()
+    }
+
+    pub fn asked(&self) -> Asked {
+        self.change(|state| state.asked.last().cloned().expect("the policy was asked"))
+    }
+}
+
+impl DecisionLog for World {
+    fn record(&self, record: DecisionRecord) -> Result<(), DecisionLogFull> {
+        if self.log_full.load(Ordering::SeqCst) {
+            return Err(DecisionLogFull);
+        }
+        self.records.lock().expect("not poisoned").push((Instant::now(), record));
+        Ok(())
+    }
+}
+
+pub struct FakeIdentify(pub Arc<World>);
+
+impl Identify for FakeIdentify {
+    async fn identify(
+        &self,
+        headers: &HeaderMap,
+        _query: Option<&str>,
+        source: &CredentialSource,
+        now: Timestamp,
+    ) -> Result<Arc<Identity>, (ProblemCode, String)> {
+        self.0.identified.fetch_add(1, Ordering::SeqCst);
+        let text = match source {
+            CredentialSource::Bearer => headers.get(AUTHORIZATION).and_then(|v| v.to_str().ok()),
+            CredentialSource::Header(name) => headers.get(name).and_then(|v| v.to_str().ok()),
+            CredentialSource::Cookie(name) => headers
+                .get("cookie")
+                .and_then(|v| v.to_str().ok())
+                .and_then(|v| v.split("; ").find_map(|p| p.strip_prefix(&format!("{name}=")))),
+        };
+        let Some(text) = text else {
+            return Err((ProblemCode::NoCredential, "no token was sent".to_owned()));
+        };
+        let name = text.strip_prefix("Bearer ").unwrap_or(text);
+        let found = self
+            .0
+            .change(|state| state.people.iter().find(|p| *p.person.subject.name == *name).cloned());
+        found
+            .filter(|identity| now < identity.expires_at)
+            .map(Arc::new)
+            .ok_or_else(|| (ProblemCode::InvalidToken, "not a token of ours".to_owned()))
+    }
+}
+
+pub struct FakePolicy(pub Arc<World>);
+
+impl Decide for FakePolicy {
+    async fn decide(&self, query: &Query<'_>) -> Decision {
+        let roles: Vec<String> = query.principal.roles.iter().map(|&r| r.to_owned()).collect();
+        let asked = Asked {
+            kind: query.resource.kind.to_owned(),
+            id: query.resource.id.to_owned(),
+            scope: query.resource.scope.to_owned(),
+            action: query.actions.join(","),
+            roles: roles.clone(),
+            principal: query.principal.attr.attributes().into(),
+            resource: query.resource.attr.attributes().into(),
+        };
+        let verdict = self.0.change(|state| {
+            state.asked.push(asked);
+            state.verdict.clone()
+        });
+        let (allowed, reason, unknown_kind) = match verdict {
+            Verdict::Allow => (true, Reason::Allowed, false),
+            Verdict::Deny => (false, Reason::Denied, false),
+            Verdict::Unreachable => (false, Reason::Unreachable, true),
+            Verdict::UnknownKind => (false, Reason::Denied, true),
+            Verdict::Bypass => (true, Reason::Bypassed, false),
+            Verdict::Role(role) if roles.iter().any(|r| r == role) => {
+                (true, Reason::Allowed, false)
+            }
+            Verdict::Role(_) => (false, Reason::Denied, false),
+            Verdict::AllowAt(at) => {
+                self.0.clock.set(at);
+                (true, Reason::Allowed, false)
+            }
+            Verdict::Panic => panic!("as the test wants"),
+        };
+        Decision {
+            allowed,
+            reason,
+            policy: "resource.tool.vdefault".into(),
+            detail: "as the test says".into(),
+            unknown_kind,
+        }
+    }
+}
+
+pub struct FakeLive(pub Arc<World>);
+
+#[derive(Debug)]
+pub struct FakeSet {
+    grants: Vec<FakeGrant>,
+    suspended: bool,
+}
+
+impl Live for FakeLive {
+    type View = FakeSet;
+
+    async fn read(&self, subject: SubjectKey) -> Result<FakeSet, StoreFault> {
+        self.0.reads.fetch_add(1, Ordering::SeqCst);
+        self.0.change(|state| match &state.fault {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(FakeSet {
+                grants: state
+                    .grants
+                    .iter()
+                    .filter(|g| SubjectKey::new("https://idp.test", g.subject) == subject)
+                    .cloned()
+                    .collect(),
+                suspended: state.suspended.contains(&subject),
+            }),
+        })
+    }
+
+    async fn tombstones(&self, _subject: SubjectKey) -> Result<Vec<Tombstone>, StoreFault> {
+        self.0.change(|state| state.fault.clone().map_or_else(|| Ok(state.ended.clone()), Err))
+    }
+}
+
+impl LiveSet for FakeSet {
+    fn is_suspended(&self) -> bool {
+        self.suspended
+    }
+
+    fn matching(
+        &self,
+        tool: &str,
+        method: &str,
+        _path: &str,
+        now: Timestamp,
+        mut found: impl FnMut(MatchedGrant),
+    ) {
+        for grant in &self.grants {
+            let covers = grant.methods.is_empty() || grant.methods.contains(&method);
+            if grant.tool == tool && now < grant.expires_at && covers {
+                let expires_at = grant.expires_at;
+                found(MatchedGrant { id: grant.id, role: grant.role.into(), expires_at });
+            }
+        }
+    }
+
+    fn counts_for(&self, tool: &str, now: Timestamp) -> bool {
+        self.grants.iter().any(|grant| grant.tool == tool && now < grant.expires_at)
+    }
+
+    fn latest_end(&self, tool: &str, now: Timestamp) -> Option<(Timestamp, EndedWhy)> {
+        let past = self.grants.iter().filter(|g| g.tool == tool && g.expires_at <= now);
+        past.map(|grant| (grant.expires_at, EndedWhy::Expired)).max_by_key(|(at, _)| *at)
+    }
+}
+
+pub type FakePorts = (FakeIdentify, FakePolicy, FakeLive);
+
+pub fn ports(world: &Arc<World>) -> FakePorts {
+    (FakeIdentify(world.clone()), FakePolicy(world.clone()), FakeLive(world.clone()))
+}
+
+#[test]
+fn the_clock_of_the_fakes_stands_still() {
+    assert_eq!(World::new().clock.now(), START);
+}

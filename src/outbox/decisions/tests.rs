@@ -1,0 +1,134 @@
+use std::time::Instant;
+
+use super::*;
+use crate::outbox::testing::{Recorder, SOURCE, eventually, record};
+
+struct Running {
+    log: Arc<BufferedDecisionLog>,
+    stop: watch::Sender<bool>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
+    metrics: Metrics,
+}
+
+fn start(on_full: OnFull, capacity: usize, recorders: &[&Recorder]) -> Running {
+    let (stop, stopped) = watch::channel(false);
+    let metrics = Metrics::unregistered();
+    let context = LogContext {
+        source: SOURCE.into(),
+        metrics: metrics.clone(),
+        on_full,
+        capacity,
+        stop: stopped,
+    };
+    let sinks: Vec<(SinkHandle, Arc<Lag>)> = recorders
+        .iter()
+        .enumerate()
+        .map(|(number, recorder)| {
+            let sink = SinkHandle::start(&number.to_string(), (*recorder).clone());
+            let lag = Lag::new(sink.name(), &metrics);
+            (sink, lag)
+        })
+        .collect();
+    let (log, tasks) = BufferedDecisionLog::start(&context, &sinks);
+    Running { log, stop, tasks, metrics }
+}
+
+#[tokio::test]
+async fn a_record_reaches_its_sink_within_the_promised_time() {
+    let recorder = Recorder::default();
+    let running = start(OnFull::Refuse, CAPACITY, &[&recorder]);
+    for id in 0..10_u32 {
+        let before = Instant::now();
+        running.log.record(record(&id)).expect("has room");
+        eventually("it arrived", || recorder.taken() > usize::try_from(id).expect("small")).await;
+        // 100 ms are promised; four times that for a busy machine.
+        assert!(before.elapsed() < Duration::from_millis(400), "{:?}", before.elapsed());
+    }
+}
+
+#[tokio::test]
+async fn records_arrive_once_and_in_order() {
+    let recorder = Recorder::default();
+    let running = start(OnFull::Refuse, CAPACITY, &[&recorder]);
+    let ids: Vec<String> = (0..10_000_u32).map(|id| id.to_string()).collect();
+    for id in &ids {
+        running.log.record(record(id)).expect("has room");
+    }
+    eventually("all arrived", || recorder.taken() == ids.len()).await;
+    assert_eq!(recorder.ids(), ids);
+    eventually("all room is free", || running.log.waiting() == 0).await;
+}
+
+#[tokio::test]
+async fn with_refuse_a_full_log_refuses_until_the_sink_has_taken_what_it_holds() {
+    let recorder = Recorder::default();
+    recorder.set(|state| state.broken = true);
+    let running = start(OnFull::Refuse, 100, &[&recorder]);
+    let accepted = (0..150_u32).filter(|id| running.log.record(record(&id)).is_ok()).count();
+    assert_eq!(accepted, 100);
+    assert!(running.log.refuses());
+    eventually("the sink was tried", || recorder.tries() >= 3).await;
+    assert_eq!(running.log.record(record("more")), Err(DecisionLogFull));
+    assert_eq!(running.metrics.decisions_dropped.get(), 0);
+    recorder.set(|state| {
+        state.broken = false;
+        state.taken.clear();
+    });
+    eventually("there is room again", || !running.log.refuses()).await;
+    running.log.record(record("later")).expect("has room");
+    eventually("it arrived", || recorder.ids().last().is_some_and(|id| id == "later")).await;
+    assert_eq!(recorder.taken(), 101, "what was accepted arrives, what was refused does not");
+}
+
+#[tokio::test]
+async fn with_drop_a_full_log_counts_what_it_loses_and_refuses_nobody() {
+    let recorder = Recorder::default();
+    recorder.set(|state| state.hung = true);
+    let running = start(OnFull::Drop, 100, &[&recorder]);
+    for id in 0..150_u32 {
+        running.log.record(record(&id)).expect("is never refused");
+    }
+    assert_eq!(running.metrics.decisions_dropped.get(), 50);
+    assert!(!running.log.refuses());
+}
+
+#[tokio::test]
+async fn with_drop_a_hung_sink_costs_another_sink_nothing() {
+    let (hung, other) = (Recorder::default(), Recorder::default());
+    hung.set(|state| state.hung = true);
+    let running = start(OnFull::Drop, 100, &[&hung, &other]);
+    for round in 1..=10_usize {
+        for id in 0..50_u32 {
+            running.log.record(record(&id)).expect("is never refused");
+        }
+        eventually("the other sink has them", || other.taken() == round * 50).await;
+    }
+    assert_eq!(hung.taken(), 0);
+    // 100 wait for the hung sink; the other 400 it never sees, and they are counted.
+    assert_eq!(running.metrics.decisions_dropped.get(), 400);
+}
+
+#[tokio::test]
+async fn stopping_delivers_what_was_recorded_and_refuses_what_comes_later() {
+    let recorder = Recorder::default();
+    let running = start(OnFull::Refuse, CAPACITY, &[&recorder]);
+    for id in 0..5000_u32 {
+        running.log.record(record(&id)).expect("has room");
+    }
+    running.stop.send_replace(true);
+    for task in running.tasks {
+        task.await.expect("ends");
+    }
+    assert_eq!(recorder.taken(), 5000);
+    assert_eq!(running.log.record(record("late")), Err(DecisionLogFull));
+    assert_eq!(running.log.waiting(), 0);
+}
+
+#[tokio::test]
+async fn without_sinks_records_are_discarded_and_nobody_is_refused() {
+    let running = start(OnFull::Refuse, 1, &[]);
+    for id in 0..10_u32 {
+        running.log.record(record(&id)).expect("is never refused");
+    }
+    assert_eq!((running.log.waiting(), running.tasks.len()), (0, 0));
+}

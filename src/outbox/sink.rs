@@ -1,0 +1,89 @@
+//! A sink, and the task that owns it: transitions and decisions reach it one batch at a time.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::AbortHandle;
+
+use crate::cloudevents::CloudEvent;
+
+/// One batch, in the order in which it is to be delivered.
+pub type Events = Arc<[CloudEvent]>;
+
+pub type Delivered<'a> = Pin<Box<dyn Future<Output = Result<(), SinkFault>> + Send + 'a>>;
+
+/// Why a sink did not take a batch. It may have taken a part of it; the whole batch is sent again,
+/// and each event carries the same id as before.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkFault {
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("an event cannot be written as JSON: {0}")]
+    Encode(#[from] serde_json::Error),
+    /// Its task has ended, by a defect or with the program.
+    #[error("the sink has stopped")]
+    Stopped,
+}
+
+/// Where events go.
+pub trait Sink: Send + 'static {
+    /// Takes a batch. The answer is `Ok` only when every event would survive a crash of this
+    /// process and, where the sink can promise it, of this machine.
+    fn deliver(&mut self, events: Events) -> Delivered<'_>;
+}
+
+/// The way to one sink. All who send share it; the sink's task ends with the last of them.
+#[derive(Clone, Debug)]
+pub struct SinkHandle {
+    name: Arc<str>,
+    queue: mpsc::Sender<Delivery>,
+    task: AbortHandle,
+}
+
+#[derive(Debug)]
+struct Delivery {
+    events: Events,
+    done: oneshot::Sender<Result<(), SinkFault>>,
+}
+
+impl SinkHandle {
+    /// Starts the task that owns `sink`. `name` is the key of its cursors in the store and its
+    /// metric label; it has to be the same after a restart.
+    pub fn start(name: &str, sink: impl Sink) -> Self {
+        let (queue, deliveries) = mpsc::channel(1);
+        let task = tokio::spawn(serve(sink, deliveries)).abort_handle();
+        Self { name: name.into(), queue, task }
+    }
+
+    #[must_use]
+    pub fn name(&self) -> &Arc<str> {
+        &self.name
+    }
+
+    /// Tells later whether the sink's task has ended, without keeping it alive.
+    #[must_use]
+    pub fn task(&self) -> AbortHandle {
+        self.task.clone()
+    }
+
+    /// Returns when the sink has taken, or failed to take, the whole batch.
+    ///
+    /// # Errors
+    /// See [`SinkFault`]; the batch is to be sent again.
+    pub async fn deliver(&self, events: Events) -> Result<(), SinkFault> {
+        let (done, answer) = oneshot::channel();
+        let sent = self.queue.send(Delivery { events, done }).await;
+        sent.map_err(|_closed| SinkFault::Stopped)?;
+        answer.await.map_err(|_closed| SinkFault::Stopped)?
+    }
+}
+
+async fn serve(mut sink: impl Sink, mut deliveries: mpsc::Receiver<Delivery>) {
+    while let Some(Delivery { events, done }) = deliveries.recv().await {
+        let answer = sink.deliver(events).await;
+        // Whoever asked may have been stopped meanwhile; what was delivered is delivered.
+        let _ = done.send(answer);
+    }
+}

@@ -1,0 +1,54 @@
+//! The sinks there are.
+
+use crate::config::SinkConfig;
+
+use super::sink::{Events, SinkFault, SinkHandle};
+
+mod file;
+mod writer;
+
+pub use file::FileSink;
+pub use writer::WriterSink;
+
+/// Starts the sink that the configuration names. A file is opened with its first batch, and again
+/// whenever it failed or was moved away.
+#[must_use]
+pub fn start(config: &SinkConfig) -> SinkHandle {
+    let name = name(config);
+    match config {
+        SinkConfig::File { path } => SinkHandle::start(&name, FileSink::new(path.clone())),
+        SinkConfig::Stdout => SinkHandle::start(&name, WriterSink::new(std::io::stdout())),
+    }
+}
+
+/// Whether the sink could be written to now; makes the file when it is not there. For start-up: a
+/// misspelt path is better refused then than found when the decision log is full.
+///
+/// # Errors
+/// The file cannot be opened for writing, or its directory not forced to disk.
+pub fn check(config: &SinkConfig) -> std::io::Result<()> {
+    match config {
+        SinkConfig::File { path } => FileSink::check(path),
+        SinkConfig::Stdout => Ok(()),
+    }
+}
+
+/// `file:<path as configured>` or `stdout`. A file under another path is another sink: it gets
+/// every event that the store still has.
+#[must_use]
+pub fn name(config: &SinkConfig) -> String {
+    match config {
+        SinkConfig::File { path } => format!("file:{}", path.display()),
+        SinkConfig::Stdout => "stdout".to_owned(),
+    }
+}
+
+/// JSON lines (<https://jsonlines.org>): one event each, every one ended.
+fn json_lines(events: &Events) -> Result<Vec<u8>, SinkFault> {
+    let mut lines = Vec::with_capacity(events.len() * 1024);
+    for event in events.iter() {
+        serde_json::to_writer(&mut lines, event)?;
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}

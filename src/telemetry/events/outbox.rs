@@ -1,0 +1,93 @@
+//! Facts of the outbox and the decision log.
+
+use std::fmt::Display;
+use std::time::Duration;
+
+use crate::domain::ids::Partition;
+use crate::store::StoreFault;
+use crate::telemetry::metrics::{KindLabel, Metrics};
+
+/// A sink did not take a batch; it is tried again.
+pub struct SinkFailed<'a> {
+    pub sink: &'a str,
+    pub what: &'static str,
+    pub fault: &'a dyn Display,
+    pub retry_in: Duration,
+}
+
+impl SinkFailed<'_> {
+    pub fn emit(&self) {
+        let (sink, what, fault) = (self.sink, self.what, self.fault);
+        let retry_in_ms = u64::try_from(self.retry_in.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(sink, what, %fault, retry_in_ms, "a sink did not take its events");
+    }
+}
+
+/// A sink that had failed took a batch again.
+pub struct SinkRecovered<'a> {
+    pub sink: &'a str,
+    pub what: &'static str,
+    pub tries: u32,
+}
+
+impl SinkRecovered<'_> {
+    pub fn emit(&self) {
+        let (sink, what, tries) = (self.sink, self.what, self.tries);
+        tracing::info!(sink, what, tries, "a sink takes its events again");
+    }
+}
+
+/// The relay could not read a partition's events, or not note how far a sink has come.
+pub struct RelayStoreFailed<'a> {
+    pub sink: &'a str,
+    pub partition: Partition,
+    pub fault: &'a StoreFault,
+}
+
+impl RelayStoreFailed<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.store_errors.get_or_create(&KindLabel { kind: self.fault.kind() }).inc();
+        let (sink, partition, fault) = (self.sink, self.partition, self.fault);
+        tracing::warn!(sink, %partition, %fault, "the outbox could not use the store");
+    }
+}
+
+/// The buffer of the decision log has become full (told once until it has room again).
+pub struct DecisionLogFilled {
+    pub capacity: usize,
+    /// Whether requests are refused until there is room; else records are dropped and counted.
+    pub refusing: bool,
+}
+
+impl DecisionLogFilled {
+    pub fn emit(&self) {
+        let (capacity, refusing) = (self.capacity, self.refusing);
+        tracing::error!(capacity, refusing, "the decision log is full: a sink does not keep up");
+    }
+}
+
+/// Records that one sink will never see, because it was too far behind.
+pub struct DecisionsDropped<'a> {
+    pub sink: &'a str,
+    pub count: usize,
+}
+
+impl DecisionsDropped<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.decisions_dropped.inc_by(u64::try_from(self.count).unwrap_or(u64::MAX));
+        let (sink, count) = (self.sink, self.count);
+        tracing::warn!(sink, count, "decision records were dropped for a sink that lags");
+    }
+}
+
+/// The program ends while sinks have not taken everything.
+pub struct ShutdownLeftBehind {
+    pub decisions: usize,
+}
+
+impl ShutdownLeftBehind {
+    pub fn emit(&self) {
+        let decisions = self.decisions;
+        tracing::error!(decisions, "sinks did not take everything before the end");
+    }
+}

@@ -1,0 +1,6 @@
+//! The main job over real sockets: asked, approved, enforced, ended.
+
+mod concurrency;
+mod crash;
+mod ends;
+mod flow;
