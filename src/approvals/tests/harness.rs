@@ -236,7 +236,7 @@ impl World {
             decide: policy.clone(),
             subjects: Arc::new(OneIssuer),
             role_mapping: BTreeMap::new(),
-            decision_ids: Arc::new(DecisionIds::new("test")),
+            decision_ids: Arc::new(DecisionIds::new("test").expect("entropy")),
             turns: Turns::default(),
             source: "/tidegate/test".into(),
             public_url: "http://api.test".into(),
