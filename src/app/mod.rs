@@ -168,6 +168,7 @@ impl Parts<'_> {
             subjects: Arc::new(Subjects(authenticator.clone())),
             role_mapping: self.config.policy.role_mapping.clone(),
             decision_ids: Arc::new(DecisionIds::new(&ids::instance()?)?),
+            turns: approvals::turns::Turns::default(),
             source: cloudevents::source(&self.config.deployment),
             public_url: self.config.api.public_url.clone(),
         }))

@@ -98,6 +98,7 @@ pub struct Done {
 /// eight reloads; `store-unreachable` when the store failed twice.
 pub async fn execute(api: &Api, order: &Order<'_>) -> Result<Done, Refusal> {
     let seed = entropy::seed()?;
+    let _turn = api.turns.take(order.subject.key()).await;
     for _attempt in 0..=RELOADS {
         if let Some(done) = attempt(api, order, seed).await? {
             return Ok(done);

@@ -82,12 +82,11 @@ async fn connection(
         ended = exchange.as_mut() => Some(ended),
         _ = stopping.wait_for(|stopping| *stopping) => None,
     };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => {
-            exchange.as_mut().graceful_shutdown();
-            exchange.await
-        }
+    let ended = if let Some(ended) = ended {
+        ended
+    } else {
+        exchange.as_mut().graceful_shutdown();
+        exchange.await
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "an API connection ended early");

@@ -3,7 +3,7 @@
 //! - [`router`]: the table of contents, one line per route;
 //! - [`extract`] and [`body`]: from HTTP to checked values;
 //! - [`policy`]: every call is checked;
-//! - [`handlers`]: look up, check, execute, answer;
+//! - `handlers`: look up, check, execute, answer;
 //! - [`execute`]: the only write path (load, apply, commit, and again when somebody was faster);
 //! - [`wire`]: the JSON of requests and grants;
 //! - [`error`]: every refusal, mapped to its problem in one place;
@@ -24,7 +24,7 @@ pub mod body;
 pub mod error;
 pub mod execute;
 pub mod extract;
-pub mod handlers;
+mod handlers;
 pub mod listen;
 pub mod page;
 pub mod policy;
@@ -34,6 +34,7 @@ pub mod router;
 #[cfg(test)]
 mod tests;
 pub mod timers;
+pub mod turns;
 pub mod wire;
 
 /// Everything the handlers work with; `app` makes it.
@@ -48,6 +49,8 @@ pub struct Api {
     /// Roles that a group gives, beside the roles claim.
     pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     pub decision_ids: Arc<DecisionIds>,
+    /// `Turns::default()`.
+    pub turns: turns::Turns,
     /// `/tidegate/<deployment>`, the `source` of events.
     pub source: Arc<str>,
     /// The API's address as people reach it, without a slash at the end.

@@ -1,5 +1,7 @@
 //! The table of contents of the API.
 
+use std::future::ready;
+
 use axum::Router;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
@@ -61,7 +63,7 @@ fn contents() -> OpenApiRouter<SharedApi> {
 pub fn router(api: SharedApi) -> Router {
     let (router, document) = contents().split_for_parts();
     router
-        .route("/openapi.json", get(move || served(document.clone())))
+        .route("/openapi.json", get(move || ready(served(&document))))
         .fallback(docs::nowhere)
         .layer(from_fn_with_state(api.clone(), respond::finish))
         .with_state(api)
@@ -73,6 +75,6 @@ pub fn document() -> utoipa::openapi::OpenApi {
     contents().into_openapi()
 }
 
-async fn served(document: utoipa::openapi::OpenApi) -> Result<Response, Refusal> {
-    respond::json(StatusCode::OK, &document)
+fn served(document: &utoipa::openapi::OpenApi) -> Result<Response, Refusal> {
+    respond::json(StatusCode::OK, document)
 }

@@ -1,7 +1,5 @@
 //! What needs no credential: the help page of every problem, and what is not there.
 
-use std::collections::BTreeMap;
-
 use axum::extract::Path;
 use axum::response::{Html, IntoResponse, Response};
 use http::{HeaderMap, StatusCode, header};
@@ -95,6 +93,3 @@ fn page(code: ProblemCode) -> Response {
 pub async fn nowhere() -> Refusal {
     Refusal::not_found()
 }
-
-/// Beside `approve` and the like in the permission map.
-pub type Permissions = BTreeMap<String, bool>;

@@ -1,6 +1,7 @@
 //! What lists of requests and of grants share.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
 use super::super::error::Refusal;
@@ -37,7 +38,7 @@ pub async fn scope(
         return Err(Refusal::new(ProblemCode::PolicyUnreachable, "the policy gave no answer"));
     };
     let all = list_any.allowed && read_any.allowed;
-    if !all && !(list.allowed && read.allowed) {
+    if !(all || list.allowed && read.allowed) {
         let detail = format!("list on {kind}: {}", list.detail);
         return Err(Refusal::new(ProblemCode::PolicyDenied, detail));
     }
@@ -63,7 +64,7 @@ pub fn query(
     cursor: Option<&str>,
 ) -> Result<Option<ListQuery>, Refusal> {
     let limit = page::limit(limit)?;
-    let cursor: Option<Cursor> = cursor.map(page::decode).transpose()?;
+    let cursor: Option<Cursor> = cursor.map(page::cursor).transpose()?;
     let subject = match scope {
         Scope::Nobody => return Ok(None),
         Scope::Everybody => None,
@@ -88,8 +89,8 @@ pub async fn all_markers(
 ) -> Result<BTreeMap<Partition, Arc<Markers>>, Refusal> {
     let mut all = BTreeMap::new();
     for partition in partitions {
-        if !all.contains_key(&partition) {
-            all.insert(partition, markers(api, partition).await?);
+        if let Entry::Vacant(free) = all.entry(partition) {
+            free.insert(markers(api, partition).await?);
         }
     }
     Ok(all)

@@ -13,7 +13,7 @@ use super::execute::{Answer, Done, Outcome};
 use super::extract::Call;
 use super::policy::{self, Sight, Target};
 use super::wire::{GrantView, RequestView, etag};
-use super::{Api, SharedApi, page, respond};
+use super::{Api, SharedApi, respond};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, Partition, RequestId};
 use crate::domain::request::Request;
@@ -66,7 +66,7 @@ fn listing<T: Serialize>(
     items: Vec<T>,
     next: Option<Cursor>,
 ) -> Result<Response, Refusal> {
-    let next_cursor = next.map(page::encode);
+    let next_cursor = next.map(|cursor| cursor.to_string());
     let link = next_cursor.as_deref().map(|cursor| next_link(uri, "cursor", cursor));
     let mut response = respond::json(StatusCode::OK, &Listing { items, next_cursor })?;
     if let Some(link) = link {

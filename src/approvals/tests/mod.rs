@@ -1,1 +1,9 @@
+//! The API on the real embedded store, called through its router.
 
+mod decisions;
+mod documents;
+mod faults;
+mod harness;
+mod inputs;
+mod reading;
+mod timing;

@@ -1,0 +1,202 @@
+//! A store that fails in the ways stores fail, around the real one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::json;
+
+use super::harness::World;
+use crate::domain::grant::Grant;
+use crate::domain::ids::{GrantId, Partition, PartitionCount, RequestId};
+use crate::domain::markers::Markers;
+use crate::domain::request::Request;
+use crate::domain::time::Timestamp;
+use crate::store::*;
+
+/// How many of the next calls fail, or answer otherwise than the store did.
+#[derive(Default)]
+pub struct Faults {
+    /// Commits that are refused before they reach the store.
+    commits: AtomicUsize,
+    /// Commits that are written, but whose reply is lost.
+    replies: AtomicUsize,
+    /// Commits that are written, but not confirmed.
+    unconfirmed: AtomicUsize,
+    /// Commits that somebody else overtakes.
+    conflicts: AtomicUsize,
+    loads: AtomicUsize,
+    kills: AtomicUsize,
+}
+
+pub struct Faulty {
+    inner: SharedStore,
+    faults: Arc<Faults>,
+}
+
+fn strikes(counter: &AtomicUsize) -> bool {
+    counter.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok()
+}
+
+fn fault<T>() -> Result<T, StoreFault> {
+    Err(StoreFault::Unreachable("secret-host:6379 refused".into()))
+}
+
+impl Store for Faulty {
+    fn partitions(&self) -> PartitionCount {
+        self.inner.partitions()
+    }
+
+    fn load<'a>(&'a self, load: Load<'a>) -> Answer<'a, Loaded> {
+        if strikes(&self.faults.loads) {
+            Box::pin(async { fault() })
+        } else {
+            self.inner.load(load)
+        }
+    }
+
+    fn commit(&self, commit: Commit) -> Answer<'_, Committed> {
+        Box::pin(async move {
+            if strikes(&self.faults.commits) {
+                return fault();
+            }
+            if strikes(&self.faults.conflicts) {
+                return Ok(Committed::VersionConflict);
+            }
+            let mut done = self.inner.commit(commit).await?;
+            if strikes(&self.faults.replies) {
+                return fault();
+            }
+            if let Committed::Done { durability, .. } = &mut done
+                && strikes(&self.faults.unconfirmed)
+            {
+                *durability = Durability::Unconfirmed;
+            }
+            Ok(done)
+        })
+    }
+
+    fn request(&self, id: RequestId) -> Answer<'_, Option<Request>> {
+        self.inner.request(id)
+    }
+
+    fn grant(&self, id: GrantId) -> Answer<'_, Option<Grant>> {
+        self.inner.grant(id)
+    }
+
+    fn list_requests<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Page<Request>> {
+        self.inner.list_requests(query)
+    }
+
+    fn list_grants<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Page<Grant>> {
+        self.inner.list_grants(query)
+    }
+
+    fn markers(&self, partition: Partition) -> Answer<'_, Arc<Markers>> {
+        self.inner.markers(partition)
+    }
+
+    fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, ()> {
+        if strikes(&self.faults.kills) {
+            return Box::pin(async { fault() });
+        }
+        self.inner.kill(partition, kill)
+    }
+
+    fn due_timers(&self, p: Partition, now: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
+        self.inner.due_timers(p, now, limit)
+    }
+
+    fn read_events(&self, p: Partition, after: u64, limit: usize) -> Answer<'_, Vec<StoredEvent>> {
+        self.inner.read_events(p, after, limit)
+    }
+
+    fn cursor<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, u64> {
+        self.inner.cursor(sink, partition)
+    }
+
+    fn set_cursor<'a>(&'a self, sink: &'a str, p: Partition, seq: u64) -> Answer<'a, ()> {
+        self.inner.set_cursor(sink, p, seq)
+    }
+
+    fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {
+        self.inner.moved()
+    }
+
+    fn probe(&self) -> Answer<'_, ()> {
+        self.inner.probe()
+    }
+}
+
+fn world() -> (World, Arc<Faults>) {
+    let faults = Arc::new(Faults::default());
+    let world = World::on(|inner| Arc::new(Faulty { inner, faults: faults.clone() }));
+    (world, faults)
+}
+
+#[tokio::test]
+async fn a_lost_reply_is_found_again_and_nothing_happens_twice() {
+    let (world, faults) = world();
+    faults.replies.store(1, Ordering::SeqCst);
+    let id = world.ask("alice", "notes").await.id();
+    faults.replies.store(1, Ordering::SeqCst);
+    assert_eq!(world.approve("bob", &id).await.body["status"], "approved");
+    let events = world.get("erin", "/audit/events").await;
+    assert_eq!(events.body["items"].as_array().map(Vec::len), Some(3));
+}
+
+#[tokio::test]
+async fn a_store_that_stays_away_refuses_and_a_retry_with_the_key_completes() {
+    let (world, faults) = world();
+    let id = world.ask("alice", "notes").await.id();
+    let (line, key) = (format!("POST /requests/{id}/approve"), [("idempotency-key", "k")]);
+    faults.loads.store(1, Ordering::SeqCst);
+    let refused = world.call("bob", &line, None, &key).await;
+    assert_eq!(refused.problem(), (503, "store-unreachable".into()));
+    assert!(!refused.text.contains("secret-host"), "{}", refused.text);
+    faults.replies.store(2, Ordering::SeqCst);
+    let refused = world.call("bob", &line, None, &key).await;
+    assert_eq!(refused.problem(), (503, "store-unreachable".into()));
+    assert_eq!(refused.headers["retry-after"], "1");
+    let found = world.call("bob", &line, None, &key).await;
+    assert_eq!(found.body["status"], "approved", "{}", found.text);
+    let other = world.call("bob", &line, None, &[("idempotency-key", "other")]).await;
+    assert_eq!(other.problem(), (409, "already-decided".into()));
+}
+
+#[tokio::test]
+async fn eight_reloads_are_made_and_no_more() {
+    let (world, faults) = world();
+    let id = world.ask("alice", "notes").await.id();
+    faults.conflicts.store(9, Ordering::SeqCst);
+    assert_eq!(world.approve("bob", &id).await.problem(), (409, "conflict".into()));
+    faults.conflicts.store(8, Ordering::SeqCst);
+    assert_eq!(world.approve("bob", &id).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_unconfirmed_gives_nothing_but_takes_at_once() {
+    let (world, faults) = world();
+    let (_, grant) = world.granted("alice").await;
+    faults.unconfirmed.store(1, Ordering::SeqCst);
+    assert_eq!(world.ask("alice", "vault").await.problem(), (503, "unconfirmed".into()));
+    faults.unconfirmed.store(1, Ordering::SeqCst);
+    let path = format!("/grants/{grant}/revoke");
+    let revoked = world.post("bob", &path, json!({ "reason": "over" })).await;
+    assert_eq!(revoked.status, 202, "{}", revoked.text);
+    assert_eq!(revoked.body["durability"], "unconfirmed");
+    assert_eq!(revoked.body["status"], "revoked");
+}
+
+#[tokio::test]
+async fn a_kill_that_missed_a_partition_says_so_and_a_retry_completes() {
+    let (world, faults) = world();
+    let (_, grant) = world.granted("alice").await;
+    let body = json!({ "template": "notes", "reason": "incident" });
+    faults.kills.store(3, Ordering::SeqCst);
+    let missed = world.post("root", "/revocations", body.clone()).await;
+    assert_eq!(missed.problem(), (503, "store-unreachable".into()));
+    assert!(missed.body["detail"].as_str().unwrap().starts_with("61 of 64"), "{}", missed.text);
+    assert_eq!(world.post("root", "/revocations", body).await.status, 200);
+    let grant = world.get("alice", &format!("/grants/{grant}")).await;
+    assert_eq!(grant.body["status"], "revoked");
+}
