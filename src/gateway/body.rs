@@ -87,8 +87,8 @@ fn next_data(
 #[derive(Debug)]
 pub struct Out {
     content: Content,
-    _slot: Option<Slot>,
-    _sending: Option<Sending>,
+    /// Dropped with the body: its place among the requests, and its mark on the connection.
+    held: (Option<Slot>, Option<Sending>),
 }
 
 #[derive(Debug)]
@@ -101,24 +101,20 @@ enum Content {
 impl Out {
     #[must_use]
     pub fn whole(bytes: Bytes, slot: Option<Slot>) -> Self {
-        Self {
-            content: Content::Whole(Some(bytes).filter(|b| !b.is_empty())),
-            _slot: slot,
-            _sending: None,
-        }
+        Self { content: Content::Whole(Some(bytes).filter(|b| !b.is_empty())), held: (slot, None) }
     }
 
     #[must_use]
     pub fn upstream(inner: Incoming, lent: Lent, slot: Option<Slot>) -> Self {
         let mut lent = Some(lent);
         give_back_at_end(&inner, &mut lent);
-        Self { content: Content::Upstream(inner, lent), _slot: slot, _sending: None }
+        Self { content: Content::Upstream(inner, lent), held: (slot, None) }
     }
 
     /// Keeps the connection from counting as idle while this body is sent.
     #[must_use]
     pub fn sending(mut self, sending: Sending) -> Self {
-        self._sending = Some(sending);
+        self.held.1 = Some(sending);
         self
     }
 }

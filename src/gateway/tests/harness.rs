@@ -181,8 +181,8 @@ fn rule(methods: &[&str], path: &str, access: AccessMode, action: &str) -> Rule 
     }
 }
 
-fn template(part: ValuePart) -> Option<ValueTemplate> {
-    Some(ValueTemplate(vec![part]))
+fn template(part: ValuePart) -> ValueTemplate {
+    ValueTemplate(vec![part])
 }
 
 fn notes_rules() -> Vec<Rule> {
@@ -192,9 +192,9 @@ fn notes_rules() -> Vec<Rule> {
         scope,
         ..rule(&["GET"], path, AccessMode::Policy, "view")
     };
-    let path_id = template(ValuePart::Path("doc".into()));
-    let query_id = template(ValuePart::Query("id".into()));
-    let team = template(ValuePart::Header("x-team".parse().expect("a name")));
+    let path_id = Some(template(ValuePart::Path("doc".into())));
+    let query_id = Some(template(ValuePart::Query("id".into())));
+    let team = Some(template(ValuePart::Header("x-team".parse().expect("a name"))));
     vec![
         rule(&["GET"], "/healthz", AccessMode::Public, ""),
         rule(&["GET"], "/me", AccessMode::Authenticated, ""),

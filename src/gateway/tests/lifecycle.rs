@@ -134,6 +134,9 @@ fn an_address_in_use_is_reported_before_anything_starts() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound");
     assert!(Sockets::bind(&[address], 2).is_err());
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let ours = Sockets::bind(&[any], 2).expect("a free port");
+    assert!(Sockets::bind(ours.addresses(), 2).is_err(), "two gateways never share a port");
 }
 
 #[test]

@@ -110,6 +110,8 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
     };
     let mut bytes = Vec::new();
     let mut began = None;
+    // A request whose target says `early` is answered before its body has come.
+    let mut answered_early = false;
     loop {
         if let Some((seen, used)) = whole(&bytes, began, connection) {
             bytes.drain(..used);
@@ -130,6 +132,11 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
             }
             continue;
         }
+        if !answered_early && bytes.windows(5).any(|five| five == b"early") && ends_head(&bytes) {
+            answered_early = true;
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly";
+            stream.write_all(answer).await.expect("it reads");
+        }
         let mut chunk = [0; 4096];
         match stream.read(&mut chunk).await {
             Ok(0) | Err(_) => {
@@ -144,6 +151,10 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
             }
         }
     }
+}
+
+fn ends_head(bytes: &[u8]) -> bool {
+    bytes.windows(4).any(|four| four == b"\r\n\r\n")
 }
 
 /// The first whole request in `bytes`, read plainly.
