@@ -52,6 +52,14 @@ impl Harness {
     }
 
     pub async fn with(limits: Limits, change: impl Fn(&mut ToolConfig)) -> Self {
+        Self::with_cores(1, limits, change).await
+    }
+
+    pub async fn with_cores(
+        cores: usize,
+        limits: Limits,
+        change: impl Fn(&mut ToolConfig),
+    ) -> Self {
         let tool = Tool::start().await;
         let mut tools = tools(tool.address);
         tools.iter_mut().for_each(&change);
@@ -69,7 +77,7 @@ impl Harness {
             metrics: Metrics::unregistered(),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let sockets = Sockets::bind(&[address], 1).expect("a free port");
+        let sockets = Sockets::bind(&[address], cores).expect("a free port");
         let (drain, draining) = watch::channel(false);
         let fakes = world.clone();
         let gateway = spawn(sockets, &shared, &draining, move |_core| ports(&fakes));

@@ -46,6 +46,8 @@ pub enum Answer {
     Bytes(Vec<u8>),
     /// These bytes, then the end of the connection.
     Last(Vec<u8>),
+    /// These pieces, with this pause before each.
+    Slow(Vec<Vec<u8>>, std::time::Duration),
     /// Nothing, ever.
     Silence,
 }
@@ -127,6 +129,14 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
                 Answer::Last(answer) => {
                     let _broken = stream.write_all(&answer).await;
                     return;
+                }
+                Answer::Slow(pieces, pause) => {
+                    for piece in pieces {
+                        tokio::time::sleep(pause).await;
+                        if stream.write_all(&piece).await.is_err() {
+                            return;
+                        }
+                    }
                 }
                 Answer::Silence => std::future::pending().await,
             }
