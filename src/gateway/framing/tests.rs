@@ -116,6 +116,8 @@ const HOSTILE_LENGTHS: &[&str] = &[
     "Content-Length: 18446744073709551617",
     "Content_Length: 1",
     "content.length: 1",
+    "Content~Length: 1",
+    "transfer+encoding: chunked",
     "Transfer_Encoding: chunked",
     "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
     "Transfer-Encoding: chunked, chunked",
