@@ -38,6 +38,7 @@ pub fn run(args: &ServeArgs) -> Exit {
 }
 
 /// `RUST_LOG`, or `info`.
+#[must_use]
 pub fn filter() -> String {
     std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned())
 }
@@ -70,6 +71,8 @@ fn ready_line(running: &Running) -> String {
     format!("ready proxy={} api={} admin={}", proxy.join(","), addresses.api, addresses.admin)
 }
 
+/// Prints why the process did not start.
+#[must_use]
 pub fn not_started(error: &StartError) -> Exit {
     match error {
         StartError::Problems(problems) => refused(problems.iter().cloned()),

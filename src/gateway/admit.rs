@@ -62,22 +62,18 @@ pub async fn admit<P: Ports>(
         return permit(&route, head, None, &[]);
     }
     let mut identity = identify(core, head, &target, &route).await?;
-    trail.subject = Some(Arc::clone(&identity.person.subject.name));
-    trail.issuer = Some(Arc::clone(&identity.person.subject.issuer));
+    note_person(trail, &identity);
     let live = read_live(core, &identity).await?;
-    if live.is_suspended() {
-        return Err(Refusal::new(ProblemCode::Suspended, "access is suspended for this subject"));
-    }
     if route.access() == AccessMode::Authenticated {
         return permit(&route, head, Some(identity), &[]);
     }
     loop {
         let now = core.shared.clock.now();
         let grants = matching(&live, &route, &target, now);
+        trail.grants = grants.iter().map(|grant| grant.id).collect();
         if route.access() == AccessMode::Grant && grants.is_empty() {
             return Err(why_no_grant(core, &identity, &live, &route, &target, now).await);
         }
-        trail.grants = grants.iter().map(|grant| grant.id).collect();
         super::judge::judge(core, &identity, &route, &target, &grants, trail).await?;
         // What ended while the policy was asked no longer permits anything.
         let after = core.shared.clock.now();
@@ -149,6 +145,11 @@ fn note_route(trail: &mut DecisionRecord, route: &Route<'_>) {
     }
 }
 
+fn note_person(trail: &mut DecisionRecord, identity: &Identity) {
+    trail.subject = Some(Arc::clone(&identity.person.subject.name));
+    trail.issuer = Some(Arc::clone(&identity.person.subject.issuer));
+}
+
 async fn identify<P: Ports>(
     core: &Core<P>,
     head: &Parts,
@@ -162,6 +163,7 @@ async fn identify<P: Ports>(
     identity.map_err(|(code, detail)| Refusal::new(code, detail))
 }
 
+/// The subject's grants at this moment; a suspended subject has none.
 async fn read_live<P: Ports>(
     core: &Core<P>,
     identity: &Identity,
@@ -169,7 +171,11 @@ async fn read_live<P: Ports>(
     let started = Instant::now();
     let live = core.ports.live().read(identity.key).await;
     Step::Grants.took(&core.shared.metrics, started.elapsed());
-    live.map_err(|fault| store_failed(core, &fault))
+    let live = live.map_err(|fault| store_failed(core, &fault))?;
+    if live.is_suspended() {
+        return Err(Refusal::new(ProblemCode::Suspended, "access is suspended for this subject"));
+    }
+    Ok(live)
 }
 
 fn store_failed<P: Ports>(core: &Core<P>, fault: &StoreFault) -> Refusal {

@@ -89,8 +89,8 @@ fn next_data(
 pub struct Out {
     content: Content,
     lease: Option<Lease>,
-    _slot: Option<Slot>,
-    _sending: Option<Sending>,
+    /// Dropped with the body: its place among the requests, and its mark on the connection.
+    held: (Option<Slot>, Option<Sending>),
 }
 
 /// Why a response's body ended before its end.
@@ -112,25 +112,21 @@ enum Content {
 impl Out {
     #[must_use]
     pub fn whole(bytes: Bytes, slot: Option<Slot>) -> Self {
-        Self {
-            content: Content::Whole(Some(bytes).filter(|b| !b.is_empty())),
-            lease: None,
-            _slot: slot,
-            _sending: None,
-        }
+        let content = Content::Whole(Some(bytes).filter(|b| !b.is_empty()));
+        Self { content, lease: None, held: (slot, None) }
     }
 
     #[must_use]
     pub fn upstream(inner: Incoming, lent: Lent, lease: Option<Lease>, slot: Option<Slot>) -> Self {
         let mut lent = Some(lent);
         give_back_at_end(&inner, &mut lent);
-        Self { content: Content::Upstream(inner, lent), lease, _slot: slot, _sending: None }
+        Self { content: Content::Upstream(inner, lent), lease, held: (slot, None) }
     }
 
     /// Keeps the connection from counting as idle while this body is sent.
     #[must_use]
     pub fn sending(mut self, sending: Sending) -> Self {
-        self._sending = Some(sending);
+        self.held.1 = Some(sending);
         self
     }
 }

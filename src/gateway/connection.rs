@@ -53,7 +53,7 @@ pub async fn serve<P: Ports>(
     });
     let mut http = http1::Builder::new();
     http.half_close(false).header_read_timeout(None);
-    if core.shared.limits.header_count >= 100 {
+    if core.shared.limits.header_count > 100 {
         // The guard counts; hyper only needs the room.
         http.max_headers(core.shared.limits.header_count + 1);
     }

@@ -74,7 +74,8 @@ const PROTECTED: [&str; 12] = [
     "transfer-encoding",
 ];
 
-/// A name in one spelling: lower case, `_` and `.` as `-`. Only the first 64 bytes.
+/// A name in one spelling: lower case, and `-` for whatever is no letter or digit (CGI-like servers
+/// make one sign of `-`, `_`, `.` and others). Only the first 64 bytes.
 struct Folded {
     bytes: [u8; 64],
     length: usize,
@@ -84,10 +85,8 @@ impl Folded {
     fn new(name: &[u8]) -> Self {
         let mut bytes = [0; 64];
         for (to, from) in bytes.iter_mut().zip(name) {
-            *to = match from {
-                b'_' | b'.' => b'-',
-                other => other.to_ascii_lowercase(),
-            };
+            let same = from.is_ascii_alphanumeric();
+            *to = if same { from.to_ascii_lowercase() } else { b'-' };
         }
         Self { bytes, length: name.len() }
     }
@@ -111,7 +110,7 @@ pub fn is_protected(option: &[u8]) -> bool {
     Folded::new(option).is_any(&PROTECTED)
 }
 
-/// Whether two names are the same to a server that does not tell `-`, `_` and `.` apart.
+/// Whether two names are the same to a server that does not tell `-`, `_`, `.` and the like apart.
 #[must_use]
 pub fn is_spelling_of(name: &HeaderName, real: &HeaderName) -> bool {
     let (one, other) = (Folded::new(name.as_ref()), Folded::new(real.as_ref()));

@@ -42,11 +42,15 @@ pub struct Sockets {
 
 impl Sockets {
     /// Binds every address once per core (`SO_REUSEPORT`). Port 0 takes a free port, the same for
-    /// all cores.
+    /// all cores. An address that somebody listens on already is an error, also when that
+    /// somebody would share it.
     ///
     /// # Errors
     /// An address that cannot be bound; nothing has been started then.
     pub fn bind(addresses: &[SocketAddr], cores: usize) -> io::Result<Self> {
+        for address in addresses.iter().filter(|address| address.port() != 0) {
+            bound(*address, false)?;
+        }
         let mut sockets = Self { cores: Vec::new(), addresses: addresses.to_vec() };
         for _ in 0..cores.max(1) {
             let mut listeners = Vec::new();
@@ -73,13 +77,18 @@ impl Sockets {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.set_reuse_port(true)?;
+    let socket = bound(address, true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
+}
+
+fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    socket.bind(&address.into())?;
+    Ok(socket)
 }
 
 /// A core ended other than by draining.

@@ -151,7 +151,9 @@ fn configuration(folder: &Folder, at: Addresses) -> Result<Config, Exit> {
     let file = folder.path().join("tidegate.yaml");
     let loaded = config::load(&file, &|name| setup::variable(at, name));
     let loaded = loaded.map_err(|Problems(problems)| {
-        problems.iter().for_each(|problem| eprintln!("{}", output::visible(&problem.to_string())));
+        for problem in problems {
+            eprintln!("{}", output::visible(&problem.to_string()));
+        }
         Exit::Usage
     })?;
     match loaded.config.environment {

@@ -130,7 +130,7 @@ fn is_spelled_like(name: &[u8], real: &[u8]) -> Result<bool, Violation> {
     if name.eq_ignore_ascii_case(real) {
         return Ok(true);
     }
-    let folded = |&byte: &u8| if matches!(byte, b'_' | b'.') { b'-' } else { byte };
+    let folded = |&byte: &u8| if byte.is_ascii_alphanumeric() { byte } else { b'-' };
     let alike = name.iter().map(folded).map(|b| b.to_ascii_lowercase()).eq(real.iter().copied());
     if alike { Err(Violation::Head("a framing header in another spelling")) } else { Ok(false) }
 }

@@ -36,108 +36,112 @@ fn accept_trickle(bytes: &[u8]) -> (usize, Option<Violation>) {
     (passed, None)
 }
 
+const HOSTILE_HEADS: &[&str] = &[
+    // Lines.
+    "GET / HTTP/1.1\nHost: a\n\n",
+    "GET / HTTP/1.1\r\nHost: a\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\n\n",
+    "GET / HTTP/1.1\nHost: a\r\n\r\n",
+    "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost: a\r\r\n\r\n",
+    "GET / HTTP/1.1\r\nX: a\rb\r\n\r\n",
+    "\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    "\nGET / HTTP/1.1\r\n\r\n",
+    " GET / HTTP/1.1\r\n\r\n",
+    // Request lines.
+    "GET /\r\n\r\n",
+    "GET  / HTTP/1.1\r\n\r\n",
+    "GET /  HTTP/1.1\r\n\r\n",
+    "GET / HTTP/1.1 \r\n\r\n",
+    "GET\t/ HTTP/1.1\r\n\r\n",
+    "GET / HTTP/0.9\r\n\r\n",
+    "GET / HTTP/1.2\r\n\r\n",
+    "GET / HTTP/2.0\r\n\r\n",
+    "GET / HTTP/1.10\r\n\r\n",
+    "GET / HTTP/1,1\r\n\r\n",
+    "GET / http/1.1\r\n\r\n",
+    "GET / HTTP/+1.1\r\n\r\n",
+    "GET / \r\n\r\n",
+    "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "G(T / HTTP/1.1\r\n\r\n",
+    " / HTTP/1.1\r\n\r\n",
+    "GET /#x HTTP/1.1\r\n\r\n",
+    "GET /a?b#c HTTP/1.1\r\n\r\n",
+    "GET /a b HTTP/1.1\r\n\r\n",
+    "GET /a\tb HTTP/1.1\r\n\r\n",
+    "GET /\u{e4} HTTP/1.1\r\n\r\n",
+    "GET /\u{0} HTTP/1.1\r\n\r\n",
+    "GET /\u{7f} HTTP/1.1\r\n\r\n",
+    "GET /<x> HTTP/1.1\r\n\r\n",
+    "GET x HTTP/1.1 x HTTP/1.1\r\n\r\n",
+    "GET ../x HTTP/1.1\r\n\r\n",
+    // Header lines.
+    "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+    "GET / HTTP/1.1\r\nHost\r\n\r\n",
+    "GET / HTTP/1.1\r\n: a\r\n\r\n",
+    "GET / HTTP/1.1\r\n Host: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n",
+    "GET / HTTP/1.1\r\nX: a\r\n\tb\r\n\r\n",
+    "GET / HTTP/1.1\r\nX\u{0}: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nX: a\u{0}b\r\n\r\n",
+    "GET / HTTP/1.1\r\nX: a\u{b}b\r\n\r\n",
+    "GET / HTTP/1.1\r\nX: a\u{1b}b\r\n\r\n",
+    "GET / HTTP/1.1\r\nX: a\u{7f}b\r\n\r\n",
+    "GET / HTTP/1.1\r\nX Y: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nX(: a\r\n\r\n",
+    "GET / HTTP/1.1\r\nX\u{e4}: a\r\n\r\n",
+    "GET / HTTP/1.1\r\n\"X\": a\r\n\r\n",
+    // HTTP/1.0 with a body.
+    "POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx",
+    "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+];
+
+const HOSTILE_LENGTHS: &[&str] = &[
+    "Content-Length: 1\r\nTransfer-Encoding: chunked",
+    "Transfer-Encoding: chunked\r\nContent-Length: 1",
+    "Transfer-Encoding: chunked\r\nContent-Length: 0",
+    "Content-Length: 1\r\nContent-Length: 1",
+    "Content-Length: 1\r\nContent-Length: 2",
+    "Content-Length: 1, 1",
+    "Content-Length: 1,2",
+    "Content-Length: +1",
+    "Content-Length: -1",
+    "Content-Length: 0x1",
+    "Content-Length: 1_0",
+    "Content-Length: 1 0",
+    "Content-Length: 01",
+    "Content-Length: 1.0",
+    "Content-Length:",
+    "Content-Length: 99999999999999999999",
+    "Content-Length: 18446744073709551617",
+    "Content_Length: 1",
+    "content.length: 1",
+    "Content~Length: 1",
+    "transfer+encoding: chunked",
+    "Transfer_Encoding: chunked",
+    "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    "Transfer-Encoding: chunked, chunked",
+    "Transfer-Encoding: gzip, chunked",
+    "Transfer-Encoding: chunked, identity",
+    "Transfer-Encoding: identity",
+    "Transfer-Encoding: xchunked",
+    "Transfer-Encoding: chunked;q=1",
+    "Transfer-Encoding: \"chunked\"",
+    "Transfer-Encoding:",
+    "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+    "Transfer-Encoding: ,chunked",
+    "Transfer-Encoding: \u{b}chunked",
+];
+
+/// Heads that can be read in more than one way, or in none.
 pub fn hostile_heads() -> Vec<Vec<u8>> {
-    let get = "GET / HTTP/1.1\r\nHost: a\r\n";
-    let post = "POST / HTTP/1.1\r\nHost: a\r\n";
-    let mut heads: Vec<Vec<u8>> = [
-        // Lines.
-        "GET / HTTP/1.1\nHost: a\n\n",
-        "GET / HTTP/1.1\r\nHost: a\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\n\n",
-        "GET / HTTP/1.1\nHost: a\r\n\r\n",
-        "GET / HTTP/1.1\r\r\nHost: a\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\r\n\r\n",
-        "GET / HTTP/1.1\r\nX: a\rb\r\n\r\n",
-        "\r\n\r\nGET / HTTP/1.1\r\n\r\n",
-        "\nGET / HTTP/1.1\r\n\r\n",
-        " GET / HTTP/1.1\r\n\r\n",
-        // Request lines.
-        "GET /\r\n\r\n",
-        "GET  / HTTP/1.1\r\n\r\n",
-        "GET /  HTTP/1.1\r\n\r\n",
-        "GET / HTTP/1.1 \r\n\r\n",
-        "GET\t/ HTTP/1.1\r\n\r\n",
-        "GET / HTTP/0.9\r\n\r\n",
-        "GET / HTTP/1.2\r\n\r\n",
-        "GET / HTTP/2.0\r\n\r\n",
-        "GET / HTTP/1.10\r\n\r\n",
-        "GET / HTTP/1,1\r\n\r\n",
-        "GET / http/1.1\r\n\r\n",
-        "GET / HTTP/+1.1\r\n\r\n",
-        "GET / \r\n\r\n",
-        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-        "G(T / HTTP/1.1\r\n\r\n",
-        " / HTTP/1.1\r\n\r\n",
-        "GET /#x HTTP/1.1\r\n\r\n",
-        "GET /a?b#c HTTP/1.1\r\n\r\n",
-        "GET /a b HTTP/1.1\r\n\r\n",
-        "GET /a\tb HTTP/1.1\r\n\r\n",
-        "GET /\u{e4} HTTP/1.1\r\n\r\n",
-        "GET /\u{0} HTTP/1.1\r\n\r\n",
-        "GET /\u{7f} HTTP/1.1\r\n\r\n",
-        "GET /<x> HTTP/1.1\r\n\r\n",
-        "GET x HTTP/1.1 x HTTP/1.1\r\n\r\n",
-        "GET ../x HTTP/1.1\r\n\r\n",
-        // Header lines.
-        "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost\r\n\r\n",
-        "GET / HTTP/1.1\r\n: a\r\n\r\n",
-        "GET / HTTP/1.1\r\n Host: a\r\n\r\n",
-        "GET / HTTP/1.1\r\nX: a\r\n b\r\n\r\n",
-        "GET / HTTP/1.1\r\nX: a\r\n\tb\r\n\r\n",
-        "GET / HTTP/1.1\r\nX\u{0}: a\r\n\r\n",
-        "GET / HTTP/1.1\r\nX: a\u{0}b\r\n\r\n",
-        "GET / HTTP/1.1\r\nX: a\u{b}b\r\n\r\n",
-        "GET / HTTP/1.1\r\nX: a\u{1b}b\r\n\r\n",
-        "GET / HTTP/1.1\r\nX: a\u{7f}b\r\n\r\n",
-        "GET / HTTP/1.1\r\nX Y: a\r\n\r\n",
-        "GET / HTTP/1.1\r\nX(: a\r\n\r\n",
-        "GET / HTTP/1.1\r\nX\u{e4}: a\r\n\r\n",
-        "GET / HTTP/1.1\r\n\"X\": a\r\n\r\n",
-        // HTTP/1.0 with a body.
-        "POST / HTTP/1.0\r\nContent-Length: 1\r\n\r\nx",
-        "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    ]
-    .iter()
-    .map(|head| head.as_bytes().to_vec())
-    .collect();
-    // Lengths and encodings.
-    for framing in [
-        "Content-Length: 1\r\nTransfer-Encoding: chunked",
-        "Transfer-Encoding: chunked\r\nContent-Length: 1",
-        "Transfer-Encoding: chunked\r\nContent-Length: 0",
-        "Content-Length: 1\r\nContent-Length: 1",
-        "Content-Length: 1\r\nContent-Length: 2",
-        "Content-Length: 1, 1",
-        "Content-Length: 1,2",
-        "Content-Length: +1",
-        "Content-Length: -1",
-        "Content-Length: 0x1",
-        "Content-Length: 1_0",
-        "Content-Length: 1 0",
-        "Content-Length: 01",
-        "Content-Length: 1.0",
-        "Content-Length:",
-        "Content-Length: 99999999999999999999",
-        "Content-Length: 18446744073709551617",
-        "Content_Length: 1",
-        "content.length: 1",
-        "Transfer_Encoding: chunked",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
-        "Transfer-Encoding: chunked, chunked",
-        "Transfer-Encoding: gzip, chunked",
-        "Transfer-Encoding: chunked, identity",
-        "Transfer-Encoding: identity",
-        "Transfer-Encoding: xchunked",
-        "Transfer-Encoding: chunked;q=1",
-        "Transfer-Encoding: \"chunked\"",
-        "Transfer-Encoding:",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
-        "Transfer-Encoding: ,chunked",
-        "Transfer-Encoding: \u{b}chunked",
-    ] {
-        heads.push(format!("{post}{framing}\r\n\r\n0\r\n\r\n").into_bytes());
-        heads.push(format!("{get}{framing}\r\n\r\n0\r\n\r\n").into_bytes());
+    let mut heads: Vec<Vec<u8>> =
+        HOSTILE_HEADS.iter().map(|head| head.as_bytes().to_vec()).collect();
+    for framing in HOSTILE_LENGTHS {
+        for method in ["GET", "POST"] {
+            let head = format!("{method} / HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n0\r\n\r\n");
+            heads.push(head.into_bytes());
+        }
     }
     heads
 }

@@ -4,6 +4,7 @@ use crate::config::Limits;
 use crate::gateway::framing::hostile_heads;
 
 use super::harness::{Harness, get, limits, with};
+use super::tool::Answer;
 
 #[tokio::test]
 async fn a_hostile_head_is_answered_bare_and_reaches_nobody() {
@@ -102,18 +103,12 @@ async fn a_refused_body_is_drained_and_what_follows_is_its_own_request() {
     let gateway = Harness::start().await;
     let mut client = gateway.client().await;
     let smuggled = get("/healthz?smuggled");
-    for framing in ["length", "chunks"] {
-        let refused = match framing {
-            "length" => {
-                let head = with("POST", "/a", &format!("Content-Length: {}\r\n", smuggled.len()));
-                client.call(&format!("{head}{smuggled}")).await
-            }
-            _ => {
-                let head = with("POST", "/a", "Transfer-Encoding: chunked\r\n");
-                let chunk = format!("{:x}\r\n{smuggled}\r\n0\r\n\r\n", smuggled.len());
-                client.call(&format!("{head}{chunk}")).await
-            }
-        };
+    let length = smuggled.len();
+    let sized = with("POST", "/a", &format!("Content-Length: {length}\r\n")) + &smuggled;
+    let chunked = with("POST", "/a", "Transfer-Encoding: chunked\r\n")
+        + &format!("{length:x}\r\n{smuggled}\r\n0\r\n\r\n");
+    for request in [sized, chunked] {
+        let refused = client.call(&request).await;
         assert_eq!(refused.code(), "no-grant");
         assert_eq!(client.call(&get("/healthz?real")).await.status, 200);
     }
@@ -212,4 +207,46 @@ async fn idle_and_stalled_connections_are_ended() {
         assert_ne!(response.status, 200);
     }
     assert!(gateway.tool.seen().iter().all(|seen| seen.method() == "GET"));
+}
+
+#[tokio::test]
+async fn a_response_that_takes_longer_than_the_idle_time_is_not_cut() {
+    let quick = Limits {
+        idle_timeout: Duration::from_millis(100),
+        header_timeout: Duration::from_millis(100),
+        ..limits()
+    };
+    let gateway = Harness::with(quick, |_| ()).await;
+    gateway.tool.answers(|_| {
+        let head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".to_vec();
+        let bytes = (0..10).map(|digit| vec![b'0' + digit]);
+        Answer::Slow(std::iter::once(head).chain(bytes).collect(), Duration::from_millis(60))
+    });
+    let mut client = gateway.client().await;
+    assert_eq!(client.call(&get("/healthz")).await.text(), "0123456789");
+    assert!(client.ends().await, "and then it is idle");
+}
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_cut_off() {
+    let quick = Limits {
+        idle_timeout: Duration::from_millis(200),
+        header_timeout: Duration::from_millis(200),
+        ..limits()
+    };
+    let gateway = Harness::with(quick, |_| ()).await;
+    let large = 64 << 20;
+    gateway.tool.answers(move |_| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {large}\r\n\r\n");
+        Answer::Bytes([head.into_bytes(), vec![b'x'; large]].concat())
+    });
+    let mut client = gateway.client().await;
+    client.send(get("/healthz").as_bytes()).await;
+    let active = || gateway.shared.metrics.http_server_active.get();
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while gateway.tool.seen().is_empty() || active() > 0 {
+        assert!(std::time::Instant::now() < deadline, "still held");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(client.next().await.is_none(), "never a whole response");
 }

@@ -52,6 +52,14 @@ impl Harness {
     }
 
     pub async fn with(limits: Limits, change: impl Fn(&mut ToolConfig)) -> Self {
+        Self::with_cores(1, limits, change).await
+    }
+
+    pub async fn with_cores(
+        cores: usize,
+        limits: Limits,
+        change: impl Fn(&mut ToolConfig),
+    ) -> Self {
         let tool = Tool::start().await;
         let mut tools = tools(tool.address);
         tools.iter_mut().for_each(&change);
@@ -69,7 +77,7 @@ impl Harness {
             metrics: Metrics::unregistered(),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let sockets = Sockets::bind(&[address], 1).expect("a free port");
+        let sockets = Sockets::bind(&[address], cores).expect("a free port");
         let (drain, draining) = watch::channel(false);
         let fakes = world.clone();
         let gateway = spawn(sockets, &shared, &draining, move |_core| ports(&fakes));
@@ -181,8 +189,8 @@ fn rule(methods: &[&str], path: &str, access: AccessMode, action: &str) -> Rule 
     }
 }
 
-fn template(part: ValuePart) -> Option<ValueTemplate> {
-    Some(ValueTemplate(vec![part]))
+fn template(part: ValuePart) -> ValueTemplate {
+    ValueTemplate(vec![part])
 }
 
 fn notes_rules() -> Vec<Rule> {
@@ -192,9 +200,9 @@ fn notes_rules() -> Vec<Rule> {
         scope,
         ..rule(&["GET"], path, AccessMode::Policy, "view")
     };
-    let path_id = template(ValuePart::Path("doc".into()));
-    let query_id = template(ValuePart::Query("id".into()));
-    let team = template(ValuePart::Header("x-team".parse().expect("a name")));
+    let path_id = Some(template(ValuePart::Path("doc".into())));
+    let query_id = Some(template(ValuePart::Query("id".into())));
+    let team = Some(template(ValuePart::Header("x-team".parse().expect("a name"))));
     vec![
         rule(&["GET"], "/healthz", AccessMode::Public, ""),
         rule(&["GET"], "/me", AccessMode::Authenticated, ""),

@@ -8,7 +8,8 @@ async fn only_our_identity_headers_arrive_whatever_a_client_sends() {
     gateway.world.grant(1, "alice", "notes", "operator");
     let forged = "Tidegate-Subject: bob\r\nTIDEGATE-SUBJECT: bob\r\ntidegate_subject: bob\r\n\
                   tidegate.subject: bob\r\nTidegate_Grants: grt\r\ntidegate-assertion: x\r\n\
-                  tidegate-anything-at-all: x\r\ntidegate-email: b@x\r\ntidegate.groups: admin\r\n";
+                  tidegate-anything-at-all: x\r\ntidegate-email: b@x\r\ntidegate.groups: admin\r\n\
+                  tidegate~subject: bob\r\nTidegate!Grants: x\r\ntidegate'email: x\r\n";
     assert_eq!(gateway.call(&with("GET", "/a", forged)).await.status, 200);
     let seen = gateway.one_seen();
     let ours: Vec<&str> = seen

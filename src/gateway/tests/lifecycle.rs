@@ -134,6 +134,9 @@ fn an_address_in_use_is_reported_before_anything_starts() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("bound");
     assert!(Sockets::bind(&[address], 2).is_err());
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let ours = Sockets::bind(&[any], 2).expect("a free port");
+    assert!(Sockets::bind(ours.addresses(), 2).is_err(), "two gateways never share a port");
 }
 
 #[test]
@@ -142,4 +145,40 @@ fn every_core_gets_its_own_socket_on_the_same_port() {
     let sockets = Sockets::bind(&[any, any], 3).expect("free ports");
     assert_eq!((sockets.cores(), sockets.addresses().len()), (3, 2));
     assert!(sockets.addresses().iter().all(|address| address.port() != 0));
+}
+
+#[tokio::test]
+async fn cores_share_an_address_and_never_a_decision_id() {
+    let mut gateway = Harness::with_cores(2, limits(), |_| ()).await;
+    for _ in 0..60 {
+        assert_eq!(gateway.get("/healthz").await.status, 200);
+    }
+    let ids: std::collections::BTreeSet<String> =
+        gateway.world.records().iter().map(|record| record.id.to_string()).collect();
+    assert_eq!(ids.len(), 60);
+    for core in ["test-0-", "test-1-"] {
+        assert!(ids.iter().any(|id| id.starts_with(core)), "{core} served something");
+    }
+    gateway.drain.send_replace(true);
+    gateway.gateway.drained().await.expect("both cores drained");
+}
+
+#[tokio::test]
+async fn no_request_that_starts_after_a_revocation_is_allowed() {
+    let gateway = Harness::with_cores(2, limits(), |_| ()).await;
+    gateway.world.grant(1, "alice", "notes", "operator");
+    let mut clients = Vec::new();
+    for _ in 0..32 {
+        let mut client = gateway.client().await;
+        assert_eq!(client.call(&get("/before")).await.status, 200);
+        clients.push(client);
+    }
+    let now = gateway.shared.clock.now();
+    gateway.world.end(1, "notes", crate::domain::grant::EndedWhy::Revoked, now);
+    for mut client in clients {
+        for _ in 0..20 {
+            assert_eq!(client.call(&get("/after")).await.code(), "grant-revoked");
+        }
+    }
+    assert!(gateway.tool.seen().iter().all(|seen| seen.target() == "/before"));
 }

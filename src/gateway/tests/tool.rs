@@ -46,6 +46,8 @@ pub enum Answer {
     Bytes(Vec<u8>),
     /// These bytes, then the end of the connection.
     Last(Vec<u8>),
+    /// These pieces, with this pause before each.
+    Slow(Vec<Vec<u8>>, std::time::Duration),
     /// Nothing, ever.
     Silence,
 }
@@ -110,6 +112,8 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
     };
     let mut bytes = Vec::new();
     let mut began = None;
+    // A request whose target says `early` is answered before its body has come.
+    let mut answered_early = false;
     loop {
         if let Some((seen, used)) = whole(&bytes, began, connection) {
             bytes.drain(..used);
@@ -126,9 +130,22 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
                     let _broken = stream.write_all(&answer).await;
                     return;
                 }
+                Answer::Slow(pieces, pause) => {
+                    for piece in pieces {
+                        tokio::time::sleep(pause).await;
+                        if stream.write_all(&piece).await.is_err() {
+                            return;
+                        }
+                    }
+                }
                 Answer::Silence => std::future::pending().await,
             }
             continue;
+        }
+        if !answered_early && bytes.windows(5).any(|five| five == b"early") && ends_head(&bytes) {
+            answered_early = true;
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly";
+            stream.write_all(answer).await.expect("it reads");
         }
         let mut chunk = [0; 4096];
         match stream.read(&mut chunk).await {
@@ -144,6 +161,10 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
             }
         }
     }
+}
+
+fn ends_head(bytes: &[u8]) -> bool {
+    bytes.windows(4).any(|four| four == b"\r\n\r\n")
 }
 
 /// The first whole request in `bytes`, read plainly.

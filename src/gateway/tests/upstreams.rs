@@ -70,6 +70,10 @@ async fn responses_without_a_body_keep_both_connections_in_step() {
         assert_eq!(client.call(&with(method, path, "")).await.status, status, "{method} {path}");
     }
     assert_eq!(gateway.tool.connections(), 1);
+    // A refusal of a HEAD has no body either.
+    gateway.world.change(|state| state.grants.clear());
+    assert_eq!(client.call(&with("HEAD", "/a", "")).await.status, 403);
+    assert_eq!(client.call(&get("/healthz")).await.text(), "ok");
 }
 
 #[tokio::test]
@@ -209,7 +213,7 @@ async fn upstreams_take_turns_and_one_that_is_down_is_passed_over() {
 }
 
 #[tokio::test]
-async fn an_early_answer_leaves_no_half_request_behind() {
+async fn a_request_that_stays_unfinished_spoils_its_connection() {
     let gateway = Harness::start().await;
     gateway.partial_is_fine.store(true, Ordering::SeqCst);
     gateway.world.grant(1, "alice", "notes", "operator");
@@ -219,4 +223,23 @@ async fn an_early_answer_leaves_no_half_request_behind() {
     assert_eq!(refused.status, 504, "the tool waits for the rest, and so do we");
     assert_eq!(gateway.get("/healthz").await.text(), "ok");
     assert_eq!(gateway.tool.connections(), 2);
+}
+
+#[tokio::test]
+async fn an_answer_before_the_body_has_ended_spoils_the_tools_connection() {
+    let gateway = Harness::start().await;
+    gateway.partial_is_fine.store(true, Ordering::SeqCst);
+    gateway.world.grant(1, "alice", "notes", "operator");
+    let mut client = gateway.client().await;
+    client.send((with("POST", "/early", "Content-Length: 1000\r\n") + "abc").as_bytes()).await;
+    assert_eq!(client.next().await.expect("a response").text(), "early");
+    // The rest of the body is the rest of the body, whatever it looks like.
+    let smuggled = get("/healthz?smuggled");
+    client.send(format!("{smuggled}{}", "x".repeat(997 - smuggled.len())).as_bytes()).await;
+    assert_eq!(client.call(&get("/healthz?own")).await.text(), "ok");
+    assert_eq!(gateway.get("/healthz?other").await.text(), "ok");
+    let seen = gateway.tool.seen();
+    let of = |target: &str| seen.iter().filter(|seen| seen.target() == target).count();
+    assert_eq!((of("/healthz?own"), of("/healthz?other"), of("/healthz?smuggled")), (1, 1, 0));
+    assert!(seen.iter().all(|seen| seen.target() == "/early" || seen.connection == 1));
 }

@@ -222,14 +222,13 @@ impl Decide for FakePolicy {
         });
         let (allowed, reason, unknown_kind) = match verdict {
             Verdict::Allow => (true, Reason::Allowed, false),
-            Verdict::Deny => (false, Reason::Denied, false),
             Verdict::Unreachable => (false, Reason::Unreachable, true),
             Verdict::UnknownKind => (false, Reason::Denied, true),
             Verdict::Bypass => (true, Reason::Bypassed, false),
             Verdict::Role(role) if roles.iter().any(|r| r == role) => {
                 (true, Reason::Allowed, false)
             }
-            Verdict::Role(_) => (false, Reason::Denied, false),
+            Verdict::Deny | Verdict::Role(_) => (false, Reason::Denied, false),
             Verdict::AllowAt(at) => {
                 self.0.clock.set(at);
                 (true, Reason::Allowed, false)
