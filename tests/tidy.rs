@@ -96,6 +96,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "identity",
             "outbox",
             "policy",
+            "shutdown",
             "problem",
             "store",
             "telemetry",
