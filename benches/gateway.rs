@@ -33,6 +33,10 @@ fn main() {
     world.grant("alice");
     println!("machine: {}", machine());
     println!("commit:  {}", commit());
+    let (token, gateway) = (world.token("alice"), world.gateway.pid());
+    println!("resident memory, idle: {:.1} MiB", resident_mib(gateway));
+    let thousand = thousand_connections(&world, &token);
+    println!("resident memory, 1,000 connections: {thousand:.1} MiB\n");
     println!(
         "{CONNECTIONS} connections, {ROUNDS} interleaved rounds of {ROUND:?}, ES256 remembered\n"
     );
@@ -40,7 +44,6 @@ fn main() {
         "| round | public us | enforced us | enforced/public | public req/s | enforced req/s |"
     );
     println!("|---|---|---|---|---|---|");
-    let token = world.token("alice");
     let _warm_up = (round(&world, "/healthz", None), round(&world, "/", Some(&token)));
     let mut ratios = Vec::new();
     for number in 1..=ROUNDS {
@@ -58,8 +61,7 @@ fn main() {
         "\nenforced/public, median: {:.2}",
         ratios.get(ROUNDS / 2).copied().unwrap_or_default()
     );
-    println!("resident memory, idle: {:.1} MiB", resident_mib(world.gateway.pid()));
-    println!("resident memory, 1,000 connections: {:.1} MiB", thousand_connections(&world, &token));
+    println!("resident memory after all rounds: {:.1} MiB", resident_mib(gateway));
 }
 
 struct Cost {

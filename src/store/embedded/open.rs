@@ -15,8 +15,11 @@ use super::tables::Snapshot;
 
 const FILE: &str = "tidegate.redb";
 
+/// What every request reads is in memory anyway; pages of history need no more than this (bytes).
+const CACHE: usize = 64 << 20;
+
 pub fn database(path: &Path) -> Result<Database, OpenError> {
-    let created = Database::create(path.join(FILE));
+    let created = Database::builder().set_cache_size(CACHE).create(path.join(FILE));
     created.map_err(|fault| OpenError::from(redb::Error::from(fault)))
 }
 
