@@ -37,6 +37,22 @@ fn the_walk_through_plays_from_any_folder() {
 }
 
 #[test]
+fn dev_refuses_a_folder_with_a_production_configuration() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = folder.path().join("tidegate.yaml");
+    std::fs::write(&config, "environment: production\n").expect("written");
+    let data = folder.path().to_str().expect("text");
+    let free = "127.0.0.1:0";
+    let arguments =
+        ["dev", "--data", data, "--proxy", free, "--api", free, "--idp", free, "--admin", free];
+    let output = tidegate(&arguments, &[]);
+    assert_eq!(output.status.code(), Some(64), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("production"));
+    let kept = std::fs::read_to_string(&config).expect("still there");
+    assert_eq!(kept, "environment: production\n");
+}
+
+#[test]
 fn the_verbs_do_the_main_job() {
     let world = World::start();
     let api = format!("http://{}", world.gateway.api);

@@ -40,6 +40,7 @@ pub fn prepare(folder: &Path) -> io::Result<PathBuf> {
     fs::create_dir_all(folder.join("catalog"))?;
     fs::create_dir_all(folder.join("policies"))?;
     let configuration = folder.join("tidegate.yaml");
+    refuse_another(&configuration)?;
     fs::write(&configuration, CONFIGURATION)?;
     fs::write(folder.join("catalog/notes.yaml"), CATALOG)?;
     for (name, text) in POLICIES {
@@ -47,6 +48,22 @@ pub fn prepare(folder: &Path) -> io::Result<PathBuf> {
     }
     make_seal_key(&folder.join("seal.key"))?;
     Ok(configuration)
+}
+
+/// A folder that holds the configuration of something else (of production, perhaps) is not ours.
+fn refuse_another(configuration: &Path) -> io::Result<()> {
+    let text = match fs::read_to_string(configuration) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    if text.lines().next() == CONFIGURATION.lines().next() {
+        return Ok(());
+    }
+    let kind = if text.contains("environment: development") { "another" } else { "a production" };
+    Err(io::Error::other(format!(
+        "{} is {kind} configuration; `dev` needs a folder of its own",
+        configuration.display()
+    )))
 }
 
 /// The value of a variable that the configuration names.
