@@ -2,14 +2,14 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use crate::catalog;
 use crate::clock::SharedClock;
-use crate::config::{Backend, Config, Problems};
+use crate::config::{Backend, Config, IssuerConfig, KeySource, Problems};
 use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
@@ -117,6 +117,21 @@ pub fn open_store(config: &Config, clock: &SharedClock) -> Result<Embedded, Star
     let Backend::Embedded { path } = &config.store.backend;
     let (keys, partitions) = (&config.store.seal_keys, PartitionCount::DEFAULT);
     Ok(Embedded::open(path, keys, partitions, clock.clone())?)
+}
+
+/// Every file and folder that a reload reads.
+#[must_use]
+pub fn watched(config: &Config) -> Vec<PathBuf> {
+    let key_file = |issuer: &IssuerConfig| match &issuer.keys {
+        KeySource::JwksFile(path) | KeySource::Pem(path) | KeySource::Secret(path) => {
+            Some(path.clone())
+        }
+        KeySource::JwksUrl(_) | KeySource::Discovery => None,
+    };
+    let mut paths = vec![config.policy.directory.clone()];
+    paths.extend(config.catalog.clone());
+    paths.extend(config.issuers.iter().filter_map(key_file));
+    paths
 }
 
 /// A public URL that was made from port 0 names the real port.

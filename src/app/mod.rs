@@ -7,6 +7,7 @@ mod adapters;
 mod load;
 mod reload;
 mod stop;
+mod watch;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -46,7 +47,7 @@ pub struct Addresses {
 /// A running process. Dropping it without [`Running::finish`] loses nothing that was committed.
 pub struct Running {
     pub addresses: Addresses,
-    pub reload: Reload,
+    pub reload: Arc<Reload>,
     trigger: Trigger,
     gateway: Gateway,
     servers: JoinSet<()>,
@@ -89,8 +90,8 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let gateway = parts.gateway(bound.proxy, &embedded)?;
     let api = parts.api()?;
     let servers = parts.servers(bound.api, bound.admin, &api, scrape);
-    let background = parts.background(&api, &background_ends);
-    let reload = parts.reload();
+    let reload = Arc::new(parts.reload());
+    let background = parts.background(&api, &background_ends, &reload);
     Ok(Running {
         addresses,
         reload,
@@ -220,10 +221,11 @@ impl Parts<'_> {
         ]
     }
 
-    fn background(&self, api: &SharedApi, stop: &Stop) -> JoinSet<()> {
+    fn background(&self, api: &SharedApi, stop: &Stop, reload: &Arc<Reload>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         tasks.spawn(approvals::timers::run(api.clone(), stop.receiver()));
         tasks.spawn(self.ready.authenticator.clone().refresh());
+        tasks.spawn(watch::run(reload.clone()));
         tasks.spawn(sample::run(self.store.clone(), self.clock.clone(), self.metrics.clone()));
         tasks
     }
@@ -237,6 +239,7 @@ impl Parts<'_> {
             metrics: self.metrics.clone(),
             catalog_folder: self.config.catalog.clone(),
             tools: self.config.tools.iter().map(|tool| tool.name.clone()).collect(),
+            paths: load::watched(&self.config),
         }
     }
 }

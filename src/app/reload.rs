@@ -1,4 +1,4 @@
-//! What SIGHUP reads anew: catalog, policies, key files. Each is swapped only when all of it is
+//! What SIGHUP, or a changed file, reads anew: catalog, policies, key files. Each is swapped only when all of it is
 //! good; what is not good is told, and the old one stays.
 
 use std::path::PathBuf;
@@ -11,6 +11,7 @@ use crate::clock::SharedClock;
 use crate::domain::template::Catalog;
 use crate::identity::Authenticator;
 use crate::policy::Policy;
+use crate::telemetry::events::reload::Reloaded;
 use crate::telemetry::metrics::Metrics;
 
 use super::load::{policy_texts, texts};
@@ -23,12 +24,21 @@ pub struct Reload {
     pub(super) metrics: Metrics,
     pub(super) catalog_folder: Option<PathBuf>,
     pub(super) tools: Vec<Arc<str>>,
+    /// Files and folders whose change leads to a reload.
+    pub(super) paths: Vec<PathBuf>,
 }
 
 impl Reload {
+    /// Reads everything anew, beside the runtime, and tells how it went.
+    pub async fn and_tell(self: &Arc<Self>) {
+        let reload = self.clone();
+        let problems = tokio::task::spawn_blocking(move || reload.all()).await;
+        let problems = problems.unwrap_or_else(|panic| vec![panic.to_string()]);
+        Reloaded { problems: &problems }.emit();
+    }
+
     /// Reads everything anew and gives the problems of what was not taken.
-    #[must_use]
-    pub fn all(&self) -> Vec<String> {
+    fn all(&self) -> Vec<String> {
         let mut problems = self.catalog();
         problems.extend(self.authenticator.reload(self.clock.now()).err().unwrap_or_default());
         self.metrics.config_reload_ok.set(i64::from(problems.is_empty()));

@@ -113,7 +113,7 @@ pub async fn until_stopped(mut running: Running) -> Exit {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => reload(&running),
+            _ = hangup.recv() => running.reload.and_tell().await,
             died = running.failed() => {
                 tracing::error!(%died, "stopping");
                 return Exit::Unreachable;
@@ -126,17 +126,5 @@ pub async fn until_stopped(mut running: Running) -> Exit {
             tracing::error!(%died, "while draining");
             Exit::Unreachable
         }
-    }
-}
-
-fn reload(running: &Running) {
-    let problems = running.reload.all();
-    for problem in &problems {
-        tracing::error!("{}", output::visible(problem));
-    }
-    if problems.is_empty() {
-        tracing::info!("catalog, policies and keys were read anew");
-    } else {
-        tracing::error!(count = problems.len(), "what has problems stays as it was");
     }
 }

@@ -4,4 +4,5 @@
 pub mod approvals;
 pub mod gateway;
 pub mod outbox;
+pub mod reload;
 pub mod sample;
