@@ -114,8 +114,10 @@ pub async fn until_stopped(mut running: Running) -> Exit {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => reload(&running),
-            died = running.failed() => {
-                tracing::error!(%died, "stopping");
+            failed = running.failed() => {
+                tracing::error!(%failed, "stopping");
+                // What was decided is still delivered.
+                let _also_failed = running.finish().await;
                 return Exit::Unreachable;
             }
         }

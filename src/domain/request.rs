@@ -145,7 +145,7 @@ impl Request {
         })
     }
 
-    /// What an approver approves (A4): SHA-256 over requester, accesses, duration, fields and the
+    /// What an approver approves: SHA-256 over requester, accesses, duration, fields and the
     /// template, as 64 hexadecimal digits. An edit of any of them gives another digest.
     #[must_use]
     pub fn digest(&self) -> String {

@@ -81,7 +81,7 @@ impl Person {
     }
 
     /// The same human being: the same subject, or the same verified e-mail address through another
-    /// identity (A3: no self-approval through a second identity mapping).
+    /// identity: nobody approves their own request through a second one.
     #[must_use]
     pub fn is_same_person(&self, other: &Self) -> bool {
         let same_mail = match (&self.email, &other.email) {

@@ -60,7 +60,7 @@ impl Refusal {
     }
 }
 
-/// How a person gets the grant that is missing (E7).
+/// How a person gets the grant that is missing.
 #[must_use]
 pub fn how_to_ask(
     catalog: &Catalog,
