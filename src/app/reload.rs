@@ -13,7 +13,7 @@ use crate::identity::Authenticator;
 use crate::policy::Policy;
 use crate::telemetry::metrics::Metrics;
 
-use super::load::{policy_texts, texts};
+use super::load::policy_texts;
 
 pub struct Reload {
     pub(super) catalog: Arc<ArcSwap<Catalog>>,
@@ -45,7 +45,7 @@ impl Reload {
                 self.catalog.store(Arc::new(catalog));
                 Vec::new()
             }
-            Err(problems) => texts(&problems),
+            Err(problems) => problems.texts(),
         }
     }
 
