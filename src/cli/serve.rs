@@ -89,6 +89,8 @@ pub fn not_started(error: &StartError) -> Exit {
     }
 }
 
+/// Prints every problem.
+#[must_use]
 pub fn refused(problems: &[String]) -> Exit {
     for problem in problems {
         eprintln!("{}", output::visible(problem));

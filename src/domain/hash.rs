@@ -10,7 +10,9 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
         [whole] => digest(&SHA256, whole),
         several => {
             let mut context = Context::new(&SHA256);
-            several.iter().for_each(|part| context.update(part));
+            for part in several {
+                context.update(part);
+            }
             context.finish()
         }
     };
