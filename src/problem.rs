@@ -1,4 +1,4 @@
-//! The closed list of refusals (CONTRACT: "Refusals") and their problem+json form (RFC 9457).
+//! The closed list of refusals and their problem+json form (RFC 9457).
 //!
 //! Gateway and API share it, so that one code has one status, one title and one help text.
 

@@ -1,5 +1,6 @@
 //! The structure of the code: layers, sizes, and words that must not stand in it.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -105,6 +106,10 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 fn sources() -> Vec<(PathBuf, String)> {
+    sources_in(&["src"])
+}
+
+fn sources_in(folders: &[&str]) -> Vec<(PathBuf, String)> {
     fn walk(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(folder).expect("a folder") {
             let path = entry.expect("an entry").path();
@@ -118,7 +123,9 @@ fn sources() -> Vec<(PathBuf, String)> {
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
-    walk(&root.join("src"), &mut found);
+    for folder in folders {
+        walk(&root.join(folder), &mut found);
+    }
     for (path, _) in &mut found {
         *path = path.strip_prefix(root).expect("below the root").to_path_buf();
     }
@@ -131,18 +138,67 @@ fn layer(path: &Path) -> String {
     part.trim_end_matches(".rs").to_owned()
 }
 
-/// Every `crate::name` outside comments.
+/// Every `name` of `crate::name` and `crate::{name, other::inner}` outside comments.
 fn imports(text: &str) -> Vec<String> {
     let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let code = code.collect::<Vec<_>>().join("\n");
     let mut found = Vec::new();
-    for line in code {
-        for rest in line.split("crate::").skip(1) {
-            let name: String =
-                rest.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
-            found.push(name);
+    for rest in code.split("crate::").skip(1) {
+        match rest.strip_prefix('{') {
+            Some(list) => found.extend(outermost(list)),
+            None => found.push(word(rest)),
         }
     }
     found
+}
+
+fn word(text: &str) -> String {
+    text.chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '_').collect()
+}
+
+/// The first words of the entries of a list in braces, up to its end.
+fn outermost(list: &str) -> Vec<String> {
+    let (mut depth, mut found) = (0, vec![word(list.trim_start())]);
+    for (at, letter) in list.char_indices() {
+        match letter {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => found.push(word(list[at + 1..].trim_start())),
+            _ => (),
+        }
+    }
+    found
+}
+
+#[test]
+fn lists_of_imports_are_read_too() {
+    let text = "use crate::{approvals, store::{self, Load}, gateway};\nuse crate::config::Rule;";
+    assert_eq!(imports(text), ["approvals", "store", "gateway", "config"]);
+}
+
+#[test]
+fn the_security_page_has_every_threat_once_and_names_tests_that_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/security.md")).expect("the page");
+    let rows: Vec<&str> = page.lines().filter(|line| line.starts_with("| T")).collect();
+    let numbers: Vec<&str> =
+        rows.iter().map(|row| &row[2..row[2..].find(' ').unwrap() + 2]).collect();
+    let all: Vec<String> = (1..=112).map(|number| format!("T{number:02}")).collect();
+    assert_eq!(numbers, all);
+    let code: String = sources_in(&["src", "tests"]).into_iter().map(|(_, text)| text).collect();
+    let words: BTreeSet<&str> =
+        code.split(|c: char| !c.is_ascii_alphanumeric() && c != '_').collect();
+    for row in rows {
+        let proof = row.trim_end_matches('|').rsplit('|').next().expect("a last cell");
+        for test in proof.split('`').skip(1).step_by(2) {
+            assert!(words.contains(test), "no test is called {test}");
+        }
+        assert!(
+            proof.contains('`') || row.contains("not yet") || row.contains("not tested"),
+            "{row}"
+        );
+    }
 }
 
 #[test]

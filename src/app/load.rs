@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 
 use crate::catalog;
 use crate::clock::SharedClock;
-use crate::config::{Backend, Config, IssuerConfig, KeySource, Problems};
+use crate::config::{Backend, Config, IssuerConfig, KeySource};
 use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
@@ -82,11 +82,7 @@ fn keep<T>(loaded: Result<T, Vec<String>>, problems: &mut Vec<String>) -> Option
 pub fn load_catalog(config: &Config) -> Result<Catalog, Vec<String>> {
     let Some(folder) = &config.catalog else { return Ok(Catalog::default()) };
     let tools: Vec<Arc<str>> = config.tools.iter().map(|tool| tool.name.clone()).collect();
-    catalog::load(folder, &tools).map_err(|problems| texts(&problems))
-}
-
-pub fn texts(Problems(problems): &Problems) -> Vec<String> {
-    problems.iter().map(ToString::to_string).collect()
+    catalog::load(folder, &tools).map_err(|problems| problems.texts())
 }
 
 fn load_policy(config: &Config) -> Result<Policy, Vec<String>> {

@@ -9,6 +9,7 @@ mod reload;
 mod stop;
 mod watch;
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use crate::telemetry::scrape::MetricsHandle;
 use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
 pub use load::{Ready, StartError, policy_problems};
 pub use reload::Reload;
+pub use stop::Failed;
 
 /// Where a running process listens, with real ports.
 #[derive(Clone, Debug)]
@@ -50,7 +52,9 @@ pub struct Running {
     pub reload: Arc<Reload>,
     trigger: Trigger,
     gateway: Gateway,
+    /// The API, which ends by draining, and the admin listener, which does not end by itself.
     servers: JoinSet<()>,
+    /// Of these the timers alone end when they are told to.
     background: JoinSet<()>,
     background_stop: Trigger,
     outbox: Outbox,
@@ -71,10 +75,10 @@ struct Bound {
 pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, StartError> {
     let (metrics, scrape) = MetricsHandle::new();
     let ready = Ready::load(&config, &clock, &metrics)?;
+    let embedded = load::open_store(&config, &clock)?;
     let bound = bind(&config).await?;
     let addresses = bound.addresses()?;
     load::settle_public_url(&mut config, addresses.api);
-    let embedded = load::open_store(&config, &clock)?;
     let store = embedded.store();
 
     let (trigger, stop) = shutdown::channel();
@@ -106,11 +110,15 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
 
 async fn bind(config: &Config) -> Result<Bound, StartError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let refused = |error| StartError::bind(error);
-    let proxy = Sockets::bind(&config.listeners.proxy, cores).map_err(refused)?;
-    let api = TcpListener::bind(config.listeners.api).await.map_err(refused)?;
-    let admin = TcpListener::bind(config.listeners.admin).await.map_err(refused)?;
+    let proxy = Sockets::bind(&config.listeners.proxy, cores).map_err(StartError::bind)?;
+    let (api, admin) =
+        (listener(config.listeners.api).await?, listener(config.listeners.admin).await?);
     Ok(Bound { proxy, api, admin })
+}
+
+async fn listener(address: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(address).await;
+    bound.map_err(|e| StartError::bind(io::Error::new(e.kind(), format!("{address}: {e}"))))
 }
 
 impl Bound {

@@ -14,7 +14,7 @@ use crate::policy::Policy;
 use crate::telemetry::events::reload::Reloaded;
 use crate::telemetry::metrics::Metrics;
 
-use super::load::{policy_texts, texts};
+use super::load::policy_texts;
 
 pub struct Reload {
     pub(super) catalog: Arc<ArcSwap<Catalog>>,
@@ -55,7 +55,7 @@ impl Reload {
                 self.catalog.store(Arc::new(catalog));
                 Vec::new()
             }
-            Err(problems) => texts(&problems),
+            Err(problems) => problems.texts(),
         }
     }
 

@@ -1,12 +1,11 @@
 //! The only write path: load, apply, commit; again when somebody was faster.
 
-use aws_lc_rs::digest;
-
 use super::Api;
 use super::error::Refusal;
 use super::extract::{Call, IfMatch};
 use crate::domain::apply::apply;
 use crate::domain::command::{Command, SubjectState, Timer, TimerChange, Transition};
+use crate::domain::hash::{length, sha256};
 use crate::domain::ids::{GrantId, RequestId, Seed};
 use crate::domain::subject::{Actor, Subject};
 use crate::entropy;
@@ -69,21 +68,11 @@ impl Idempotency {
     pub fn of(call: &Call, target: &Subject, body: &[u8]) -> Option<Self> {
         let key = call.idempotency_key.as_deref()?;
         let (actor, target) = (call.subject().key(), target.key());
-        let parts = [actor.0.as_slice(), &target.0, call.route.as_bytes(), key.as_bytes()];
-        Some(Self { key: IdempotencyKey(sha256(&parts)), fingerprint: sha256(&[body]) })
+        let (route, key) = (call.route.as_bytes(), key.as_bytes());
+        // The keys of subjects all have one length.
+        let scoped = sha256(&[&actor.0, &target.0, &length(route), route, key]);
+        Some(Self { key: IdempotencyKey(scoped), fingerprint: sha256(&[body]) })
     }
-}
-
-/// Each part with its length before it, so that no two lists of parts look alike.
-fn sha256(parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = digest::Context::new(&digest::SHA256);
-    for part in parts {
-        context.update(&u64::try_from(part.len()).unwrap_or(u64::MAX).to_be_bytes());
-        context.update(part);
-    }
-    let mut sum = [0; 32];
-    sum.iter_mut().zip(context.finish().as_ref()).for_each(|(to, from)| *to = *from);
-    sum
 }
 
 /// What was done. `durability` is `Unconfirmed` when the acknowledgement level was not met.

@@ -49,9 +49,14 @@ impl FromRequestParts<SharedApi> for Call {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, api: &SharedApi) -> Result<Self, Refusal> {
-        let now = api.clock.now();
         let headers = &parts.headers;
-        let identity = api.authenticate.authenticate(headers, now).await?;
+        let mut now = api.clock.now();
+        let mut identity = api.authenticate.authenticate(headers, now).await?;
+        // A token may run out while the issuer's keys are waited for; it is then looked at again.
+        if api.clock.now() >= identity.expires_at {
+            now = api.clock.now();
+            identity = api.authenticate.authenticate(headers, now).await?;
+        }
         Ok(Self {
             roles: roles(api, &identity),
             identity,

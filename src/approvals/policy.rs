@@ -1,4 +1,4 @@
-//! Every call is checked by policy (A12). The names of kinds and actions stand here.
+//! Every call is checked by policy. The names of kinds and actions stand here.
 //!
 //! A policy sees roles and what is asked for; ownership, eligibility and state are the domain's.
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::catalog;
-use crate::config::{self, Problems};
+use crate::config;
 
 use super::{Exit, PolicyCheck, output};
 
@@ -48,19 +48,15 @@ pub fn check(
     let (loaded, places) = config::survey(file, env);
     let (mut problems, warnings) = match loaded {
         Ok(loaded) => (Vec::new(), loaded.warnings),
-        Err(problems) => (texts(&problems), Vec::new()),
+        Err(problems) => (problems.texts(), Vec::new()),
     };
     if let (Some(directory), Some(tools)) = (&places.catalog, &places.tools)
         && let Err(wrong) = catalog::load(directory, tools)
     {
-        problems.extend(texts(&wrong));
+        problems.extend(wrong.texts());
     }
     if let Some(directory) = &places.policies {
         problems.extend(policy_check(directory));
     }
     Report { problems, warnings }
-}
-
-fn texts(Problems(problems): &Problems) -> Vec<String> {
-    problems.iter().map(ToString::to_string).collect()
 }

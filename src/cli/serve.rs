@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::{Exit, output};
 use crate::app::{self, Running, StartError};
 use crate::clock::SystemClock;
-use crate::config::{self, Config, Problems};
+use crate::config::{self, Config};
 use crate::telemetry::log;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -23,9 +23,7 @@ pub struct ServeArgs {
 pub fn run(args: &ServeArgs) -> Exit {
     let loaded = match config::load(&args.config, &|name| std::env::var(name).ok()) {
         Ok(loaded) => loaded,
-        Err(Problems(problems)) => {
-            return refused(problems.iter().map(ToString::to_string));
-        }
+        Err(problems) => return refused(&problems.texts()),
     };
     if let Err(fault) = log::init(log::Format::Json, &filter()) {
         eprintln!("tidegate: {fault}");
@@ -75,7 +73,7 @@ fn ready_line(running: &Running) -> String {
 #[must_use]
 pub fn not_started(error: &StartError) -> Exit {
     match error {
-        StartError::Problems(problems) => refused(problems.iter().cloned()),
+        StartError::Problems(problems) => refused(problems),
         StartError::Store(fault) => {
             eprintln!("tidegate: {fault}");
             Exit::Misfit
@@ -91,9 +89,11 @@ pub fn not_started(error: &StartError) -> Exit {
     }
 }
 
-fn refused(problems: impl Iterator<Item = String>) -> Exit {
+/// Prints every problem.
+#[must_use]
+pub fn refused(problems: &[String]) -> Exit {
     for problem in problems {
-        eprintln!("{}", output::visible(&problem));
+        eprintln!("{}", output::visible(problem));
     }
     Exit::Usage
 }
@@ -114,8 +114,10 @@ pub async fn until_stopped(mut running: Running) -> Exit {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
             _ = hangup.recv() => running.reload.and_tell().await,
-            died = running.failed() => {
-                tracing::error!(%died, "stopping");
+            failed = running.failed() => {
+                tracing::error!(%failed, "stopping");
+                // What was decided is still delivered.
+                let _also_failed = running.finish().await;
                 return Exit::Unreachable;
             }
         }

@@ -4,7 +4,6 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use aws_lc_rs::digest;
 use aws_lc_rs::encoding::AsDer;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
@@ -15,6 +14,9 @@ use aws_lc_rs::signature::{
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
+
+use crate::domain::hash::sha256;
+use crate::domain::ids::hex;
 
 const KEY_FILE: &str = "dev-idp-es256.pkcs8";
 
@@ -87,12 +89,8 @@ impl Minter {
         };
         let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &der)
             .map_err(|_| MinterError::NotAKey(path.clone()))?;
-        let digest = digest::digest(&digest::SHA256, pair.public_key().as_ref());
-        let id = digest
-            .as_ref()
-            .iter()
-            .take(8)
-            .fold(String::from("dev-"), |id, byte| id + &format!("{byte:02x}"));
+        let sum = sha256(&[pair.public_key().as_ref()]);
+        let id = format!("dev-{}", hex(sum.get(..8).unwrap_or_default()));
         Ok(Self { id, pair: Pair::Es256(pair) })
     }
 

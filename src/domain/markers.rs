@@ -1,4 +1,4 @@
-//! The markers of a partition: what the kill switch and suspensions say (STORE: "Markers").
+//! The markers of a partition: what the kill switch and suspensions say.
 
 use std::sync::Arc;
 

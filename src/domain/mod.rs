@@ -10,6 +10,7 @@ pub mod apply;
 pub mod command;
 pub mod event;
 pub mod grant;
+pub mod hash;
 pub mod ids;
 pub mod iso8601;
 pub mod markers;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
 use super::access::Narrowing;
+use super::hash::sha256;
 use super::ids::{GrantId, RequestId, hex};
 use super::markers::Generation;
 use super::subject::{Person, Subject};
@@ -145,7 +145,7 @@ impl Request {
         })
     }
 
-    /// What an approver approves (A4): SHA-256 over requester, accesses, duration, fields and the
+    /// What an approver approves: SHA-256 over requester, accesses, duration, fields and the
     /// template, as 64 hexadecimal digits. An edit of any of them gives another digest.
     #[must_use]
     pub fn digest(&self) -> String {
@@ -159,6 +159,6 @@ impl Request {
         // Only maps with non-text keys can fail to serialise, and there is none here; should that
         // change, an empty text gives one digest for all, which the approval then records.
         let text = serde_json::to_vec(&parts).unwrap_or_default();
-        hex(digest::digest(&digest::SHA256, &text).as_ref())
+        hex(&sha256(&[&text]))
     }
 }

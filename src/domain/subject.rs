@@ -3,10 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
 use serde::{Deserialize, Serialize};
 
-use super::ids::{Partition, PartitionCount};
+use super::hash::{length, sha256};
+use super::ids::{Partition, PartitionCount, hex};
 
 /// The first 16 bytes of SHA-256 over the issuer's length (8 bytes, big endian), the issuer and
 /// the name, byte for byte. No separator can be smuggled in, and no two issuers share a key.
@@ -17,14 +17,10 @@ pub struct SubjectKey(pub [u8; 16]);
 impl SubjectKey {
     #[must_use]
     pub fn new(issuer: &str, name: &str) -> Self {
-        let mut context = digest::Context::new(&digest::SHA256);
-        context.update(&u64::try_from(issuer.len()).unwrap_or(u64::MAX).to_be_bytes());
-        context.update(issuer.as_bytes());
-        context.update(name.as_bytes());
+        let issuer = issuer.as_bytes();
+        let sum = sha256(&[&length(issuer), issuer, name.as_bytes()]);
         let mut key = [0; 16];
-        for (to, from) in key.iter_mut().zip(context.finish().as_ref()) {
-            *to = *from;
-        }
+        key.iter_mut().zip(sum).for_each(|(to, from)| *to = from);
         Self(key)
     }
 
@@ -37,7 +33,7 @@ impl SubjectKey {
 /// Thirty-two lower-case hexadecimal digits.
 impl fmt::Display for SubjectKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex(&self.0))
     }
 }
 
@@ -81,7 +77,7 @@ impl Person {
     }
 
     /// The same human being: the same subject, or the same verified e-mail address through another
-    /// identity (A3: no self-approval through a second identity mapping).
+    /// identity: nobody approves their own request through a second one.
     #[must_use]
     pub fn is_same_person(&self, other: &Self) -> bool {
         let same_mail = match (&self.email, &other.email) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::access::Access;
 use super::subject::Person;
 
-/// Everything that is enabled, by name, as one immutable value that a reload swaps.
+/// Every template by name, disabled ones too, as one immutable value that a reload swaps.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     pub templates: BTreeMap<Arc<str>, Arc<Template>>,

@@ -65,6 +65,7 @@ pub async fn admit<P: Ports>(
     note_person(trail, &identity);
     let live = read_live(core, &identity).await?;
     if route.access() == AccessMode::Authenticated {
+        identity = still_valid(core, head, &target, &route, identity).await?;
         return permit(&route, head, Some(identity), &[]);
     }
     loop {
@@ -76,10 +77,8 @@ pub async fn admit<P: Ports>(
         }
         super::judge::judge(core, &identity, &route, &target, &grants, trail).await?;
         // What ended while the policy was asked no longer permits anything.
+        identity = still_valid(core, head, &target, &route, identity).await?;
         let after = core.shared.clock.now();
-        if after >= identity.expires_at {
-            identity = identify(core, head, &target, &route).await?;
-        }
         if grants.iter().all(|grant| after < grant.expires_at) {
             return permit(&route, head, Some(identity), &grants);
         }
@@ -161,6 +160,20 @@ async fn identify<P: Ports>(
     let identity = core.ports.identify().identify(&head.headers, target.query, source, now).await;
     Step::Identity.took(&core.shared.metrics, started.elapsed());
     identity.map_err(|(code, detail)| Refusal::new(code, detail))
+}
+
+/// A token may run out while keys, store or policy are waited for; it is then looked at again.
+async fn still_valid<P: Ports>(
+    core: &Core<P>,
+    head: &Parts,
+    target: &Target<'_>,
+    route: &Route<'_>,
+    identity: Arc<Identity>,
+) -> Result<Arc<Identity>, Refusal> {
+    if core.shared.clock.now() < identity.expires_at {
+        return Ok(identity);
+    }
+    identify(core, head, target, route).await
 }
 
 /// The subject's grants at this moment; a suspended subject has none.

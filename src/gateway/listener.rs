@@ -46,16 +46,16 @@ impl Sockets {
     /// somebody would share it.
     ///
     /// # Errors
-    /// An address that cannot be bound; nothing has been started then.
+    /// An address that cannot be bound, named; nothing has been started then.
     pub fn bind(addresses: &[SocketAddr], cores: usize) -> io::Result<Self> {
         for address in addresses.iter().filter(|address| address.port() != 0) {
-            bound(*address, false)?;
+            bound(*address, false).map_err(naming(*address))?;
         }
         let mut sockets = Self { cores: Vec::new(), addresses: addresses.to_vec() };
         for _ in 0..cores.max(1) {
             let mut listeners = Vec::new();
             for address in &mut sockets.addresses {
-                let listener = listen(*address)?;
+                let listener = listen(*address).map_err(naming(*address))?;
                 *address = listener.local_addr()?;
                 listeners.push(listener);
             }
@@ -74,6 +74,10 @@ impl Sockets {
     pub fn cores(&self) -> usize {
         self.cores.len()
     }
+}
+
+fn naming(address: SocketAddr) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{address}: {error}"))
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {

@@ -60,7 +60,7 @@ impl Refusal {
     }
 }
 
-/// How a person gets the grant that is missing (E7).
+/// How a person gets the grant that is missing.
 #[must_use]
 pub fn how_to_ask(
     catalog: &Catalog,
@@ -126,9 +126,11 @@ fn add_headers(headers: &mut HeaderMap, code: ProblemCode, public_url: &str) {
 /// RFC 6750, section 3; RFC 9470 for the step-up.
 fn challenge(code: ProblemCode) -> Option<&'static str> {
     match code {
-        ProblemCode::NoCredential => Some("Bearer error=\"invalid_request\""),
-        ProblemCode::StepUpRequired => Some("Bearer error=\"insufficient_user_authentication\""),
-        _ if code.status() == 401 => Some("Bearer error=\"invalid_token\""),
+        ProblemCode::NoCredential => Some("Bearer realm=\"tidegate\", error=\"invalid_request\""),
+        ProblemCode::StepUpRequired => {
+            Some("Bearer realm=\"tidegate\", error=\"insufficient_user_authentication\"")
+        }
+        _ if code.status() == 401 => Some("Bearer realm=\"tidegate\", error=\"invalid_token\""),
         _ => None,
     }
 }

@@ -3,24 +3,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use aws_lc_rs::digest;
-
 use super::Identity;
 use super::claims::Validity;
 use super::credential::Token;
 use super::token::Audiences;
+use crate::domain::hash::sha256;
 
 /// SHA-256 over the whole token, so that no token is kept.
 pub type Fingerprint = [u8; 32];
 
 #[must_use]
 pub fn fingerprint(token: Token<'_>) -> Fingerprint {
-    let mut print = [0; 32];
-    let digest = digest::digest(&digest::SHA256, token.secret().as_bytes());
-    for (to, from) in print.iter_mut().zip(digest.as_ref()) {
-        *to = *from;
-    }
-    print
+    sha256(&[token.secret().as_bytes()])
 }
 
 /// What verification found, and under which keys. It says nothing once the keys have changed.

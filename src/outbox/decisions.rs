@@ -2,7 +2,7 @@
 //! take them to every sink within [`GATHER`] and the sink's own time.
 //!
 //! A record is pushed before its request is forwarded and is on its way to the sinks 20 ms later;
-//! a crash of the process in between loses it (U1 allows 100 ms). Without any sink records are
+//! a crash of the process in between loses it (100 ms are allowed). Without any sink records are
 //! discarded: `tidegate_requests_total` still counts every decision.
 
 use std::sync::Arc;

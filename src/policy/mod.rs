@@ -1,6 +1,6 @@
 //! Policy: questions, decisions, and the engines that answer.
 //!
-//! A decision never raises. Every fault is a refusal with the reason `unreachable` (P4).
+//! A decision never raises. Every fault is a refusal with the reason `unreachable`.
 
 pub mod embedded;
 mod loaded;

@@ -28,9 +28,8 @@
 
 use std::fmt::{self, Display, Write};
 
-use aws_lc_rs::digest;
-
 use crate::domain::command::Timer;
+use crate::domain::hash::sha256;
 use crate::domain::ids::{Base32, CommitId, GrantId, Partition, RequestId};
 use crate::domain::subject::SubjectKey;
 
@@ -183,8 +182,8 @@ pub fn commit(partition: Partition, id: CommitId) -> Key {
 /// Sinks are named by people; the first half of SHA-256 over the name keeps keys short.
 #[must_use]
 pub fn sink(partition: Partition, name: &str) -> Key {
-    let digest = digest::digest(&digest::SHA256, name.as_bytes());
-    let half = digest.as_ref().get(..16).unwrap_or_default();
+    let digest = sha256(&[name.as_bytes()]);
+    let half = digest.get(..16).unwrap_or_default();
     Key::in_partition(partition).with(b"sink:").with_hex(half)
 }
 

@@ -3,8 +3,7 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-
+use crate::domain::hash::sha256;
 use crate::domain::ids::hex;
 
 /// Names: subjects, actors, tools, templates, roles, hosts.
@@ -21,9 +20,9 @@ pub fn text(text: &str, limit: usize) -> String {
     if text.len() <= limit {
         return text.to_owned();
     }
-    let digest = digest::digest(&digest::SHA256, text.as_bytes());
+    let digest = sha256(&[text.as_bytes()]);
     let begin = text.get(..text.floor_char_boundary(limit)).unwrap_or_default();
-    let short = digest.as_ref().get(..8).unwrap_or_default();
+    let short = digest.get(..8).unwrap_or_default();
     format!("{begin}…[cut from {} bytes, sha256 {}]", text.len(), hex(short))
 }
 

@@ -1,4 +1,4 @@
-//! The decision record (U1): one for every proxied request, allowed or refused, made before
+//! The decision record: one for every proxied request, allowed or refused, made before
 //! anything is forwarded.
 
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub struct DecisionRecord {
     pub trace: Option<TraceContext>,
 }
 
-/// The buffer of the decision log is full and the configuration says to refuse (U1).
+/// The buffer of the decision log is full and the configuration says to refuse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the decision log is full")]
 pub struct DecisionLogFull;

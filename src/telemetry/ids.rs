@@ -59,7 +59,7 @@ impl DecisionIds {
     }
 }
 
-/// Makes `user.hash`: how spans and logs name a user (U5).
+/// Makes `user.hash`: how spans and logs name a user.
 ///
 /// HMAC-SHA-256 of the subject's key under a key that only this process knows, cut to 64 bits: one
 /// user can be followed through one process, but nobody who reads the spans can find out who it is

@@ -1,4 +1,4 @@
-//! Telemetry: one struct per fact; emitting it counts, logs and traces (U5: no secret in any).
+//! Telemetry: one struct per fact; emitting it counts, logs and traces: no secret in any.
 
 pub mod bounded;
 pub mod decision;

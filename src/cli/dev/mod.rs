@@ -12,11 +12,11 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
-use super::serve::{filter, not_started, on_runtime, until_stopped};
-use super::{Exit, output};
+use super::Exit;
+use super::serve::{filter, not_started, on_runtime, refused, until_stopped};
 use crate::app::{self, Running};
 use crate::clock::SystemClock;
-use crate::config::{self, Config, Environment, Problems};
+use crate::config::{self, Config, Environment};
 use crate::telemetry::log;
 use crate::{dev_idp, sample_tool};
 
@@ -150,12 +150,7 @@ async fn serve_helpers(at: Addresses, folder: &Folder) -> io::Result<(SocketAddr
 fn configuration(folder: &Folder, at: Addresses) -> Result<Config, Exit> {
     let file = folder.path().join("tidegate.yaml");
     let loaded = config::load(&file, &|name| setup::variable(at, name));
-    let loaded = loaded.map_err(|Problems(problems)| {
-        for problem in problems {
-            eprintln!("{}", output::visible(&problem.to_string()));
-        }
-        Exit::Usage
-    })?;
+    let loaded = loaded.map_err(|problems| refused(&problems.texts()))?;
     match loaded.config.environment {
         Environment::Development => Ok(loaded.config),
         Environment::Production => {

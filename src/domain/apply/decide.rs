@@ -52,10 +52,10 @@ pub(super) fn approve(
         bounds: vote.bounds.clone(),
     });
     if after.current_step().is_some() {
-        let event = event(context, EventKind::RequestStepApproved, request, &after, vote.comment);
+        let event = approved(context, EventKind::RequestStepApproved, request, &after);
         return Ok(Transition { requests: vec![after], events: vec![event], ..Default::default() });
     }
-    grant_all(context, request, after, vote.comment)
+    grant_all(context, request, after)
 }
 
 /// The last approval: the clock starts, and every access of the template becomes a grant.
@@ -63,7 +63,6 @@ fn grant_all(
     context: &Context<'_>,
     before: &Request,
     mut after: Request,
-    comment: Option<&str>,
 ) -> Result<Transition, Refused> {
     let expires_at = agreed_end(context.now, &after);
     if expires_at <= context.now {
@@ -79,7 +78,7 @@ fn grant_all(
         at: context.now,
         grants: grants.iter().map(|grant| grant.id).collect(),
     };
-    let mut events = vec![event(context, EventKind::RequestApproved, before, &after, comment)];
+    let mut events = vec![approved(context, EventKind::RequestApproved, before, &after)];
     let mut timers = vec![TimerChange::Remove { timer: Timer::TimeOutRequest(after.id) }];
     for grant in &grants {
         events.push(activated(context, grant));
@@ -281,6 +280,18 @@ fn event(
         before: Some(Snapshot::of_request(before)),
         after: Snapshot::of_request(after),
     }
+}
+
+/// Of an approval, the newest of `after`: with its comment, and the bounds that it set.
+fn approved(context: &Context<'_>, kind: EventKind, before: &Request, after: &Request) -> Event {
+    let approval = after.approvals.last();
+    let comment = approval.and_then(|approval| approval.comment.as_deref());
+    let mut event = event(context, kind, before, after, comment);
+    let set = approval.map(|approval| &approval.bounds).filter(|set| **set != Bounds::default());
+    if let Snapshot::Request { bounds, .. } = &mut event.after {
+        *bounds = set.cloned();
+    }
+    event
 }
 
 fn activated(context: &Context<'_>, grant: &Grant) -> Event {

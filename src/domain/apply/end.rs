@@ -7,9 +7,9 @@ use super::super::event::{Event, EventKind, Resource, Snapshot};
 use super::super::grant::{Ended, EndedWhy, Grant, GrantStatus};
 use super::super::ids::{GrantId, RequestId};
 use super::super::refused::Refused;
-use super::super::request::RequestStatus;
+use super::super::request::{Request, RequestStatus};
 use super::super::time::Timestamp;
-use super::{Context, check_text, decide, grant_status};
+use super::{Context, check_text, decide, grant_status, request_status};
 
 /// Refusals in order: no such grant; an approver who could not have decided on it; reason too
 /// long; already ended.
@@ -44,8 +44,9 @@ pub(super) fn release(
     Ok(ended(context, grant, ending(context, EndedWhy::Released, reason)))
 }
 
-/// Revokes every open grant and cancels every pending request. Refused only for its reason's
-/// length; with nothing to end it changes nothing.
+/// Revokes every open grant and cancels every pending request; one past its deadline stays expired,
+/// for its timer to record. Refused only for its reason's length; with nothing to end it changes
+/// nothing.
 pub(super) fn revoke_subject(context: &Context<'_>, reason: &str) -> Result<Transition, Refused> {
     check_text(reason, "/reason")?;
     let (state, now) = (context.state, context.now);
@@ -53,7 +54,8 @@ pub(super) fn revoke_subject(context: &Context<'_>, reason: &str) -> Result<Tran
     for grant in state.grants.values().filter(|grant| grant.is_open(now)) {
         all.append(ended(context, grant, ending(context, EndedWhy::Revoked, reason)));
     }
-    for request in state.requests.values().filter(|request| request.is_pending()) {
+    let pending = |request: &&Request| request_status(request, &state.markers, now) == "pending";
+    for request in state.requests.values().filter(pending) {
         let by: Arc<str> = context.actor.name().into();
         let status = RequestStatus::Cancelled { at: now, by, reason: reason.to_owned() };
         let kind = EventKind::RequestCancelled;

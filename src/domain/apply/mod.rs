@@ -117,7 +117,7 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// How many grants are open and not killed: they occupy the live value.
+    /// How many grants are open: they occupy the live value, killed ones until their end is recorded.
     fn open_grants(&self) -> usize {
         self.state.grants.values().filter(|grant| grant.is_open(self.now)).count()
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::super::access::{Narrowing, PathPattern};
 use super::super::command::{Authority, Submit, Timer, TimerChange};
-use super::super::event::EventKind;
+use super::super::event::{EventKind, Snapshot};
 use super::super::grant::EndedWhy;
 use super::super::ids::{Partition, PartitionCount};
 use super::super::markers::KillTarget;
@@ -412,7 +412,11 @@ fn an_approver_may_make_the_access_shorter_and_narrower_but_never_larger() {
         paths: vec![PathPattern::new("/docs/**").expect("a pattern")],
     };
     let bounds = Bounds { duration_ms: Some(60_000), expires_at: None, narrowing };
-    world.try_do(&bob, &bounded(request, bounds.clone())).expect("first");
+    let first = world.try_do(&bob, &bounded(request, bounds.clone())).expect("first");
+    let Snapshot::Request { bounds: told, .. } = &first.events[0].after else {
+        panic!("an event about the request");
+    };
+    assert_eq!(told.as_ref(), Some(&bounds), "the event tells what the approver set");
     let later = Bounds { expires_at: Some(START.plus(HOUR)), ..Bounds::default() };
     let done = world.try_do(&lead("ben"), &bounded(request, later)).expect("second");
     assert_eq!(done.grants[0].expires_at, START.plus(Duration::from_secs(60)));
@@ -492,6 +496,17 @@ fn revoking_a_subject_ends_every_grant_and_request_with_an_event_each() {
     let done = world.try_do(&lead("bob"), &command).expect("revoked");
     assert_eq!((done.grants.len(), done.requests.len(), done.events.len()), (2, 1, 3));
     assert!(world.try_do(&lead("bob"), &command).expect("again").is_empty());
+}
+
+#[test]
+fn revoking_a_subject_leaves_a_request_past_its_deadline_expired() {
+    let mut world = World::new();
+    let request = world.submit(&one_step());
+    world.now = world.state.requests[&request].pending_until;
+    let command = Command::RevokeSubject { reason: "left".into() };
+    assert!(world.try_do(&lead("bob"), &command).expect("nothing to end").is_empty());
+    let swept = world.run(&Actor::System, &Command::TimeOutRequest { request }).expect("swept");
+    assert_eq!(swept.events[0].kind, EventKind::RequestExpired);
 }
 
 #[test]

@@ -28,7 +28,10 @@ async fn an_authenticated_path_needs_a_person_who_is_not_suspended() {
     assert_eq!(gateway.world.reads.load(Ordering::SeqCst), 1);
     let nobody = gateway.call("GET /me HTTP/1.1\r\nHost: notes.localhost\r\n\r\n").await;
     assert_eq!((nobody.status, nobody.code().as_str()), (401, "no-credential"));
-    assert_eq!(nobody.header("www-authenticate"), Some("Bearer error=\"invalid_request\""));
+    assert_eq!(
+        nobody.header("www-authenticate"),
+        Some("Bearer realm=\"tidegate\", error=\"invalid_request\"")
+    );
     gateway
         .world
         .change(|state| state.suspended.push(SubjectKey::new("https://idp.test", "alice")));
@@ -174,6 +177,15 @@ async fn what_ends_while_the_policy_is_asked_permits_nothing() {
         .world
         .change(|state| state.verdict = Verdict::AllowAt(START.plus(Duration::from_hours(1))));
     assert_eq!(gateway.get("/policy/a").await.code(), "invalid-token");
+    assert!(gateway.tool.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_token_that_ends_while_the_store_is_read_permits_nothing() {
+    let gateway = Harness::start().await;
+    let end = START.plus(Duration::from_hours(1));
+    gateway.world.change(|state| state.read_until = Some(end));
+    assert_eq!(gateway.get("/me").await.code(), "invalid-token");
     assert!(gateway.tool.seen().is_empty());
 }
 

@@ -66,6 +66,8 @@ pub struct State {
     pub ended: Vec<Tombstone>,
     pub suspended: Vec<SubjectKey>,
     pub fault: Option<StoreFault>,
+    /// A read of the store takes until then.
+    pub read_until: Option<Timestamp>,
     pub verdict: Verdict,
     pub asked: Vec<Asked>,
 }
@@ -111,6 +113,7 @@ impl World {
             ended: Vec::new(),
             suspended: Vec::new(),
             fault: None,
+            read_until: None,
             verdict: Verdict::Allow,
             asked: Vec::new(),
         };
@@ -258,6 +261,9 @@ impl Live for FakeLive {
 
     async fn read(&self, subject: SubjectKey) -> Result<FakeSet, StoreFault> {
         self.0.reads.fetch_add(1, Ordering::SeqCst);
+        if let Some(until) = self.0.change(|state| state.read_until) {
+            self.0.clock.set(until);
+        }
         self.0.change(|state| match &state.fault {
             Some(fault) => Err(fault.clone()),
             None => Ok(FakeSet {
