@@ -7,7 +7,7 @@ use super::error::Refusal;
 use super::extract::{Call, IfMatch};
 use crate::domain::apply::apply;
 use crate::domain::command::{Command, SubjectState, Timer, TimerChange, Transition};
-use crate::domain::ids::{GrantId, RequestId, Seed};
+use crate::domain::ids::{GrantId, OrderId, RequestId, Seed};
 use crate::domain::subject::{Actor, Subject};
 use crate::entropy;
 use crate::problem::ProblemCode;
@@ -71,6 +71,16 @@ impl Idempotency {
         let (actor, target) = (call.subject().key(), target.key());
         let parts = [actor.0.as_slice(), &target.0, call.route.as_bytes(), key.as_bytes()];
         Some(Self { key: IdempotencyKey(sha256(&parts)), fingerprint: sha256(&[body]) })
+    }
+}
+
+impl Idempotency {
+    /// The order that this key stands for, with another body another one: a kill switch is thrown
+    /// rather once more than not at all.
+    #[must_use]
+    pub fn order_id(&self) -> OrderId {
+        let sum = sha256(&[&self.key.0, &self.fingerprint]);
+        OrderId(sum.first_chunk().copied().unwrap_or_default())
     }
 }
 

@@ -4,3 +4,4 @@ mod concurrency;
 mod crash;
 mod ends;
 mod flow;
+mod kill;
