@@ -1,6 +1,5 @@
 //! Which grants count, until when, and what remains of them.
 
-
 use crate::domain::command::{Timer, Transition};
 use crate::domain::grant::{EndedWhy, Grant};
 use crate::store::{Committed, LiveReader, Store};
