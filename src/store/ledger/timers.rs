@@ -26,8 +26,8 @@ impl<B: Backend> Ledger<B> {
         let range = Range::UpTo(now.millis(), after.map(|DuePlace(place)| place));
         let due = self.backend.members(partition, &set, range, limit).await?;
         let Some(last) = due.last() else { return Ok(DueTimers::default()) };
-        let mut page = DueTimers::default();
-        page.next = (due.len() >= limit).then_some(DuePlace(*last));
+        let next = (due.len() >= limit).then_some(DuePlace(*last));
+        let mut page = DueTimers { next, ..DueTimers::default() };
         let keys: Vec<_> = due.iter().map(|due| keys::timer(partition, &due.member)).collect();
         let values = self.backend.get(partition, &keys).await?;
         for (due, value) in due.iter().zip(values) {

@@ -14,6 +14,7 @@ use crate::domain::event::{EventKind, Resource};
 use crate::domain::ids::{GrantId, RequestId};
 use crate::domain::markers::KillTarget;
 use crate::domain::request::Bounds;
+use crate::domain::subject::Person;
 use crate::domain::time::Timestamp;
 
 mod real;
@@ -108,53 +109,55 @@ impl Reference {
     }
 }
 
+fn holder(who: usize) -> Person {
+    person(HOLDERS[who], "engineering")
+}
+
+fn lead(by: usize) -> Person {
+    person(LEADS[by], "on-call-leads")
+}
+
 /// The `nth` from the end, so that most of what happens happens to what is recent.
 fn recent<T>(items: &mut [T], nth: usize) -> Option<&mut T> {
     let back = items.len().checked_sub(1)?;
     items.get_mut(back - nth.min(back))
 }
 
+async fn submit(real: &Real, reference: &mut Reference, who: usize, what: usize) {
+    let template = real.api().catalog.load().templates[TEMPLATES[what].0].clone();
+    let (requester, justification) = (holder(who), "INC-1".to_owned());
+    let (duration, fields) = (Some(HOUR), std::collections::BTreeMap::new());
+    let submit = Submit { template, requester, duration, justification, fields };
+    let done = real.run(who, holder(who), Named::Nothing, Command::Submit(submit)).await;
+    let waits = |a: &Asked| a.status == "pending" && (a.who, a.what) == (who, what);
+    assert_eq!(done.is_some(), !reference.asked.iter().any(waits));
+    let Some((ids, _)) = done else { return };
+    let (until, approvals) = (real.clock.now().plus(HOUR * 24), BTreeSet::new());
+    reference.asked.push(Asked { id: ids[0], who, what, until, approvals, status: "pending" });
+}
+
+async fn approve(real: &Real, reference: &mut Reference, nth: usize, by: usize) {
+    let Some(asked) = recent(&mut reference.asked, nth) else { return };
+    let (request, bounds) = (asked.id, Bounds::default());
+    let command = Command::Approve { request, step: None, comment: None, bounds };
+    let done = real.run(asked.who, lead(by), Named::Request(request), command).await;
+    let counts = asked.status == "pending" && asked.approvals.insert(by);
+    assert_eq!(done.is_some(), counts);
+    let Some((_, grants)) = done else { return };
+    let is_last = asked.approvals.len() == TEMPLATES[asked.what].1;
+    assert_eq!(grants.len(), usize::from(is_last));
+    let Some(&id) = grants.first() else { return };
+    asked.status = "approved";
+    let (who, what, until) = (asked.who, asked.what, real.clock.now().plus(HOUR));
+    reference.given.push(Given { id, who, what, until, status: "active" });
+}
+
 /// Does it to both; they have to agree on whether it is refused.
 async fn step(real: &mut Real, reference: &mut Reference, op: Op) {
-    let now = real.clock.now();
-    let holder = |who: usize| person(HOLDERS[who], "engineering");
-    let lead = |by: usize| person(LEADS[by], "on-call-leads");
     let text = String::new;
     match op {
-        Op::Submit { who, what } => {
-            let template = real.api().catalog.load().templates[TEMPLATES[what].0].clone();
-            let (requester, justification) = (holder(who), "INC-1".to_owned());
-            let (duration, fields) = (Some(HOUR), std::collections::BTreeMap::new());
-            let submit = Submit { template, requester, duration, justification, fields };
-            let done = real.run(who, holder(who), Named::Nothing, Command::Submit(submit)).await;
-            let waits = |a: &Asked| a.status == "pending" && (a.who, a.what) == (who, what);
-            assert_eq!(done.is_some(), !reference.asked.iter().any(waits));
-            let Some((ids, _)) = done else { return };
-            let (until, approvals) = (now.plus(HOUR * 24), BTreeSet::new());
-            reference.asked.push(Asked {
-                id: ids[0],
-                who,
-                what,
-                until,
-                approvals,
-                status: "pending",
-            });
-        }
-        Op::Approve { nth, by } => {
-            let Some(asked) = recent(&mut reference.asked, nth) else { return };
-            let (request, bounds) = (asked.id, Bounds::default());
-            let command = Command::Approve { request, step: None, comment: None, bounds };
-            let done = real.run(asked.who, lead(by), Named::Request(request), command).await;
-            let counts = asked.status == "pending" && asked.approvals.insert(by);
-            assert_eq!(done.is_some(), counts);
-            let Some((_, grants)) = done else { return };
-            let is_last = asked.approvals.len() == TEMPLATES[asked.what].1;
-            assert_eq!(grants.len(), usize::from(is_last));
-            let Some(&id) = grants.first() else { return };
-            asked.status = "approved";
-            let (who, what, until) = (asked.who, asked.what, now.plus(HOUR));
-            reference.given.push(Given { id, who, what, until, status: "active" });
-        }
+        Op::Submit { who, what } => submit(real, reference, who, what).await,
+        Op::Approve { nth, by } => approve(real, reference, nth, by).await,
         Op::Deny { nth, by } => {
             let Some(asked) = recent(&mut reference.asked, nth) else { return };
             let command = Command::Deny { request: asked.id, step: None, reason: text() };
@@ -278,6 +281,7 @@ proptest! {
     #![proptest_config(ProptestConfig {
         cases: 24,
         failure_persistence: None,
+        max_shrink_time: 20_000,
         ..ProptestConfig::default()
     })]
 
