@@ -13,7 +13,7 @@ use super::execute::{Answer, Named, Order, execute, failed};
 use super::wake::{Wake, each};
 use super::{Api, SharedApi};
 use crate::domain::command::Command;
-use crate::domain::ids::Partition;
+use crate::domain::ids::{OrderId, Partition};
 use crate::domain::markers::Generation;
 use crate::domain::subject::{Actor, Subject};
 
@@ -33,16 +33,20 @@ pub async fn run(api: SharedApi, stop: watch::Receiver<bool>) {
     }
 }
 
+/// What the markers of a partition say, in short. The generation alone would not do: a store that
+/// went back in time and was reconciled may come to the same one by another kill.
+type Mark = (Generation, Option<OrderId>);
+
 /// What was swept, by this process. A new one walks once through the open work of every partition
 /// that ever saw a kill.
 pub struct Sweeper {
     api: SharedApi,
-    swept: BTreeMap<Partition, Generation>,
+    swept: BTreeMap<Partition, Mark>,
     unfinished: BTreeMap<Partition, Unfinished>,
 }
 
 struct Unfinished {
-    generation: Generation,
+    mark: Mark,
     again: Instant,
     pause: Duration,
 }
@@ -53,7 +57,7 @@ impl Sweeper {
         Self { api, swept: BTreeMap::new(), unfinished: BTreeMap::new() }
     }
 
-    /// Sweeps one partition when its generation is above what was swept.
+    /// Sweeps one partition when its markers are not those that were swept.
     pub async fn look(
         &mut self,
         partition: Partition,
@@ -70,31 +74,30 @@ impl Sweeper {
                 return;
             }
         };
-        let generation = markers.generation;
-        if !self.is_due(partition, generation, now) {
+        let mark = (markers.generation, markers.kills.last().map(|kill| kill.order));
+        if !self.is_due(partition, mark, now) {
             return;
         }
         if markers.kills.is_empty() || sweep(&self.api, partition, is_stopping).await {
-            self.swept.insert(partition, generation);
+            self.swept.insert(partition, mark);
             self.unfinished.remove(&partition);
         } else {
-            self.pause(partition, generation, now);
+            self.pause(partition, mark, now);
         }
     }
 
-    fn is_due(&self, partition: Partition, generation: Generation, now: Instant) -> bool {
-        if self.swept.get(&partition).is_some_and(|swept| generation <= *swept) {
+    fn is_due(&self, partition: Partition, mark: Mark, now: Instant) -> bool {
+        if self.swept.get(&partition) == Some(&mark) {
             return false;
         }
-        let unfinished = self.unfinished.get(&partition);
-        unfinished.is_none_or(|tried| tried.generation < generation || tried.again <= now)
+        let tried = self.unfinished.get(&partition);
+        tried.is_none_or(|tried| tried.mark != mark || tried.again <= now)
     }
 
-    fn pause(&mut self, partition: Partition, generation: Generation, now: Instant) {
-        let tried = self.unfinished.get(&partition).filter(|tried| tried.generation == generation);
+    fn pause(&mut self, partition: Partition, mark: Mark, now: Instant) {
+        let tried = self.unfinished.get(&partition).filter(|tried| tried.mark == mark);
         let pause = tried.map_or(FIRST_PAUSE, |tried| (tried.pause * 2).min(LONGEST_PAUSE));
-        let again = now + pause;
-        self.unfinished.insert(partition, Unfinished { generation, again, pause });
+        self.unfinished.insert(partition, Unfinished { mark, again: now + pause, pause });
     }
 }
 
