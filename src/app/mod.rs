@@ -231,7 +231,12 @@ impl Parts<'_> {
 
     fn background(&self, api: &SharedApi, stop: &Stop, reload: &Arc<Reload>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        tasks.spawn(approvals::timers::run(api.clone(), stop.receiver()));
+        let timers = approvals::timers::run(api.clone(), stop.receiver());
+        let sweeper = approvals::sweeper::run(api.clone(), stop.receiver());
+        // One task, the only one that ends by itself: stopping waits for both.
+        tasks.spawn(async {
+            tokio::join!(timers, sweeper);
+        });
         tasks.spawn(self.ready.authenticator.clone().refresh());
         tasks.spawn(watch::run(reload.clone()));
         tasks.spawn(sample::run(self.store.clone(), self.clock.clone(), self.metrics.clone()));

@@ -6,7 +6,7 @@ use super::extract::{Call, IfMatch};
 use crate::domain::apply::apply;
 use crate::domain::command::{Command, SubjectState, Timer, TimerChange, Transition};
 use crate::domain::hash::{length, sha256};
-use crate::domain::ids::{GrantId, RequestId, Seed};
+use crate::domain::ids::{GrantId, OrderId, RequestId, Seed};
 use crate::domain::subject::{Actor, Subject};
 use crate::entropy;
 use crate::problem::ProblemCode;
@@ -72,6 +72,14 @@ impl Idempotency {
         // The keys of subjects all have one length.
         let scoped = sha256(&[&actor.0, &target.0, &length(route), route, key]);
         Some(Self { key: IdempotencyKey(scoped), fingerprint: sha256(&[body]) })
+    }
+
+    /// The order that this key stands for, with another body another one: a kill switch is thrown
+    /// rather once more than not at all.
+    #[must_use]
+    pub fn order_id(&self) -> OrderId {
+        let sum = sha256(&[&self.key.0, &self.fingerprint]);
+        OrderId(sum.first_chunk().copied().unwrap_or_default())
     }
 }
 

@@ -7,7 +7,8 @@
 //! - [`execute`]: the only write path (load, apply, commit, and again when somebody was faster);
 //! - [`wire`]: the JSON of requests and grants;
 //! - [`error`]: every refusal, mapped to its problem in one place;
-//! - [`timers`]: the same write path, driven by the clock.
+//! - [`timers`]: the same write path, driven by the clock;
+//! - [`sweeper`]: the same write path, driven by the kill switch.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,10 +32,12 @@ pub mod policy;
 pub mod ports;
 pub mod respond;
 pub mod router;
+pub mod sweeper;
 #[cfg(test)]
 mod tests;
 pub mod timers;
 pub mod turns;
+mod wake;
 pub mod wire;
 
 /// Everything the handlers work with; `app` makes it.

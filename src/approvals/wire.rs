@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use super::policy::Sight;
 use crate::domain::access::Narrowing;
-use crate::domain::apply::{grant_status, request_status};
-use crate::domain::grant::{Grant, GrantStatus};
+use crate::domain::apply::{grant_status, kill_that_cancelled, kill_that_revoked, request_status};
+use crate::domain::grant::Grant;
 use crate::domain::markers::Markers;
 use crate::domain::request::{Approval, Comment, Request, RequestStatus};
 use crate::domain::template::{Approvers, FieldValue, Step};
@@ -140,7 +140,7 @@ impl RequestView {
     pub fn of(request: &Request, markers: &Markers, now: Timestamp, sight: Sight) -> Self {
         let (grants, reason) = outcome(&request.status);
         let status = request_status(request, markers, now);
-        let killed = markers.kill_of_request(request).filter(|_| request.is_pending());
+        let killed = kill_that_cancelled(request, markers, now);
         let ended = match (request.status.decided_at(), killed, status) {
             (Some(at), ..) => Some(at),
             (None, Some(kill), _) => Some(kill.at),
@@ -270,19 +270,19 @@ impl GrantView {
             request: grant.request.to_string(),
             approvers: strings(&grant.approvers),
             narrowings: grant.narrowings.iter().map(NarrowingView::of).collect(),
-            ended: ended(grant, markers, status),
+            ended: ended(grant, markers, now),
         }
     }
 }
 
 /// A grant that a kill ended shows it, whether or not it was swept.
-fn ended(grant: &Grant, markers: &Markers, status: GrantStatus) -> Option<EndedView> {
+fn ended(grant: &Grant, markers: &Markers, now: Timestamp) -> Option<EndedView> {
     if let Some(end) = &grant.ended {
         let (by, reason) = (end.by.to_string(), end.reason.clone());
         return Some(EndedView { at: iso8601::time(end.at), by, reason });
     }
-    let kill = markers.kill_of_grant(grant).filter(|_| status == GrantStatus::Revoked)?;
-    let (by, reason) = (kill.by.to_string(), kill.reason.to_string());
+    let kill = kill_that_revoked(grant, markers, now)?;
+    let (by, reason) = (kill.by.name.to_string(), kill.reason.to_string());
     Some(EndedView { at: iso8601::time(kill.at), by, reason })
 }
 

@@ -50,6 +50,8 @@ pub enum Command {
     RevokeSubject {
         reason: String,
     },
+    /// The sweeper: records what the kill switch ended, with a tool or a template.
+    Sweep,
     /// A timer: the request was not decided in time.
     TimeOutRequest {
         request: RequestId,

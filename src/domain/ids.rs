@@ -132,6 +132,10 @@ partitioned_id!(
     "a grant id"
 );
 
+/// Identifies one order to throw the kill switch; a retry with its idempotency key carries the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OrderId(pub [u8; 16]);
+
 /// Identifies one commit; a retry carries the same one and finds its stored answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CommitId(pub [u8; 16]);

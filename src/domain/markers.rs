@@ -1,13 +1,15 @@
 //! The markers of a partition: what the kill switch and suspensions say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::grant::Grant;
+use super::ids::OrderId;
 use super::request::Request;
-use super::subject::SubjectKey;
+use super::subject::{Subject, SubjectKey};
 use super::time::Timestamp;
 
 /// Grows with every marker set. A grant made under a generation below a kill's does not count.
@@ -39,9 +41,24 @@ pub struct Kill {
     pub target: KillTarget,
     pub below: Generation,
     pub at: Timestamp,
-    pub by: Arc<str>,
+    pub by: Subject,
+    pub reason: Arc<str>,
+    /// The order that it came from; a retry of that order adds nothing.
+    pub order: OrderId,
+}
+
+/// Somebody throws the kill switch: the same order for every partition, and for a retry.
+#[derive(Clone, Debug)]
+pub struct KillOrder {
+    pub id: OrderId,
+    pub target: KillTarget,
+    pub at: Timestamp,
+    pub by: Subject,
     pub reason: Arc<str>,
 }
+
+/// How long a retry is known as one: as long as any answer under an idempotency key.
+const RETRY_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// One sealed, mandatory value per partition. Absent or badly sealed is a fault, never "none".
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,11 +97,29 @@ impl Markers {
 
     /// These markers with one more kill. A later kill of the same target replaces the earlier.
     #[must_use]
-    pub fn with_kill(&self, target: KillTarget, at: Timestamp, by: &str, reason: &str) -> Self {
+    pub fn with_kill(&self, order: &KillOrder) -> Self {
         let generation = self.generation.saturating_add(1);
         let mut kills: Vec<Kill> =
-            self.kills.iter().filter(|kill| kill.target != target).cloned().collect();
-        kills.push(Kill { target, below: generation, at, by: by.into(), reason: reason.into() });
+            self.kills.iter().filter(|kill| kill.target != order.target).cloned().collect();
+        kills.push(Kill {
+            target: order.target.clone(),
+            below: generation,
+            at: order.at,
+            by: order.by.clone(),
+            reason: order.reason.clone(),
+            order: order.id,
+        });
         Self { generation, kills, suspended: self.suspended.clone() }
+    }
+
+    /// Whether this order was carried out here within a day: raising again would also end what was
+    /// granted since. A later kill of the same target hides it.
+    #[must_use]
+    pub fn carried_out(&self, order: &KillOrder) -> bool {
+        self.kills.iter().any(|kill| {
+            kill.order == order.id
+                && kill.target == order.target
+                && order.at < kill.at.plus(RETRY_LIFE)
+        })
     }
 }

@@ -20,8 +20,8 @@ use crate::domain::request::Request;
 use crate::domain::subject::{Actor, Subject};
 use crate::domain::time::Timestamp;
 use crate::store::{
-    Answer, Commit, Committed, Cursor, DueTimer, KillOrder, ListQuery, Load, Loaded, Page, Store,
-    StoreFault, StoredEvent,
+    Answer, Commit, Committed, Cursor, DuePlace, DueTimers, KillOrder, Killed, KilledPlace,
+    ListQuery, Load, Loaded, Page, Store, StoreFault, StoredEvent,
 };
 use crate::telemetry::decision::DecisionRecord;
 
@@ -297,8 +297,12 @@ impl Store for EventStore {
         &self,
         _partition: Partition,
         _now: Timestamp,
+        _after: Option<DuePlace>,
         _limit: usize,
-    ) -> Answer<'_, Vec<DueTimer>> {
+    ) -> Answer<'_, DueTimers> {
+        unused()
+    }
+    fn killed(&self, _partition: Partition, _from: Option<KilledPlace>) -> Answer<'_, Killed> {
         unused()
     }
     fn probe(&self) -> Answer<'_, ()> {

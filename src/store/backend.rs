@@ -129,8 +129,8 @@ pub struct Scored {
 
 #[derive(Clone, Copy, Debug)]
 pub enum Range {
-    /// Ascending, scores up to and with this.
-    UpTo(u64),
+    /// Ascending, scores up to and with this, above the (score, member) if there is one.
+    UpTo(u64, Option<Scored>),
     /// Descending, below this (score, member); from the top without one.
     Below(Option<Scored>),
 }

@@ -4,7 +4,6 @@
 //! core learned meanwhile.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use crate::domain::ids::{CommitId, Partition, PartitionCount};
 use crate::domain::markers::{Generation, Markers};
 use crate::domain::subject::SubjectKey;
 
+use super::versions::Versions;
 use super::{Head, StoreFault};
 
 /// One memory for all cores and the approvals of a process.
@@ -21,12 +21,12 @@ pub struct Memory {
     partitions: Vec<Mutex<PartitionMemory>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct PartitionMemory {
     head: Option<Head>,
     generation: Generation,
     closed: bool,
-    versions: HashMap<SubjectKey, u64>,
+    versions: Versions,
     markers: Option<VerifiedMarkers>,
 }
 
@@ -62,6 +62,12 @@ pub enum Standing {
     WentBack,
 }
 
+impl PartitionMemory {
+    fn new(versions: Versions) -> Self {
+        Self { head: None, generation: 0, closed: false, versions, markers: None }
+    }
+}
+
 impl Known {
     /// `head` has an epoch that the sealed markers confirm.
     #[must_use]
@@ -92,16 +98,17 @@ pub struct Learned {
 impl Memory {
     #[must_use]
     pub fn new(partitions: PartitionCount) -> Self {
-        Self { partitions: partitions.all().map(|_| Mutex::default()).collect() }
+        let new = |_| Mutex::new(PartitionMemory::new(Versions::share_of(partitions.get())));
+        Self { partitions: partitions.all().map(new).collect() }
     }
 
     /// What is known now; taken before a read is sent.
     #[must_use]
     pub fn known(&self, partition: Partition, subject: Option<SubjectKey>) -> Known {
-        let Some(memory) = self.lock(partition) else {
+        let Some(mut memory) = self.lock(partition) else {
             return Known { head: None, generation: 0, version: 0, closed: true };
         };
-        let version = subject.and_then(|subject| memory.versions.get(&subject).copied());
+        let version = subject.and_then(|subject| memory.versions.of(subject));
         Known {
             head: memory.head,
             generation: memory.generation,
@@ -135,7 +142,8 @@ impl Memory {
         let epoch = memory.head.map_or(0, |head| head.epoch);
         if learned.head.epoch > epoch {
             let markers = memory.markers.take();
-            *memory = PartitionMemory { markers, ..PartitionMemory::default() };
+            let versions = memory.versions.emptied();
+            *memory = PartitionMemory { markers, ..PartitionMemory::new(versions) };
         }
         if memory.closed {
             return Err(StoreFault::RolledBack(partition));
@@ -148,8 +156,7 @@ impl Memory {
         }
         memory.generation = memory.generation.max(learned.generation);
         if let Some((subject, version)) = learned.subject {
-            let known = memory.versions.entry(subject).or_default();
-            *known = version.max(*known);
+            memory.versions.remember(subject, version);
         }
         Ok(())
     }
@@ -219,6 +226,19 @@ mod tests {
         memory.learn(P, learned(head(1, 6, 6))).expect("open");
         assert_eq!(memory.known(P, None).head, Some(head(1, 7, 7)));
         assert_eq!(memory.known(P, None).standing(&head(1, 6, 6)), Standing::WentBack);
+    }
+
+    #[test]
+    fn a_forgotten_version_is_not_compared() {
+        let memory = memory();
+        let subject = |n: u64| SubjectKey(u128::from(n).to_be_bytes());
+        let seen = |n| Learned { subject: Some((subject(n), 9)), ..learned(head(1, 5, 5)) };
+        for n in 0..20_000 {
+            memory.learn(P, seen(n)).expect("open");
+        }
+        assert_eq!(memory.known(P, Some(subject(19_999))).version, 9);
+        assert_eq!(memory.known(P, Some(subject(0))).version, 0);
+        assert_eq!(memory.known(P, Some(subject(0))).head, Some(head(1, 5, 5)));
     }
 
     #[test]

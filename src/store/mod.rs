@@ -13,7 +13,7 @@ use crate::domain::command::{SubjectState, Timer, Transition};
 use crate::domain::event::Event;
 use crate::domain::grant::{Grant, Tombstone};
 use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId};
-use crate::domain::markers::{Generation, KillTarget, Markers};
+use crate::domain::markers::{Generation, Markers};
 use crate::domain::request::Request;
 use crate::domain::subject::{Subject, SubjectKey};
 use crate::domain::time::Timestamp;
@@ -32,7 +32,9 @@ pub mod memory;
 pub mod reader;
 pub mod record;
 pub mod seal;
+mod versions;
 
+pub use crate::domain::markers::KillOrder;
 pub use live::{LiveGrant, LiveView};
 
 /// Why the store could not answer. Every one of them refuses.
@@ -168,6 +170,37 @@ pub struct DueTimer {
     pub at: Timestamp,
 }
 
+/// One page of the due timers of a partition, oldest first.
+#[derive(Clone, Debug, Default)]
+pub struct DueTimers {
+    pub timers: Vec<DueTimer>,
+    /// Timers that are due and cannot be trusted; they stay, and no access hangs on them.
+    pub broken: Vec<StoreFault>,
+    /// Where the next page begins; `None`: there is none.
+    pub next: Option<DuePlace>,
+}
+
+/// Behind a timer that was looked at, whatever became of it.
+#[derive(Clone, Copy, Debug)]
+pub struct DuePlace(backend::Scored);
+
+/// One page of a walk over the open grants, then the pending requests, of a partition.
+#[derive(Clone, Debug, Default)]
+pub struct Killed {
+    /// Whose grants or requests a kill hit that are not marked as ended; each once.
+    pub subjects: Vec<Subject>,
+    /// Records that cannot be trusted.
+    pub broken: Vec<StoreFault>,
+    pub next: Option<KilledPlace>,
+}
+
+/// How far such a walk came.
+#[derive(Clone, Copy, Debug)]
+pub enum KilledPlace {
+    Grants(Option<backend::Scored>),
+    Requests(Option<backend::Scored>),
+}
+
 /// A list over all partitions, newest first by (time, id).
 #[derive(Clone, Debug, Default)]
 pub struct ListQuery {
@@ -213,16 +246,22 @@ pub trait Store: Send + Sync + 'static {
     fn list_grants<'a>(&'a self, query: &'a ListQuery) -> Answer<'a, Page<Grant>>;
 
     fn markers(&self, partition: Partition) -> Answer<'_, Arc<Markers>>;
-    /// Raises the generation of one partition and adds a kill (the kill switch, one partition).
+    /// Raises the generation of one partition and adds a kill (the kill switch, one partition);
+    /// does nothing when this order was carried out there before.
     fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, ()>;
 
-    /// Timers due at `now`, oldest first, at most `limit`.
+    /// What kills hit that is not marked as ended: one page, from the beginning without a place.
+    /// It reads what is open, never what is over.
+    fn killed(&self, partition: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed>;
+
+    /// Timers due at `now`, oldest first, at most `limit`, behind `after`.
     fn due_timers(
         &self,
         partition: Partition,
         now: Timestamp,
+        after: Option<DuePlace>,
         limit: usize,
-    ) -> Answer<'_, Vec<DueTimer>>;
+    ) -> Answer<'_, DueTimers>;
 
     /// Events with a sequence number above `after`, in order, whole commits, at most about `limit`.
     fn read_events(
@@ -242,14 +281,6 @@ pub trait Store: Send + Sync + 'static {
 }
 
 pub type SharedStore = Arc<dyn Store>;
-
-#[derive(Clone, Debug)]
-pub struct KillOrder {
-    pub target: KillTarget,
-    pub at: Timestamp,
-    pub by: Arc<str>,
-    pub reason: Arc<str>,
-}
 
 /// What the gateway asks on every request; one per core, so it need not be `Send`. It keeps no
 /// grant: each call is a read of its own that starts when the call is made.

@@ -4,4 +4,5 @@ mod concurrency;
 mod crash;
 mod ends;
 mod flow;
+mod kill;
 mod reload;

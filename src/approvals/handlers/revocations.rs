@@ -16,8 +16,10 @@ use super::{Effect, conclude};
 use crate::domain::access::is_name;
 use crate::domain::apply::MAX_TEXT;
 use crate::domain::command::Command;
+use crate::domain::ids::OrderId;
 use crate::domain::markers::KillTarget;
 use crate::domain::subject::Subject;
+use crate::entropy;
 use crate::store::KillOrder;
 use crate::telemetry::events::approvals::Killed;
 
@@ -57,7 +59,7 @@ pub async fn create(
     policy::require(&api, &call, &Target::any("grant"), "kill_switch").await?;
     match switch(&api, &value)? {
         Switch::Subject(subject) => of_subject(&api, &call, &subject, value.reason, &bytes).await,
-        Switch::Target(target) => everywhere(&api, &call, target, &value.reason).await,
+        Switch::Target(target) => everywhere(&api, &call, target, &value.reason, &bytes).await,
     }
 }
 
@@ -125,14 +127,20 @@ fn counted(outcome: &Outcome<'_>) -> Result<Answer, Refusal> {
 }
 
 /// Every partition is tried, also after one failed: what was written binds, a retry completes.
+/// A retry with the same idempotency key leaves alone the partitions that were reached.
 async fn everywhere(
     api: &Api,
     call: &Call,
     target: KillTarget,
     reason: &str,
+    bytes: &[u8],
 ) -> Result<Response, Refusal> {
-    let by = call.subject().name.clone();
-    let order = KillOrder { target, at: api.clock.now(), by: by.clone(), reason: reason.into() };
+    let by = call.subject().clone();
+    let id = match Idempotency::of(call, &by, bytes) {
+        Some(idempotency) => idempotency.order_id(),
+        None => OrderId(entropy::bytes()?),
+    };
+    let order = KillOrder { id, target, at: api.clock.now(), by, reason: reason.into() };
     let (mut reached, mut refusal) = (0, None);
     for partition in api.store.partitions().all() {
         match api.store.kill(partition, order.clone()).await {
@@ -141,7 +149,7 @@ async fn everywhere(
         }
     }
     let partitions = usize::from(api.store.partitions().get());
-    Killed { target: &order.target, actor: &by, reached, partitions }.emit();
+    Killed { order: &order, reached, partitions }.emit();
     if let Some(mut refusal) = refusal {
         refusal.detail = format!(
             "{reached} of {partitions} partitions were reached, and bind already; repeat the call"

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::json;
 
+use super::super::timers;
 use super::harness::World;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, Partition, PartitionCount, RequestId};
@@ -24,7 +25,9 @@ pub struct Faults {
     unconfirmed: AtomicUsize,
     /// Commits that somebody else overtakes.
     conflicts: AtomicUsize,
-    loads: AtomicUsize,
+    pub loads: AtomicUsize,
+    /// Timers come in pages of this many at most, when it is not 0.
+    page: AtomicUsize,
     kills: AtomicUsize,
 }
 
@@ -102,8 +105,19 @@ impl Store for Faulty {
         self.inner.kill(partition, kill)
     }
 
-    fn due_timers(&self, p: Partition, now: Timestamp, limit: usize) -> Answer<'_, Vec<DueTimer>> {
-        self.inner.due_timers(p, now, limit)
+    fn killed(&self, p: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed> {
+        self.inner.killed(p, from)
+    }
+
+    fn due_timers(
+        &self,
+        p: Partition,
+        now: Timestamp,
+        after: Option<DuePlace>,
+        limit: usize,
+    ) -> Answer<'_, DueTimers> {
+        let page = self.faults.page.load(Ordering::SeqCst);
+        self.inner.due_timers(p, now, after, if page == 0 { limit } else { page })
     }
 
     fn read_events(&self, p: Partition, after: u64, limit: usize) -> Answer<'_, Vec<StoredEvent>> {
@@ -127,7 +141,7 @@ impl Store for Faulty {
     }
 }
 
-fn world() -> (World, Arc<Faults>) {
+pub fn world() -> (World, Arc<Faults>) {
     let faults = Arc::new(Faults::default());
     let world = World::on(|inner| Arc::new(Faulty { inner, faults: faults.clone() }));
     (world, faults)
@@ -199,4 +213,49 @@ async fn a_kill_that_missed_a_partition_says_so_and_a_retry_completes() {
     assert_eq!(world.post("root", "/revocations", body).await.status, 200);
     let grant = world.get("alice", &format!("/grants/{grant}")).await;
     assert_eq!(grant.body["status"], "revoked");
+}
+
+#[tokio::test]
+async fn a_retry_of_a_kill_under_its_key_spares_what_was_granted_where_it_bound() {
+    let (world, faults) = world();
+    let status =
+        async |id: &str| world.get("alice", &format!("/grants/{id}")).await.body["status"].clone();
+    let kill = async |key| {
+        let body = json!({ "tool": "notes", "reason": "incident" });
+        let headers = [("idempotency-key", key)];
+        world.call("root", "POST /revocations", Some(body), &headers).await.status.as_u16()
+    };
+    let (_, old) = world.granted("alice").await;
+    assert!(old.parse::<GrantId>().expect("an id").partition > Partition(2));
+    faults.kills.store(3, Ordering::SeqCst);
+    assert_eq!(kill("one").await, 503);
+    let (_, new) = world.granted("alice").await;
+    assert_eq!(kill("one").await, 200);
+    assert_eq!((status(&old).await, status(&new).await), ("revoked".into(), "active".into()));
+    for partition in [0, 1, 2, 63].map(Partition) {
+        assert_eq!(world.api.store.markers(partition).await.expect("markers").generation, 1);
+    }
+    assert_eq!(kill("two").await, 200);
+    assert_eq!(status(&new).await, "revoked");
+}
+
+#[tokio::test]
+async fn timers_that_fail_hold_up_none_of_those_behind_them() {
+    let (world, faults) = world();
+    let first = world.ask("alice", "notes").await.id();
+    world.clock.advance(std::time::Duration::from_secs(1));
+    let second = world.ask("alice", "vault").await.id();
+    world.clock.advance(std::time::Duration::from_hours(48));
+    let expired = async |id: &str| {
+        let id = id.parse().expect("an id");
+        let request = world.api.store.request(id).await.expect("it reads").expect("it is there");
+        !request.is_pending()
+    };
+    let place = first.parse::<RequestId>().expect("an id").partition;
+    faults.page.store(1, Ordering::SeqCst);
+    faults.loads.store(1, Ordering::SeqCst);
+    timers::run_due(&world.api, place, || false).await;
+    assert_eq!((expired(&first).await, expired(&second).await), (false, true));
+    timers::run_due(&world.api, place, || false).await;
+    assert!(expired(&first).await);
 }

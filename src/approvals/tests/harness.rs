@@ -215,6 +215,23 @@ fn catalog() -> Catalog {
     Catalog { templates: templates.collect() }
 }
 
+pub fn api(store: SharedStore, clock: Arc<ManualClock>, policy: Arc<Policy>) -> SharedApi {
+    Arc::new(Api {
+        store,
+        catalog: Arc::new(ArcSwap::from_pointee(catalog())),
+        clock,
+        metrics: Metrics::unregistered(),
+        authenticate: Arc::new(Tokens),
+        decide: policy,
+        subjects: Arc::new(OneIssuer),
+        role_mapping: BTreeMap::new(),
+        decision_ids: Arc::new(DecisionIds::new("test").expect("entropy")),
+        turns: Turns::default(),
+        source: "/tidegate/test".into(),
+        public_url: "http://api.test".into(),
+    })
+}
+
 impl World {
     pub fn new() -> Self {
         Self::on(|store| store)
@@ -227,20 +244,7 @@ impl World {
         let keys = [SealKey { id: "k1".into(), bytes: vec![7; 32].into() }];
         let store = Embedded::open(directory.path(), &keys, PartitionCount::DEFAULT, clock.clone());
         let policy = Arc::new(Policy::default());
-        let api = Arc::new(Api {
-            store: wrap(store.expect("a store").store()),
-            catalog: Arc::new(ArcSwap::from_pointee(catalog())),
-            clock: clock.clone(),
-            metrics: Metrics::unregistered(),
-            authenticate: Arc::new(Tokens),
-            decide: policy.clone(),
-            subjects: Arc::new(OneIssuer),
-            role_mapping: BTreeMap::new(),
-            decision_ids: Arc::new(DecisionIds::new("test").expect("entropy")),
-            turns: Turns::default(),
-            source: "/tidegate/test".into(),
-            public_url: "http://api.test".into(),
-        });
+        let api = api(wrap(store.expect("a store").store()), clock.clone(), policy.clone());
         let router = router(api.clone());
         Self { api, clock, policy, router, _directory: directory }
     }

@@ -5,5 +5,7 @@ mod documents;
 mod faults;
 mod harness;
 mod inputs;
+mod model;
 mod reading;
+mod sweeping;
 mod timing;

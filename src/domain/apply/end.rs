@@ -6,10 +6,15 @@ use super::super::command::{Authority, Timer, TimerChange, Transition};
 use super::super::event::{Event, EventKind, Resource, Snapshot};
 use super::super::grant::{Ended, EndedWhy, Grant, GrantStatus};
 use super::super::ids::{GrantId, RequestId};
+use super::super::markers::Kill;
 use super::super::refused::Refused;
 use super::super::request::{Request, RequestStatus};
+use super::super::subject::{Actor, Person};
 use super::super::time::Timestamp;
-use super::{Context, check_text, decide, grant_status, request_status};
+use super::{
+    Context, check_text, decide, grant_status, kill_that_cancelled, kill_that_revoked,
+    request_status,
+};
 
 /// Refusals in order: no such grant; an approver who could not have decided on it; reason too
 /// long; already ended.
@@ -44,17 +49,18 @@ pub(super) fn release(
     Ok(ended(context, grant, ending(context, EndedWhy::Released, reason)))
 }
 
-/// Revokes every open grant and cancels every pending request; one past its deadline stays expired,
-/// for its timer to record. Refused only for its reason's length; with nothing to end it changes
+/// Revokes every open grant and cancels every pending request; what a kill or its time ended
+/// already keeps that end. Refused only for its reason's length; with nothing to end it changes
 /// nothing.
 pub(super) fn revoke_subject(context: &Context<'_>, reason: &str) -> Result<Transition, Refused> {
     check_text(reason, "/reason")?;
     let (state, now) = (context.state, context.now);
     let mut all = Transition::default();
-    for grant in state.grants.values().filter(|grant| grant.is_open(now)) {
+    let markers = &state.markers;
+    for grant in state.grants.values().filter(|grant| refuse_ended(context, grant).is_ok()) {
         all.append(ended(context, grant, ending(context, EndedWhy::Revoked, reason)));
     }
-    let pending = |request: &&Request| request_status(request, &state.markers, now) == "pending";
+    let pending = |request: &&Request| request_status(request, markers, now) == "pending";
     for request in state.requests.values().filter(pending) {
         let by: Arc<str> = context.actor.name().into();
         let status = RequestStatus::Cancelled { at: now, by, reason: reason.to_owned() };
@@ -70,15 +76,12 @@ pub(super) fn time_out(context: &Context<'_>, id: RequestId) -> Result<Transitio
     if !request.is_pending() || context.now < request.pending_until {
         return Err(Refused::NothingDue);
     }
-    let Some(kill) = context.state.markers.kill_of_request(request) else {
-        let status = RequestStatus::Expired { at: request.pending_until };
-        let (kind, reason) = (EventKind::RequestExpired, "nobody decided in time");
-        return Ok(decide::finish(context, kind, request, status, reason));
-    };
-    let (by, reason) = (kill.by.clone(), kill.reason.to_string());
-    let status = RequestStatus::Cancelled { at: kill.at, by, reason };
-    let kind = EventKind::RequestCancelled;
-    Ok(decide::finish(context, kind, request, status, &kill.reason))
+    if let Some(kill) = kill_that_cancelled(request, &context.state.markers, context.now) {
+        return Ok(cancelled_by(context, request, kill));
+    }
+    let status = RequestStatus::Expired { at: request.pending_until };
+    let (kind, reason) = (EventKind::RequestExpired, "nobody decided in time");
+    Ok(decide::finish(context, kind, request, status, reason))
 }
 
 /// The timer of a grant. A grant that was killed meanwhile is recorded as revoked by that kill.
@@ -87,21 +90,50 @@ pub(super) fn expire(context: &Context<'_>, id: GrantId) -> Result<Transition, R
     if grant.ended.is_some() || context.now < grant.expires_at {
         return Err(Refused::NothingDue);
     }
-    let end = match context.state.markers.kill_of_grant(grant) {
-        Some(kill) => Ended {
-            at: kill.at,
-            why: EndedWhy::Revoked,
-            by: kill.by.clone(),
-            reason: kill.reason.to_string(),
-        },
-        None => Ended {
-            at: grant.expires_at,
-            why: EndedWhy::Expired,
-            by: context.actor.name().into(),
-            reason: String::new(),
-        },
-    };
-    Ok(ended(context, grant, end))
+    if let Some(kill) = kill_that_revoked(grant, &context.state.markers, context.now) {
+        return Ok(revoked_by(context, grant, kill));
+    }
+    let (at, why, by) = (grant.expires_at, EndedWhy::Expired, context.actor.name().into());
+    Ok(ended(context, grant, Ended { at, why, by, reason: String::new() }))
+}
+
+/// Marks everything that a kill ended, as the deed of whoever threw the switch. With nothing to
+/// mark it changes nothing, so that it happens once, whoever sweeps.
+pub(super) fn sweep(context: &Context<'_>) -> Transition {
+    let (state, markers) = (context.state, &context.state.markers);
+    let mut all = Transition::default();
+    for grant in state.grants.values() {
+        if let Some(kill) = kill_that_revoked(grant, markers, context.now) {
+            all.append(revoked_by(context, grant, kill));
+        }
+    }
+    for request in state.requests.values() {
+        if let Some(kill) = kill_that_cancelled(request, markers, context.now) {
+            all.append(cancelled_by(context, request, kill));
+        }
+    }
+    all
+}
+
+fn revoked_by(context: &Context<'_>, grant: &Grant, kill: &Kill) -> Transition {
+    let actor = thrower(kill);
+    let context = &Context { actor: &actor, ..*context };
+    let (by, reason) = (kill.by.name.clone(), kill.reason.to_string());
+    ended(context, grant, Ended { at: kill.at, why: EndedWhy::Revoked, by, reason })
+}
+
+fn cancelled_by(context: &Context<'_>, request: &Request, kill: &Kill) -> Transition {
+    let actor = thrower(kill);
+    let context = &Context { actor: &actor, ..*context };
+    let (by, reason) = (kill.by.name.clone(), kill.reason.to_string());
+    let status = RequestStatus::Cancelled { at: kill.at, by, reason };
+    decide::finish(context, EventKind::RequestCancelled, request, status, &kill.reason)
+}
+
+/// Whoever threw the kill switch; the markers keep no more of them than who it was.
+fn thrower(kill: &Kill) -> Actor {
+    let subject = kill.by.clone();
+    Actor::Person(Person { subject, email: None, groups: Vec::new(), scopes: Vec::new() })
 }
 
 fn may_revoke(context: &Context<'_>, grant: &Grant) -> Result<(), Refused> {

@@ -17,7 +17,7 @@ pub use submit::{MAX_GRANTS, MAX_PENDING};
 use super::command::{Command, SubjectState, Transition};
 use super::grant::{Grant, GrantStatus};
 use super::ids::{GrantId, RequestId, Seed};
-use super::markers::Markers;
+use super::markers::{Kill, Markers};
 use super::refused::{FieldError, Refused};
 use super::request::Request;
 use super::subject::Actor;
@@ -62,6 +62,7 @@ pub fn apply(
         }
         Command::Release { grant, reason } => end::release(&context, *grant, reason),
         Command::RevokeSubject { reason } => end::revoke_subject(&context, reason),
+        Command::Sweep => Ok(end::sweep(&context)),
         Command::TimeOutRequest { request } => end::time_out(&context, *request),
         Command::ExpireGrant { grant } => end::expire(&context, *grant),
     }
@@ -73,7 +74,7 @@ pub fn apply(
 pub fn request_status(request: &Request, markers: &Markers, now: Timestamp) -> &'static str {
     if !request.is_pending() {
         request.status.word()
-    } else if markers.kill_of_request(request).is_some() {
+    } else if kill_that_cancelled(request, markers, now).is_some() {
         "cancelled"
     } else if now >= request.pending_until {
         "expired"
@@ -85,10 +86,33 @@ pub fn request_status(request: &Request, markers: &Markers, now: Timestamp) -> &
 /// Where a grant stands at `now`; a killed grant is revoked whether or not it was swept.
 #[must_use]
 pub fn grant_status(grant: &Grant, markers: &Markers, now: Timestamp) -> GrantStatus {
-    if grant.is_open(now) && markers.kill_of_grant(grant).is_some() {
+    if kill_that_revoked(grant, markers, now).is_some() {
         return GrantStatus::Revoked;
     }
     grant.status(now)
+}
+
+/// The kill that ended a grant which is not marked as ended. One that ran out before the kill was
+/// thrown has expired.
+#[must_use]
+pub fn kill_that_revoked<'m>(
+    grant: &Grant,
+    markers: &'m Markers,
+    now: Timestamp,
+) -> Option<&'m Kill> {
+    let kill = markers.kill_of_grant(grant).filter(|_| grant.ended.is_none())?;
+    (grant.is_open(now) || kill.at < grant.expires_at).then_some(kill)
+}
+
+/// The kill that ended a request which is not marked as decided.
+#[must_use]
+pub fn kill_that_cancelled<'m>(
+    request: &Request,
+    markers: &'m Markers,
+    now: Timestamp,
+) -> Option<&'m Kill> {
+    let kill = markers.kill_of_request(request).filter(|_| request.is_pending())?;
+    (now < request.pending_until || kill.at < request.pending_until).then_some(kill)
 }
 
 impl Context<'_> {
@@ -117,7 +141,7 @@ impl Context<'_> {
         Ok(())
     }
 
-    /// How many grants are open: they occupy the live value, killed ones until their end is recorded.
+    /// How many grants occupy the live value: killed ones too, until they are swept.
     fn open_grants(&self) -> usize {
         self.state.grants.values().filter(|grant| grant.is_open(self.now)).count()
     }

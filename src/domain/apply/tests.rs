@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use super::super::access::{Narrowing, PathPattern};
 use super::super::command::{Authority, Submit, Timer, TimerChange};
 use super::super::event::{EventKind, Snapshot};
 use super::super::grant::EndedWhy;
-use super::super::ids::{Partition, PartitionCount};
-use super::super::markers::KillTarget;
+use super::super::ids::{OrderId, Partition, PartitionCount};
+use super::super::markers::{KillOrder, KillTarget};
 use super::super::request::Bounds;
 use super::super::subject::{Person, Subject};
 use super::super::template::*;
@@ -69,8 +69,10 @@ impl World {
     }
 
     fn kill(&mut self, target: KillTarget) {
-        let markers = self.state.markers.with_kill(target, self.now, "carol", "incident");
-        self.state.markers = Arc::new(markers);
+        let by = Subject::new("https://idp.test", "carol");
+        let (id, at, reason) = (OrderId([9; 16]), self.now, "incident".into());
+        let order = KillOrder { id, target, at, by, reason };
+        self.state.markers = Arc::new(self.state.markers.with_kill(&order));
     }
 }
 
@@ -525,10 +527,65 @@ fn a_kill_ends_older_grants_and_requests_and_spares_newer_ones() {
     assert_eq!(status(&world, &new), GrantStatus::Active);
 
     world.now = world.now.plus(HOUR * 24);
+    assert_eq!(status(&world, &old), GrantStatus::Revoked, "also past its end");
     let swept = world.run(&Actor::System, &Command::ExpireGrant { grant: old }).expect("swept");
     assert_eq!(swept.events[0].kind, EventKind::GrantRevoked);
     let swept = world.run(&Actor::System, &Command::TimeOutRequest { request }).expect("swept");
     assert_eq!(swept.events[0].kind, EventKind::RequestCancelled);
+}
+
+#[test]
+fn a_sweep_marks_what_a_kill_hit_once_as_the_deed_of_who_threw_it() {
+    let mut world = World::new();
+    let (one, two) = (world.granted(), world.granted());
+    let request = world.submit(&one_step());
+    let thrown = world.now;
+    world.kill(KillTarget::Tool("warehouse".into()));
+    let new = world.granted();
+    world.now = world.now.plus(Duration::from_secs(5));
+    let swept = world.run(&Actor::System, &Command::Sweep).expect("swept");
+    assert_eq!(
+        swept.grants.iter().map(|grant| grant.id).collect::<BTreeSet<_>>(),
+        [one, two].into()
+    );
+    assert_eq!(swept.requests.iter().map(|request| request.id).collect::<Vec<_>>(), [request]);
+    assert_eq!(swept.events.len(), 3);
+    for event in &swept.events {
+        assert_eq!((event.actor.name(), event.reason.as_deref()), ("carol", Some("incident")));
+    }
+    let end = swept.grants[0].ended.as_ref().expect("ended");
+    assert_eq!((end.at, end.why, &*end.by), (thrown, EndedWhy::Revoked, "carol"));
+    let removed = |timer| swept.timers.contains(&TimerChange::Remove { timer });
+    assert!(removed(Timer::ExpireGrant(one)) && removed(Timer::TimeOutRequest(request)));
+    assert!(world.run(&Actor::System, &Command::Sweep).expect("again").is_empty());
+    assert_eq!(world.state.grants[&new].status(world.now), GrantStatus::Active);
+}
+
+#[test]
+fn what_ran_out_before_the_kill_has_expired_and_is_not_swept() {
+    let mut world = World::new();
+    let grant = world.granted();
+    let request = world.submit(&one_step());
+    world.now = world.now.plus(HOUR * 24);
+    world.kill(KillTarget::Everything);
+    assert!(world.run(&Actor::System, &Command::Sweep).expect("swept").is_empty());
+    let timers = [Command::ExpireGrant { grant }, Command::TimeOutRequest { request }];
+    let kinds =
+        timers.map(|timer| world.run(&Actor::System, &timer).expect("ended").events[0].kind);
+    assert_eq!(kinds, [EventKind::GrantExpired, EventKind::RequestExpired]);
+}
+
+#[test]
+fn revoking_a_subject_leaves_what_a_kill_or_its_time_ended() {
+    let mut world = World::new();
+    world.granted();
+    world.submit(&one_step());
+    world.kill(KillTarget::Everything);
+    let command = Command::RevokeSubject { reason: "left".into() };
+    assert!(world.try_do(&lead("bob"), &command).expect("revoked").is_empty());
+    world.submit(&one_step());
+    world.now = world.now.plus(HOUR * 24);
+    assert!(world.try_do(&lead("bob"), &command).expect("revoked").is_empty());
 }
 
 #[test]

@@ -130,8 +130,6 @@ pub async fn an_idempotency_answer_holds_for_a_day<W: World>() {
     assert_eq!(process.store.load(other).await.expect("it loads").answer, None);
 }
 
-const ONE_MS: std::time::Duration = std::time::Duration::from_millis(1);
-
 pub async fn a_commit_for_a_record_of_another_subject_is_refused<W: World>() {
     let world = W::fresh().await;
     let process = world.process();

@@ -1,15 +1,11 @@
 //! Which grants count, until when, and what remains of them.
 
-use std::time::Duration;
-
 use crate::domain::command::{Timer, Transition};
 use crate::domain::grant::{EndedWhy, Grant};
 use crate::store::{Committed, LiveReader, Store};
 
 use super::World;
 use super::fixtures::*;
-
-const ONE_MS: Duration = Duration::from_millis(1);
 
 pub async fn a_grant_stops_counting_at_exactly_its_end<W: World>() {
     let world = W::fresh().await;
@@ -119,8 +115,7 @@ pub async fn a_timer_is_due_once_and_gone_when_it_fired<W: World>() {
     let mut transition = of_grants(&[&grant]);
     transition.timers = set_timer(timer, grant.expires_at).timers;
     process.write(&alice(), transition).await;
-    let due =
-        async |now| process.store.due_timers(partition(&alice()), now, 10).await.expect("timers");
+    let due = async |now| process.due(now, None, 10).await.timers;
     assert!(due(grant.expires_at.minus(ONE_MS)).await.is_empty());
     let found = due(grant.expires_at).await;
     assert_eq!(found.len(), 1);
@@ -146,10 +141,7 @@ pub async fn a_timer_set_again_moves<W: World>() {
     let timer = Timer::TimeOutRequest(request(&alice(), START).id);
     process.write(&alice(), set_timer(timer, START)).await;
     process.write(&alice(), set_timer(timer, START.plus(HOUR))).await;
-    let due = async |now| {
-        let due = process.store.due_timers(partition(&alice()), now, 10).await;
-        due.expect("timers").len()
-    };
+    let due = async |now| process.due(now, None, 10).await.timers.len();
     assert_eq!(due(START).await, 0);
     assert_eq!(due(START.plus(HOUR)).await, 1);
     // Fired and set again by its own effect: it stays.

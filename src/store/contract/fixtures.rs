@@ -14,13 +14,16 @@ use crate::domain::request::{Request, RequestStatus};
 use crate::domain::subject::{Actor, Person, Subject};
 use crate::domain::template::{Approvers, Requesters, Step, Template};
 use crate::domain::time::Timestamp;
-use crate::store::{Commit, Committed, LiveReader, LiveView, Load, Loaded, Store, StoreFault};
+use crate::store::{
+    Commit, Committed, DuePlace, DueTimers, LiveReader, LiveView, Load, Loaded, Store, StoreFault,
+};
 
 use super::{PARTITIONS, Process, World};
 
 pub const TOOL: &str = "warehouse";
 pub const START: Timestamp = Timestamp::from_millis(1_795_339_800_000);
 pub const HOUR: Duration = Duration::from_secs(3600);
+pub const ONE_MS: Duration = Duration::from_millis(1);
 
 static DRAWN: AtomicU64 = AtomicU64::new(1);
 
@@ -168,6 +171,11 @@ impl<W: World> Process<W> {
     /// How many grants for the tool count.
     pub async fn counting(&self, subject: &Subject, now: Timestamp) -> usize {
         self.read(subject).await.expect("it reads").counting(TOOL, now).count()
+    }
+
+    pub async fn due(&self, now: Timestamp, after: Option<DuePlace>, limit: usize) -> DueTimers {
+        let due = self.store.due_timers(partition(&alice()), now, after, limit).await;
+        due.expect("timers")
     }
 
     pub async fn generation(&self, subject: &Subject) -> Generation {

@@ -1,6 +1,9 @@
 //! Kills and the generation.
 
+use crate::domain::grant::EndedWhy;
+use crate::domain::ids::OrderId;
 use crate::domain::markers::KillTarget;
+use crate::domain::subject::Subject;
 use crate::store::record::{head_text, parse_head};
 use crate::store::{Committed, Head, KillOrder, Store, StoreFault, keys};
 
@@ -8,7 +11,8 @@ use super::World;
 use super::fixtures::*;
 
 pub fn order(target: KillTarget) -> KillOrder {
-    KillOrder { target, at: START, by: "bob".into(), reason: "drill".into() }
+    let by = Subject::new("https://idp.example.com", "bob");
+    KillOrder { id: OrderId(unique()), target, at: START, by, reason: "drill".into() }
 }
 
 pub async fn a_kill_hits_old_grants_and_not_new_ones<W: World>() {
@@ -29,6 +33,68 @@ pub async fn a_kill_hits_old_grants_and_not_new_ones<W: World>() {
     process.write(&alice(), of_grants(&[&new])).await;
     let view = process.read(&alice()).await.expect("it reads");
     assert_eq!(view.counting(TOOL, START).map(|grant| grant.id).collect::<Vec<_>>(), [new.id]);
+}
+
+pub fn everything() -> KillOrder {
+    order(KillTarget::Everything)
+}
+
+pub async fn an_order_that_was_carried_out_spares_what_was_granted_since<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let place = partition(&alice());
+    let order = everything();
+    process.store.kill(place, order.clone()).await.expect("killed");
+    let mut new = grant(&alice(), START);
+    new.generation = 1;
+    process.write(&alice(), of_grants(&[&new])).await;
+    let late = START.plus(HOUR * 24).minus(ONE_MS);
+    let retry = KillOrder { at: late, ..order.clone() };
+    world.process().store.kill(place, retry).await.expect("nothing to do");
+    assert_eq!(
+        (process.generation(&alice()).await, process.counting(&alice(), START).await),
+        (1, 1)
+    );
+    let other_target = KillOrder { target: KillTarget::Tool("billing".into()), ..order.clone() };
+    process.store.kill(place, other_target).await.expect("killed");
+    assert_eq!(process.generation(&alice()).await, 2);
+    let a_day_later = KillOrder { at: START.plus(HOUR * 24), ..order };
+    process.store.kill(place, a_day_later).await.expect("killed");
+    assert_eq!(
+        (process.generation(&alice()).await, process.counting(&alice(), START).await),
+        (3, 0)
+    );
+}
+
+pub async fn whom_a_kill_hit_is_found_among_what_is_open<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let place = partition(&alice());
+    let (open, over) = (grant(&alice(), START), grant(&alice(), START));
+    let over = ended(over, EndedWhy::Released, START);
+    process.write(&alice(), of_grants(&[&open, &over])).await;
+    let found = async || {
+        let (mut from, mut subjects, mut pages) = (None, Vec::new(), 0);
+        loop {
+            let page = process.store.killed(place, from).await.expect("a page");
+            assert!(page.broken.is_empty());
+            subjects.extend(page.subjects);
+            pages += 1;
+            let Some(next) = page.next else { return (subjects, pages) };
+            from = Some(next);
+        }
+    };
+    assert_eq!(found().await, (vec![], 2), "nothing was killed");
+    process.store.kill(place, order(KillTarget::Tool("billing".into()))).await.expect("killed");
+    assert_eq!(found().await, (vec![], 2), "another tool was");
+    process.store.kill(place, everything()).await.expect("killed");
+    assert_eq!(found().await, (vec![alice()], 2));
+    process.write(&alice(), of_grants(&[&ended(open, EndedWhy::Revoked, START)])).await;
+    assert_eq!(found().await, (vec![], 2));
+
+    let asked = request(&alice(), START);
+    process.write(&alice(), of_request(&asked)).await;
+    assert_eq!(found().await, (vec![alice()], 2));
 }
 
 pub async fn a_commit_made_under_an_older_generation_is_refused<W: World>() {

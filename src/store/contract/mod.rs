@@ -220,6 +220,8 @@ macro_rules! contract_suite {
             endings: a_timer_is_due_once_and_gone_when_it_fired;
             endings: a_timer_set_again_moves;
             markers: a_kill_hits_old_grants_and_not_new_ones;
+            markers: an_order_that_was_carried_out_spares_what_was_granted_since;
+            markers: whom_a_kill_hit_is_found_among_what_is_open;
             markers: a_commit_made_under_an_older_generation_is_refused;
             markers: deleted_markers_are_a_fault;
             markers: edited_markers_are_a_fault;
@@ -235,6 +237,8 @@ macro_rules! contract_suite {
             tampering: a_deleted_live_value_is_no_grant;
             tampering: an_older_request_put_back_is_noticed_by_every_process;
             tampering: an_edited_timer_is_left_out_and_holds_up_nothing;
+            tampering: more_broken_timers_than_a_page_hold_up_nothing;
+            tampering: an_edited_grant_holds_up_no_sweep;
             tampering: edited_events_are_a_fault;
             tampering: an_edited_request_is_a_fault_in_every_way_to_read_it;
             time_travel: an_older_head_closes_the_partition_until_its_epoch_is_raised;

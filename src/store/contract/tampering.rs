@@ -162,8 +162,47 @@ pub async fn an_edited_timer_is_left_out_and_holds_up_nothing<W: World>() {
     let record = keys::timer(partition(&alice()), &keys::timer_member(&timers[0]));
     let other = keys::timer(partition(&alice()), &keys::timer_member(&timers[1]));
     world.put(&record, world.get(&other).await.expect("a record")).await;
-    let due = process.store.due_timers(partition(&alice()), START, 10).await.expect("timers");
-    assert_eq!(due.iter().map(|due| due.timer).collect::<Vec<_>>(), timers[1..]);
+    let due = process.store.due_timers(partition(&alice()), START, None, 10).await.expect("timers");
+    assert_eq!(due.broken.len(), 1);
+    assert_eq!(due.timers.iter().map(|due| due.timer).collect::<Vec<_>>(), timers[1..]);
+}
+
+pub async fn more_broken_timers_than_a_page_hold_up_nothing<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    for n in 0..4 {
+        let timer = Timer::TimeOutRequest(request(&alice(), START).id);
+        process.write(&alice(), set_timer(timer, START.plus(ONE_MS * n))).await;
+        if n < 3 {
+            let record = keys::timer(partition(&alice()), &keys::timer_member(&timer));
+            world.put(&record, "garbage".into()).await;
+        }
+    }
+    let (mut after, mut broken, mut due) = (None, 0, 0);
+    for _ in 0..4 {
+        let page = process.due(START.plus(HOUR), after, 2).await;
+        broken += page.broken.len();
+        due += page.timers.len();
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert!(after.is_none(), "the pages end");
+    assert_eq!((broken, due), (3, 1));
+}
+
+/// Beside what it cannot trust, the walk finds the rest.
+pub async fn an_edited_grant_holds_up_no_sweep<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let place = partition(&alice());
+    let (edited, whole) = (grant(&alice(), START), grant(&alice(), START));
+    process.write(&alice(), of_grants(&[&edited, &whole])).await;
+    process.store.kill(place, super::markers::everything()).await.expect("killed");
+    world.put(&keys::grant(edited.id), "garbage".into()).await;
+    let page = process.store.killed(place, None).await.expect("a page");
+    assert_eq!((page.subjects, page.broken.len()), (vec![alice()], 1));
 }
 
 pub async fn an_edited_request_is_a_fault_in_every_way_to_read_it<W: World>() {

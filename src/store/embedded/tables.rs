@@ -1,6 +1,7 @@
 //! The tables of the database file, and how entries look in them.
 
 use std::collections::HashMap;
+use std::ops::Bound;
 
 use bytes::Bytes;
 use redb::{ReadOnlyTable, ReadTransaction, ReadableTableMetadata, TableDefinition};
@@ -147,9 +148,18 @@ impl Snapshot {
             Ok(Scored { score: key.1, member })
         };
         match range {
-            Range::UpTo(score) => {
+            Range::UpTo(score, above) => {
                 let end = (set.as_bytes(), score.saturating_add(1), &[][..]);
-                let range = self.members.range(first..end).map_err(failed)?;
+                let start = match &above {
+                    Some(above) if above.score > score => return Ok(Vec::new()),
+                    Some(above) => {
+                        let above = (set.as_bytes(), above.score, above.member.as_bytes());
+                        Bound::Excluded(above)
+                    }
+                    None => Bound::Included(first),
+                };
+                let range = (start, Bound::Excluded(end));
+                let range = self.members.range::<(&[u8], u64, &[u8])>(range).map_err(failed)?;
                 range.take(limit).map(|e| scored(e.map_err(failed)?.0.value())).collect()
             }
             Range::Below(below) => {

@@ -27,11 +27,13 @@ impl<B: Backend> Ledger<B> {
         Err(StoreFault::Unreachable("the markers changed faster than they could be raised".into()))
     }
 
-    /// `false`: somebody else raised the generation meanwhile.
+    /// `true`: the kill stands, by this call or an earlier one. `false`: somebody else raised the generation meanwhile.
     async fn try_kill(&self, partition: Partition, order: &KillOrder) -> Result<bool, StoreFault> {
         let base = self.read_base(partition).await?;
-        let KillOrder { target, at, by, reason } = order;
-        let markers = base.markers.with_kill(target.clone(), *at, by, reason);
+        if base.markers.carried_out(order) {
+            return Ok(true);
+        }
+        let markers = base.markers.with_kill(order);
         let generation = markers.generation;
         let key = keys::markers(partition);
         let record = MarkersRecord { epoch: base.head.epoch, markers };
@@ -43,7 +45,7 @@ impl<B: Backend> Ledger<B> {
             commit: id,
             expect: Expect { head: base.head, generation: base.markers.generation, version: None },
             new_version: generation,
-            remember_until: *at,
+            remember_until: order.at,
             only_ends: true,
             puts: vec![Put { key, value, sweep_at: None }],
             deletes: Vec::new(),

@@ -18,14 +18,15 @@ use super::keys::{self, Key};
 use super::memory::Known;
 use super::record::{number, open_json};
 use super::{
-    Answer, Commit, Committed, DueTimer, KillOrder, ListQuery, Load, Loaded, Page, Store,
-    StoreFault, StoredEvent,
+    Answer, Commit, Committed, DuePlace, DueTimers, KillOrder, Killed, KilledPlace, ListQuery,
+    Load, Loaded, Page, Store, StoreFault, StoredEvent,
 };
 
 mod commit;
 mod derive;
 mod events;
 mod kill;
+mod killed;
 mod list;
 mod load;
 mod timers;
@@ -148,13 +149,18 @@ impl<B: Backend> Store for Ledger<B> {
         Box::pin(self.kill_partition(partition, kill))
     }
 
+    fn killed(&self, partition: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed> {
+        Box::pin(self.killed_page(partition, from))
+    }
+
     fn due_timers(
         &self,
         partition: Partition,
         now: Timestamp,
+        after: Option<DuePlace>,
         limit: usize,
-    ) -> Answer<'_, Vec<DueTimer>> {
-        Box::pin(self.timers_due(partition, now, limit))
+    ) -> Answer<'_, DueTimers> {
+        Box::pin(self.timers_due(partition, now, after, limit))
     }
 
     fn read_events(

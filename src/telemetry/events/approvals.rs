@@ -1,10 +1,12 @@
 //! What happens in the approval API: transitions, refused calls, store faults, timers.
 
 use crate::domain::command::Transition;
+use crate::domain::markers::KillOrder;
 use crate::domain::request::{Request, RequestStatus};
 use crate::domain::subject::Actor;
 use crate::problem::ProblemCode;
 use crate::store::StoreFault;
+use crate::telemetry::bounded;
 use crate::telemetry::metrics::{ApprovalLabels, KindLabel, Metrics, TemplateLabel};
 
 /// A change was committed. Free text (justifications, comments, reasons) stays in the event.
@@ -95,17 +97,19 @@ impl StoreFailed<'_> {
     }
 }
 
-/// The kill switch was thrown for a tool or a template, in every partition.
+/// The kill switch was thrown for a tool or a template, in every partition. It is told with its
+/// reason: when nothing is hit, no event says who threw it and why.
 pub struct Killed<'a> {
-    pub target: &'a crate::domain::markers::KillTarget,
-    pub actor: &'a str,
+    pub order: &'a KillOrder,
     pub reached: usize,
     pub partitions: usize,
 }
 
 impl Killed<'_> {
     pub fn emit(&self) {
-        let Self { target, actor, reached, partitions } = self;
-        tracing::warn!(?target, actor, reached, partitions, "kill switch");
+        let Self { order, reached, partitions } = self;
+        let (target, actor) = (&order.target, &*order.by.name);
+        let reason = bounded::text(&order.reason, bounded::TEXT);
+        tracing::warn!(?target, actor, reason, reached, partitions, "kill switch");
     }
 }
