@@ -26,6 +26,7 @@ use crate::problem::ProblemCode;
 use crate::store::SharedStore;
 use crate::store::embedded::Embedded;
 use crate::telemetry::decision::DecisionIds;
+use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
 
 const ISSUER: &str = "https://idp.test";
@@ -232,6 +233,7 @@ impl World {
             catalog: Arc::new(ArcSwap::from_pointee(catalog())),
             clock: clock.clone(),
             metrics: Metrics::unregistered(),
+            users: Arc::new(UserHashes::new().expect("entropy")),
             authenticate: Arc::new(Tokens),
             decide: policy.clone(),
             subjects: Arc::new(OneIssuer),
