@@ -1,6 +1,8 @@
 //! What `/metrics` says of the whole program: the documented names, right numbers, closed labels.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
+use std::net::TcpStream;
 use std::time::Duration;
 
 use serde_json::json;
@@ -156,6 +158,29 @@ fn the_story_of_a_grant_is_counted_step_by_step() {
     eventually("no request to be active", Duration::from_secs(5), || {
         (series(&scrape(&world))["http_server_active_requests"] == 0.0).then_some(())
     });
+}
+
+#[test]
+fn open_streams_are_counted_while_they_are_open() {
+    let world = World::start();
+    world.grant("alice");
+    let shows = |name: &str, wanted: f64| {
+        eventually(name, Duration::from_secs(10), || {
+            (series(&scrape(&world)).get(name) == Some(&wanted)).then_some(())
+        });
+    };
+    let mut stream = TcpStream::connect(world.gateway.proxy).expect("a connection");
+    let token = world.token("alice");
+    write!(
+        stream,
+        "GET /stream HTTP/1.1\r\nhost: warehouse.localhost\r\nauthorization: Bearer {token}\r\n\r\n"
+    )
+    .expect("written");
+    shows("tidegate_open_leases", 1.0);
+    shows("http_server_active_requests", 1.0);
+    drop(stream);
+    shows("tidegate_open_leases", 0.0);
+    shows("http_server_active_requests", 0.0);
 }
 
 #[test]

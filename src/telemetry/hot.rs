@@ -48,11 +48,11 @@ impl HotMetrics {
 
     /// Counts a request and its duration; `trace` leads from both to its trace.
     pub fn request(&self, labels: RequestLabels, took: Duration, trace: Option<TraceId>) {
-        let tool = ToolLabel { tool: labels.tool.clone() };
+        let of_tool = ToolLabel { tool: labels.tool.clone() };
         self.requests.with(labels, |counter| count(counter, trace));
         let exemplar = trace.map(|trace_id| TraceLabel { trace_id });
         self.request_duration
-            .with(tool, |histogram| histogram.observe(took.as_secs_f64(), exemplar, None));
+            .with(of_tool, |histogram| histogram.observe(took.as_secs_f64(), exemplar, None));
     }
 
     pub fn server(&self, labels: HttpLabels, took: Duration) {

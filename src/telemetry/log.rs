@@ -116,7 +116,9 @@ mod tests {
     use http::{HeaderMap, HeaderValue, Method, Uri};
 
     use super::*;
+    use crate::domain::subject::SubjectKey;
     use crate::problem::ProblemCode;
+    use crate::telemetry::ids::UserHashes;
     use crate::telemetry::spans::{self, ServerSpan};
     use crate::telemetry::trace::{Place, TraceContext};
 
@@ -157,6 +159,13 @@ mod tests {
             tracing::subscriber::with_default(subscriber(filter), || {
                 let span = crate::telemetry::spans::identity();
                 assert_eq!(!span.is_disabled(), heard, "{filter}");
+                let hashes = UserHashes::new().expect("entropy");
+                let mut asked = false;
+                ServerSpan(span).user(&hashes, || {
+                    asked = true;
+                    SubjectKey::new("issuer", "alice")
+                });
+                assert_eq!(asked, heard, "a user is hashed only for those who listen");
             });
         }
     }
