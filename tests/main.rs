@@ -11,5 +11,7 @@
 mod command_line;
 mod harness;
 mod hostile;
+mod metrics;
 mod story;
 mod tidy;
+mod traces;

@@ -28,7 +28,7 @@ use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
 use crate::store::SharedStore;
 use crate::store::embedded::Embedded;
-use crate::telemetry::ids::{self, DecisionIds};
+use crate::telemetry::ids::{self, DecisionIds, UserHashes};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sample;
 use crate::telemetry::scrape::MetricsHandle;
@@ -90,7 +90,8 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
         metrics: &metrics,
         clock: clock.clone(),
     });
-    let parts = Parts { config, ready, clock, metrics, store, outbox: &outbox, stop };
+    let users = Arc::new(UserHashes::new()?);
+    let parts = Parts { config, ready, clock, metrics, users, store, outbox: &outbox, stop };
     let gateway = parts.gateway(bound.proxy, &embedded)?;
     let api = parts.api()?;
     let servers = parts.servers(bound.api, bound.admin, &api, scrape);
@@ -137,6 +138,7 @@ struct Parts<'a> {
     ready: Ready,
     clock: SharedClock,
     metrics: Metrics,
+    users: Arc<UserHashes>,
     store: SharedStore,
     outbox: &'a Outbox,
     stop: Stop,
@@ -154,6 +156,7 @@ impl Parts<'_> {
             clock: self.clock.clone(),
             decisions: self.outbox.decision_log(),
             metrics: self.metrics.clone(),
+            users: self.users.clone(),
         };
         let (authenticator, policy) = (self.ready.authenticator.clone(), self.ready.policy.clone());
         let embedded = embedded.clone();
@@ -172,6 +175,7 @@ impl Parts<'_> {
             catalog: self.ready.catalog.clone(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
+            users: self.users.clone(),
             authenticate: Arc::new(ApiIdentity::new(authenticator.clone())),
             decide: Arc::new(ApiPolicy(self.ready.policy.clone())),
             subjects: Arc::new(Subjects(authenticator.clone())),

@@ -5,17 +5,18 @@ use std::sync::Arc;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, header};
+use tracing::Instrument;
 
 use super::error::Refusal;
+use super::respond::Traced;
 use super::{Api, SharedApi};
 use crate::domain::subject::{Actor, Subject};
 use crate::domain::time::Timestamp;
-use crate::entropy;
+use crate::entropy::NoEntropy;
 use crate::identity::Identity;
-use crate::telemetry::trace::TraceContext;
+use crate::telemetry::spans;
 
 pub const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const LONGEST_KEY: usize = 255;
 
 /// A call whose credential was verified.
@@ -29,7 +30,7 @@ pub struct Call {
     pub route: String,
     pub idempotency_key: Option<String>,
     pub if_match: Option<IfMatch>,
-    /// The caller's trace (or a fresh one) with a span of our own.
+    /// The caller's trace (or a fresh one) with the span of this call.
     pub traceparent: Arc<str>,
 }
 
@@ -51,12 +52,15 @@ impl FromRequestParts<SharedApi> for Call {
     async fn from_request_parts(parts: &mut Parts, api: &SharedApi) -> Result<Self, Refusal> {
         let headers = &parts.headers;
         let mut now = api.clock.now();
-        let mut identity = api.authenticate.authenticate(headers, now).await?;
+        let mut identity = authenticate(api, headers, now).await?;
         // A token may run out while the issuer's keys are waited for; it is then looked at again.
         if api.clock.now() >= identity.expires_at {
             now = api.clock.now();
-            identity = api.authenticate.authenticate(headers, now).await?;
+            identity = authenticate(api, headers, now).await?;
         }
+        // The outermost layer puts it there.
+        let traced = parts.extensions.get::<Traced>().ok_or(NoEntropy)?;
+        traced.span.user(&api.users, || identity.key);
         Ok(Self {
             roles: roles(api, &identity),
             identity,
@@ -64,9 +68,22 @@ impl FromRequestParts<SharedApi> for Call {
             route: format!("{} {}", parts.method, parts.uri.path()),
             idempotency_key: idempotency_key(headers)?,
             if_match: IfMatch::parse(headers)?,
-            traceparent: traceparent(headers)?,
+            traceparent: traced.place.context.to_string().into(),
         })
     }
+}
+
+async fn authenticate(
+    api: &Api,
+    headers: &HeaderMap,
+    now: Timestamp,
+) -> Result<Arc<Identity>, Refusal> {
+    let span = spans::identity();
+    let identity = api.authenticate.authenticate(headers, now).instrument(span.clone()).await;
+    identity.map_err(|refused| {
+        spans::failed(&span, refused.code);
+        refused.into()
+    })
 }
 
 fn roles(api: &Api, identity: &Identity) -> Vec<Arc<str>> {
@@ -125,15 +142,4 @@ impl IfMatch {
             Self::Tags(tags) => tags.iter().any(|tag| tag == etag),
         }
     }
-}
-
-/// A trace that cannot be read is replaced by a fresh one (W3C Trace Context, section 3.2).
-fn traceparent(headers: &HeaderMap) -> Result<Arc<str>, Refusal> {
-    let sent = headers.get(TRACEPARENT).and_then(|value| TraceContext::parse(value.as_bytes()));
-    let (span_id, trace_id) = (entropy::bytes()?, entropy::bytes()?);
-    let context = match sent {
-        Some(context) => context.with_span(span_id),
-        None => TraceContext { trace_id, span_id, flags: 0 },
-    };
-    Ok(context.to_string().into())
 }

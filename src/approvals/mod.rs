@@ -19,6 +19,7 @@ use crate::clock::SharedClock;
 use crate::domain::template::Catalog;
 use crate::store::SharedStore;
 use crate::telemetry::decision::DecisionIds;
+use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
 
 pub mod body;
@@ -46,6 +47,8 @@ pub struct Api {
     pub catalog: Arc<ArcSwap<Catalog>>,
     pub clock: SharedClock,
     pub metrics: Metrics,
+    /// Names people in spans.
+    pub users: Arc<UserHashes>,
     pub authenticate: Arc<dyn ports::Authenticate>,
     pub decide: Arc<dyn ports::Decide>,
     pub subjects: Arc<dyn ports::ResolveSubject>,

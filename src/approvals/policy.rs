@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use serde_json::{Value, json};
+use tracing::Instrument;
 
 use super::Api;
 use super::error::Refusal;
@@ -14,6 +15,7 @@ use crate::domain::request::Request;
 use crate::identity::Identity;
 use crate::policy::{AttributeSource, Attributes, Decision, Principal, Query, Reason, Resource};
 use crate::problem::ProblemCode;
+use crate::telemetry::spans;
 
 /// What a policy is asked about: kind, id and attributes.
 #[derive(Clone, Debug)]
@@ -104,11 +106,13 @@ pub async fn ask(
         claims: Some(&call.identity.claims),
         actions,
     };
-    let decisions = api.decide.decide(&query).await;
+    let span = spans::policy();
+    let decisions = api.decide.decide(&query).instrument(span.clone()).await;
     let answered = decisions.len() == actions.len();
     if answered && decisions.iter().all(|decision| decision.reason != Reason::Unreachable) {
         return Ok(decisions);
     }
+    spans::failed(&span, ProblemCode::PolicyUnreachable);
     let detail = "the policy engine could not decide on this call";
     Err(Refusal::new(ProblemCode::PolicyUnreachable, detail))
 }

@@ -3,17 +3,21 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
+use tracing::Instrument;
 
 use super::error::Refusal;
 use super::{Api, SharedApi};
+use crate::entropy::{self, NoEntropy};
 use crate::problem::{Problem, ProblemCode};
 use crate::store::StoredAnswer;
 use crate::telemetry::events::approvals::CallRefused;
+use crate::telemetry::spans::ServerSpan;
+use crate::telemetry::trace::{Place, TraceContext};
 
 const DECISION_ID: HeaderName = HeaderName::from_static("tidegate-decision-id");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -54,16 +58,67 @@ pub fn stored(answer: StoredAnswer) -> Response {
     response
 }
 
+/// A call's span, for whoever works on the call.
+#[derive(Clone, Debug)]
+pub struct Traced {
+    pub place: Place,
+    pub span: ServerSpan,
+}
+
+impl Traced {
+    fn begin(request: &Request, decision_id: &str) -> Result<Self, NoEntropy> {
+        let (span_id, trace_id) = (entropy::bytes()?, entropy::bytes()?);
+        let place = Place::new(TraceContext::of(request.headers()), span_id, || trace_id);
+        let head = (request.method(), request.uri(), request.headers());
+        Ok(Self { place, span: ServerSpan::begin(&place, decision_id, head) })
+    }
+}
+
 /// The outermost layer.
 pub async fn finish(State(api): State<SharedApi>, request: Request, next: Next) -> Response {
     let decision_id = api.decision_ids.next();
+    match Traced::begin(&request, &decision_id) {
+        Ok(traced) => {
+            let span = traced.span.0.clone();
+            within(&api, traced, (request, next), &decision_id).instrument(span).await
+        }
+        Err(none) => finished(&api, Refusal::from(none).into_response(), &decision_id).0,
+    }
+}
+
+async fn within(
+    api: &Api,
+    traced: Traced,
+    (mut request, next): (Request, Next),
+    decision_id: &Arc<str>,
+) -> Response {
+    let span = traced.span.clone();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().cloned();
     let request_id = request.headers().get(REQUEST_ID).cloned();
-    let mut response = next.run(request).await;
+    request.extensions_mut().insert(traced);
+    let (mut response, code) = finished(api, next.run(request).await, decision_id);
+    if let Some(id) = request_id.filter(|id| id.len() <= LONGEST_REQUEST_ID) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    let route = route.as_ref().map(MatchedPath::as_str);
+    span.end(&method, route, response.status().as_u16(), code);
+    response
+}
+
+/// The response with what every response has, and the code of its refusal.
+fn finished(
+    api: &Api,
+    mut response: Response,
+    decision_id: &Arc<str>,
+) -> (Response, Option<ProblemCode>) {
+    let mut code = None;
     if let Some(refusal) = refusal(&mut response) {
+        code = Some(refusal.code);
         let status = refusal.status.as_u16();
-        CallRefused { decision_id: &decision_id, code: refusal.code, status }.emit();
+        CallRefused { decision_id, code: refusal.code, status }.emit();
         let headers = std::mem::take(response.headers_mut());
-        response = problem(&api, refusal, &decision_id);
+        response = problem(api, refusal, decision_id);
         if let Some(allow) = headers.get(header::ALLOW) {
             response.headers_mut().insert(header::ALLOW, allow.clone());
         }
@@ -72,11 +127,8 @@ pub async fn finish(State(api): State<SharedApi>, request: Request, next: Next) 
     set(headers, header::CACHE_CONTROL, "no-store");
     set(headers, header::X_CONTENT_TYPE_OPTIONS, "nosniff");
     set(headers, header::X_FRAME_OPTIONS, "DENY");
-    set(headers, DECISION_ID, &decision_id);
-    if let Some(id) = request_id.filter(|id| id.len() <= LONGEST_REQUEST_ID) {
-        headers.insert(REQUEST_ID, id);
-    }
-    response
+    set(headers, DECISION_ID, decision_id);
+    (response, code)
 }
 
 /// A refusal that a handler made, or one that the router made by itself.

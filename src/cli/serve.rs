@@ -56,8 +56,8 @@ async fn serve(config: Config) -> Exit {
     match app::start(config, Arc::new(SystemClock)).await {
         Err(error) => not_started(&error),
         Ok(running) => {
-            println!("{}", ready_line(&running));
-            until_stopped(running).await
+            let ready = ready_line(&running);
+            until_stopped(running, &ready).await
         }
     }
 }
@@ -98,8 +98,9 @@ pub fn refused(problems: &[String]) -> Exit {
     Exit::Usage
 }
 
-/// Until SIGTERM or SIGINT; SIGHUP reloads.
-pub async fn until_stopped(mut running: Running) -> Exit {
+/// Until SIGTERM or SIGINT; SIGHUP reloads. `ready` is printed once signals are heard: whoever reads
+/// it may send one at once.
+pub async fn until_stopped(mut running: Running, ready: &str) -> Exit {
     let signals = (
         signal(SignalKind::terminate()),
         signal(SignalKind::interrupt()),
@@ -109,6 +110,7 @@ pub async fn until_stopped(mut running: Running) -> Exit {
         eprintln!("tidegate: signals cannot be received");
         return Exit::Unreachable;
     };
+    println!("{ready}");
     loop {
         tokio::select! {
             _ = terminate.recv() => break,

@@ -62,6 +62,7 @@ pub fn record() -> DecisionRecord {
         upstream_path: Some("/1".into()),
         subject: Some("alice".into()),
         issuer: Some("https://idp".into()),
+        route: None,
         grants: vec![GrantId { partition: Partition(7), random: [2; 16] }],
         action: Some("read".into()),
         resource: Some("tool".into()),

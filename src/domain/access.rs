@@ -112,6 +112,12 @@ impl PathPattern {
         &self.text
     }
 
+    /// The same text, shared.
+    #[must_use]
+    pub fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.text)
+    }
+
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         self.capture(path, |_, _| ())

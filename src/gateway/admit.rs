@@ -5,7 +5,6 @@ use std::sync::Arc;
 use http::Uri;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use tokio::time::Instant;
 
 use crate::config::{AccessMode, Rule};
 use crate::domain::grant::EndedWhy;
@@ -135,6 +134,7 @@ fn note_route(trail: &mut DecisionRecord, route: &Route<'_>) {
         trail.upstream_path = Some(super::record::bounded(route.path));
     }
     let rule = &route.rule;
+    trail.route = Some(rule.path.shared());
     trail.action = Some(Arc::clone(&rule.action)).filter(|action| !action.is_empty());
     trail.resource = Some(Arc::clone(&rule.resource));
     trail.object_id = Some(Arc::clone(&route.id));
@@ -155,11 +155,12 @@ async fn identify<P: Ports>(
     target: &Target<'_>,
     route: &Route<'_>,
 ) -> Result<Arc<Identity>, Refusal> {
-    let (started, now) = (Instant::now(), core.shared.clock.now());
-    let source = &route.tool.config.credential;
-    let identity = core.ports.identify().identify(&head.headers, target.query, source, now).await;
-    Step::Identity.took(&core.shared.metrics, started.elapsed());
-    identity.map_err(|(code, detail)| Refusal::new(code, detail))
+    let (source, now) = (&route.tool.config.credential, core.shared.clock.now());
+    let identity = async {
+        let found = core.ports.identify().identify(&head.headers, target.query, source, now).await;
+        found.map_err(|(code, detail)| Refusal::new(code, detail))
+    };
+    core.step(Step::Identity, identity).await
 }
 
 /// A token may run out while keys, store or policy are waited for; it is then looked at again.
@@ -181,10 +182,11 @@ async fn read_live<P: Ports>(
     core: &Core<P>,
     identity: &Identity,
 ) -> Result<<P::Live as Live>::View, Refusal> {
-    let started = Instant::now();
-    let live = core.ports.live().read(identity.key).await;
-    Step::Grants.took(&core.shared.metrics, started.elapsed());
-    let live = live.map_err(|fault| store_failed(core, &fault))?;
+    let live = async {
+        let read = core.ports.live().read(identity.key).await;
+        read.map_err(|fault| store_failed(core, &fault))
+    };
+    let live = core.step(Step::Grants, live).await?;
     if live.is_suspended() {
         return Err(Refusal::new(ProblemCode::Suspended, "access is suspended for this subject"));
     }

@@ -2,22 +2,30 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rustc_hash::{FxHashMap, FxHashSet};
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::clock::SharedClock;
 use crate::config::Limits;
 use crate::domain::template::Catalog;
 use crate::entropy::{self, NoEntropy};
 use crate::telemetry::decision::SharedDecisionLog;
+use crate::telemetry::events::gateway::Step;
+use crate::telemetry::hot::HotMetrics;
+use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::spans;
 
 use super::framing::HeadLimits;
 use super::limits::Slots;
 use super::ports::Ports;
+use super::refusal::Refusal;
 use super::route::Routes;
 use super::upstream::Pool;
 
@@ -38,6 +46,8 @@ pub struct Shared {
     pub clock: SharedClock,
     pub decisions: SharedDecisionLog,
     pub metrics: Metrics,
+    /// Names people in spans.
+    pub users: Arc<UserHashes>,
 }
 
 /// One core: its ports, its connections to tools, its counters.
@@ -47,6 +57,7 @@ pub struct Core<P> {
     pub pool: Rc<Pool>,
     pub slots: Slots,
     pub ids: Ids,
+    pub metrics: HotMetrics,
     pub draining: Cell<bool>,
     pub user_role: Arc<str>,
     offers: RefCell<Rc<Offers>>,
@@ -71,12 +82,31 @@ impl<P: Ports> Core<P> {
             pool: Rc::default(),
             slots,
             ids,
+            metrics: HotMetrics::of(&shared.metrics),
             draining: Cell::new(false),
             user_role: "user".into(),
             offers,
             hosts: RefCell::default(),
             shared,
         })
+    }
+
+    /// One step of admission: measured, under a span of its own.
+    ///
+    /// # Errors
+    /// Those of `work`.
+    pub async fn step<T>(
+        &self,
+        step: Step,
+        work: impl Future<Output = Result<T, Refusal>>,
+    ) -> Result<T, Refusal> {
+        let (started, span) = (Instant::now(), step.span());
+        let done = work.instrument(span.clone()).await;
+        if let Err(refusal) = &done {
+            spans::failed(&span, refusal.code);
+        }
+        self.metrics.step(step, started.elapsed());
+        done
     }
 
     pub fn head_limits(&self) -> HeadLimits {

@@ -11,9 +11,12 @@ use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use crate::problem::ProblemCode;
 use crate::telemetry::events::gateway::{UpstreamAnswered, UpstreamFailed};
+use crate::telemetry::spans::ClientSpan;
+use crate::telemetry::trace::{Place, TraceContext};
 
 use super::admit::Permit;
 use super::body::{ClientBody, Out, Progress};
@@ -30,8 +33,8 @@ use super::upstream::Lent;
 pub struct Along {
     pub client: IpAddr,
     pub request_id: HeaderValue,
-    pub traceparent: String,
-    pub keep_tracestate: bool,
+    /// The span of the request, parent of the exchange's.
+    pub place: Place,
     pub slot: Slot,
 }
 
@@ -48,17 +51,21 @@ pub async fn forward<P: Ports>(
 ) -> Result<Response<Out>, Refusal> {
     let method = head.method.clone();
     let (body, progress) = ClientBody::new(body);
-    let request = outbound(&permit, head, &along, body);
+    let context = along.place.context.with_span(core.ids.span());
+    let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
+    let request = outbound(&permit, head, &along, context, body);
     let started = Instant::now();
-    let answer = exchange(core, &permit, request, &progress).await;
+    let exchange = exchange(core, &permit, request, &progress, &span);
+    let answer = exchange.instrument(span.0.clone()).await;
     UpstreamAnswered {
         method: &method,
-        status: answer.as_ref().map_or(0, |(response, _)| response.status().as_u16()),
-        route: permit.rule().path.as_str().into(),
+        status: answer.as_ref().ok().map(|(response, _)| response.status().as_u16()),
+        route: permit.rule().path.shared(),
         failure: answer.as_ref().err().map(|refusal| refusal.code),
         took: started.elapsed(),
+        span: &span,
     }
-    .emit(&core.shared.metrics);
+    .emit(&core.metrics);
     let (response, lent) = answer?;
     let lease = permit.ends_at().map(|ends_at| Lease::new(ends_at, Arc::clone(&core.shared)));
     Ok(inbound(response, lent, lease, along.slot))
@@ -68,6 +75,7 @@ fn outbound(
     permit: &Permit,
     mut head: Parts,
     along: &Along,
+    context: TraceContext,
     body: ClientBody,
 ) -> Request<ClientBody> {
     let tool = &permit.tool().config;
@@ -83,8 +91,8 @@ fn outbound(
             identity: permit.identity(),
             grants: &grants.join(","),
             request_id: &along.request_id,
-            traceparent: &along.traceparent,
-            keep_tracestate: along.keep_tracestate,
+            traceparent: &context.to_string(),
+            keep_tracestate: along.place.is_continued(),
         },
     );
     let mut request = Request::new(body);
@@ -100,12 +108,15 @@ async fn exchange<P: Ports>(
     permit: &Permit,
     mut request: Request<ClientBody>,
     progress: &Rc<Progress>,
+    span: &ClientSpan,
 ) -> Result<(Response<Incoming>, Lent), Refusal> {
     let tool = &permit.tool().config;
     let mut fresh = false;
     loop {
         let lent = core.pool.lend(&tool.upstreams, tool.timeouts.connect, fresh).await;
         let mut lent = lent.map_err(|error| unreachable(&tool.name, &error.to_string()))?;
+        let (host, port) = lent.address();
+        span.goes_to(host, port);
         lent.carries(Rc::clone(progress));
         let sent = lent.sender.try_send_request(request);
         match in_time(sent, tool.timeouts.response, progress).await {

@@ -10,10 +10,10 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::config::{AccessMode, CredentialSource};
 use crate::identity::Identity;
+use crate::telemetry::trace::TRACEPARENT;
 
 pub const DECISION_ID: HeaderName = HeaderName::from_static("tidegate-decision-id");
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 const SUBJECT: HeaderName = HeaderName::from_static("tidegate-subject");
 const EMAIL: HeaderName = HeaderName::from_static("tidegate-email");

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use tokio::time::Instant;
 
 use crate::config::AccessMode;
 use crate::identity::Identity;
@@ -30,7 +29,17 @@ pub async fn judge<P: Ports>(
     grants: &[MatchedGrant],
     trail: &mut DecisionRecord,
 ) -> Result<(), Refusal> {
-    let started = Instant::now();
+    core.step(Step::Policy, ask(core, identity, route, target, grants, trail)).await
+}
+
+async fn ask<P: Ports>(
+    core: &Core<P>,
+    identity: &Identity,
+    route: &Route<'_>,
+    target: &Target<'_>,
+    grants: &[MatchedGrant],
+    trail: &mut DecisionRecord,
+) -> Result<(), Refusal> {
     trail.roles = roles(core, identity, route, grants);
     let names: Vec<&str> = trail.roles.iter().map(|role| &**role).collect();
     let query = Query {
@@ -54,7 +63,6 @@ pub async fn judge<P: Ports>(
         actions: &[&route.rule.action],
     };
     let decision = core.ports.policy().decide(&query).await;
-    Step::Policy.took(&core.shared.metrics, started.elapsed());
     trail.evaluated_policies = vec![Arc::clone(&decision.policy)];
     verdict(&decision, route.rule.default_effect_allow, trail)
 }

@@ -26,7 +26,8 @@ pub struct Lease {
 
 impl Lease {
     #[must_use]
-    pub const fn new(ends_at: Timestamp, shared: Arc<Shared>) -> Self {
+    pub fn new(ends_at: Timestamp, shared: Arc<Shared>) -> Self {
+        shared.metrics.open_leases.inc();
         Self { ends_at, shared, timer: None, cut: false }
     }
 
@@ -55,6 +56,12 @@ impl Lease {
             }
             ready!(timer.as_mut().poll(cx));
         }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.shared.metrics.open_leases.dec();
     }
 }
 

@@ -11,18 +11,21 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
+use tracing::Instrument;
 
+use crate::domain::subject::SubjectKey;
 use crate::problem::ProblemCode;
 use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::{Outcome, RequestAnswered};
 use crate::telemetry::metrics::Name;
-use crate::telemetry::trace::TraceContext;
+use crate::telemetry::spans::ServerSpan;
+use crate::telemetry::trace::{Place, TraceContext, TraceId};
 
 use super::admit::{Permit, admit};
 use super::body::Out;
 use super::core::Core;
 use super::forward::{Along, forward, own};
-use super::headers::{DECISION_ID, REQUEST_ID, TRACEPARENT};
+use super::headers::{DECISION_ID, REQUEST_ID};
 use super::limits::Slot;
 use super::ports::Ports;
 use super::record;
@@ -40,6 +43,16 @@ struct Facts {
     /// The connection ends with this response.
     close: bool,
     started: Instant,
+    place: Place,
+    span: ServerSpan,
+}
+
+impl Facts {
+    /// The trace, if somebody may have recorded it: it came with the request, or spans are heard.
+    fn known_trace(&self) -> Option<TraceId> {
+        let known = self.place.is_continued() || self.span.is_recorded();
+        known.then_some(TraceId(self.place.context.trace_id))
+    }
 }
 
 /// Answers one request; never fails.
@@ -50,28 +63,44 @@ pub async fn answer<P: Ports>(
 ) -> Response<Out> {
     let (head, body) = request.into_parts();
     let decision = core.ids.decision();
+    let place = Place::new(TraceContext::of(&head.headers), core.ids.span(), || core.ids.trace());
+    let span = ServerSpan::begin(&place, &decision, (&head.method, &head.uri, &head.headers));
+    let within = span.0.clone();
     let facts = Facts {
         request_id: request_id(&head.headers, &decision),
         method: head.method.clone(),
         close: head.version == Version::HTTP_10,
         started: Instant::now(),
         decision,
+        place,
+        span,
     };
-    let (trace, continued) = trace(core, &head.headers);
-    let mut trail =
-        record::begin(Arc::clone(&facts.decision), core.shared.clock.now(), &head, trace);
+    decided(core, client, facts, head, body).instrument(within).await
+}
+
+async fn decided<P: Ports>(
+    core: &Core<P>,
+    client: IpAddr,
+    facts: Facts,
+    head: Parts,
+    body: Incoming,
+) -> Response<Out> {
+    let (id, now) = (Arc::clone(&facts.decision), core.shared.clock.now());
+    let mut trail = record::begin(id, now, &head, facts.place.context);
     let (slot, admitted) = match core.slots.take() {
         Some(slot) => (Some(slot), admit(core, &head, &mut trail).await),
         None => (None, Err(Refusal::new(ProblemCode::Overloaded, "too many requests at once"))),
     };
+    if let (Some(issuer), Some(name)) = (&trail.issuer, &trail.subject) {
+        facts.span.user(&core.shared.users, || SubjectKey::new(issuer, name));
+    }
     let tool = trail.tool.clone().unwrap_or_else(|| "none".into());
+    let route = trail.route.clone();
     let has_body = !body.is_end_stream();
     match (recorded(core, trail, admitted), slot) {
         (Ok((permit, outcome)), Some(slot)) => {
-            let route: Name = permit.rule().path.as_str().into();
-            let traceparent = trace.with_span(core.ids.span()).to_string();
-            let request_id = facts.request_id.clone();
-            let along = Along { client, request_id, traceparent, keep_tracestate: continued, slot };
+            let (request_id, place) = (facts.request_id.clone(), facts.place);
+            let along = Along { client, request_id, place, slot };
             match forward(core, permit, head, body, along).await {
                 Ok(response) => finish(core, &facts, response, (tool, route, outcome)),
                 Err(refusal) => {
@@ -87,19 +116,14 @@ pub async fn answer<P: Ports>(
             let outcome = Outcome::Refused(refusal.code);
             let close = facts.close || !drained(&head, body).await;
             let response = refused(core, &facts, refusal, slot);
-            finish(core, &Facts { close, ..facts }, response, (tool, Name::default(), outcome))
+            finish(core, &Facts { close, ..facts }, response, (tool, route, outcome))
         }
         (Ok(_), None) => {
             // Unreachable by construction: without a place nothing is admitted. Refused all the same.
             let refusal = Refusal::new(ProblemCode::Overloaded, "too many requests at once");
             let outcome = Outcome::Refused(refusal.code);
             let response = refused(core, &facts, refusal, None);
-            finish(
-                core,
-                &Facts { close: true, ..facts },
-                response,
-                (tool, Name::default(), outcome),
-            )
+            finish(core, &Facts { close: true, ..facts }, response, (tool, route, outcome))
         }
     }
 }
@@ -149,7 +173,7 @@ fn finish<P: Ports>(
     core: &Core<P>,
     facts: &Facts,
     mut response: Response<Out>,
-    (tool, route, outcome): (Name, Name, Outcome),
+    (tool, route, outcome): (Name, Option<Name>, Outcome),
 ) -> Response<Out> {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&facts.decision) {
@@ -160,9 +184,10 @@ fn finish<P: Ports>(
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let status = response.status().as_u16();
-    let (method, elapsed) = (&facts.method, facts.started.elapsed());
-    let answered = RequestAnswered { tool, outcome, method, status, route, elapsed };
-    answered.emit(&core.shared.metrics);
+    let (method, elapsed, span) = (&facts.method, facts.started.elapsed(), &facts.span);
+    let trace = facts.known_trace();
+    RequestAnswered { tool, outcome, method, status, route, elapsed, span, trace }
+        .emit(&core.metrics);
     response
 }
 
@@ -179,16 +204,6 @@ fn request_id(headers: &HeaderMap, decision: &str) -> HeaderValue {
             HeaderValue::from_str(decision).unwrap_or_else(|_| HeaderValue::from_static("-"))
         }
     }
-}
-
-/// The client's trace, continued, or a new one; and whether it was continued.
-fn trace<P: Ports>(core: &Core<P>, headers: &HeaderMap) -> (TraceContext, bool) {
-    let mut values = headers.get_all(TRACEPARENT).iter();
-    let one = values.next().filter(|_| values.next().is_none());
-    if let Some(context) = one.and_then(|value| TraceContext::parse(value.as_bytes())) {
-        return (context, true);
-    }
-    (TraceContext { trace_id: core.ids.trace(), span_id: core.ids.span(), flags: 1 }, false)
 }
 
 /// Reads what is left of a refused request's body, if it is little and comes soon. A client that

@@ -93,6 +93,12 @@ impl Pool {
 }
 
 impl Lent {
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> (&str, u16) {
+        (&self.address.0, self.address.1)
+    }
+
     /// Notes the request that goes over this connection.
     pub fn carries(&mut self, request: Rc<Progress>) {
         self.request = Some(request);

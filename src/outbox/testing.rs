@@ -41,6 +41,7 @@ pub fn record(id: &(impl ToString + ?Sized)) -> DecisionRecord {
         upstream_path: None,
         subject: Some("alice".into()),
         issuer: Some("https://idp".into()),
+        route: None,
         grants: vec![],
         action: None,
         resource: None,

@@ -30,6 +30,8 @@ pub struct DecisionRecord {
     pub upstream_path: Option<Arc<str>>,
     pub subject: Option<Arc<str>>,
     pub issuer: Option<Arc<str>>,
+    /// The pattern of the rule that matched.
+    pub route: Option<Arc<str>>,
     /// The live grants that permitted it, sorted.
     pub grants: Vec<GrantId>,
     pub action: Option<Arc<str>>,
@@ -39,6 +41,7 @@ pub struct DecisionRecord {
     pub roles: Vec<Arc<str>>,
     pub evaluated_policies: Vec<Arc<str>>,
     pub default_effect: &'static str,
+    /// The span of this request.
     pub trace: Option<TraceContext>,
 }
 

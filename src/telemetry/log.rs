@@ -7,9 +7,12 @@
 use std::io::{self, Write};
 
 use tracing::level_filters::LevelFilter;
-use tracing::{Level, Metadata};
-use tracing_subscriber::filter::{EnvFilter, filter_fn};
+use tracing::{Level, Metadata, Subscriber};
+use tracing_subscriber::filter::{EnvFilter, FilterExt, filter_fn};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::FmtSpan;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::{SubscriberInitExt, TryInitError};
 use tracing_subscriber::{Layer, fmt};
 
@@ -42,12 +45,23 @@ pub fn init(format: Format, filter: &str) -> Result<(), LogFault> {
         .with_default_directive(LevelFilter::INFO.into())
         .parse(filter)
         .map_err(wrong)?;
-    let lines = match format {
-        Format::Json => fmt::layer().json().with_writer(io::stderr).boxed(),
-        Format::Text => fmt::layer().with_ansi(false).with_writer(|| OneLine(io::stderr())).boxed(),
-    };
-    let lines = lines.with_filter(filter).with_filter(filter_fn(may_be_heard));
-    Ok(tracing_subscriber::registry().with(lines).try_init()?)
+    Ok(tracing_subscriber::registry().with(lines(format, filter, io::stderr)).try_init()?)
+}
+
+/// A line per event, and one per span when it ends. One filter made of two, not two filters: so
+/// what neither wants is switched off where it stands, at the price of looking at one number.
+fn lines<S, W>(format: Format, filter: EnvFilter, to: W) -> impl Layer<S>
+where
+    S: Subscriber + for<'span> LookupSpan<'span>,
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let heard = filter.and(filter_fn(may_be_heard).with_max_level_hint(LevelFilter::TRACE));
+    let lines = fmt::layer().with_span_events(FmtSpan::CLOSE);
+    match format {
+        Format::Json => lines.json().with_writer(to).boxed(),
+        Format::Text => lines.with_ansi(false).map_writer(|_| SingleLines(to)).boxed(),
+    }
+    .with_filter(heard)
 }
 
 fn may_be_heard(metadata: &Metadata<'_>) -> bool {
@@ -58,6 +72,17 @@ fn may_be_heard(metadata: &Metadata<'_>) -> bool {
 /// Escapes every control character but the line's own end. The formatter writes a whole line at
 /// once.
 struct OneLine<W>(W);
+
+/// Makes writers of [`OneLine`].
+struct SingleLines<M>(M);
+
+impl<'a, M: MakeWriter<'a>> MakeWriter<'a> for SingleLines<M> {
+    type Writer = OneLine<M::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        OneLine(self.0.make_writer())
+    }
+}
 
 impl<W: Write> Write for OneLine<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -88,7 +113,14 @@ fn escaped(character: char) -> String {
 
 #[cfg(test)]
 mod tests {
+    use http::{HeaderMap, HeaderValue, Method, Uri};
+
     use super::*;
+    use crate::domain::subject::SubjectKey;
+    use crate::problem::ProblemCode;
+    use crate::telemetry::ids::UserHashes;
+    use crate::telemetry::spans::{self, ServerSpan};
+    use crate::telemetry::trace::{Place, TraceContext};
 
     #[test]
     fn a_text_line_stays_one_line_whatever_is_in_it() {
@@ -106,23 +138,88 @@ mod tests {
 
     #[test]
     fn libraries_are_not_heard_below_info_even_when_the_filter_asks_for_everything() {
-        let heard = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
-        let sink = std::sync::Arc::clone(&heard);
-        let lines = fmt::layer()
-            .with_ansi(false)
-            .with_writer(move || Shared(std::sync::Arc::clone(&sink)))
-            .with_filter(EnvFilter::new("trace"))
-            .with_filter(filter_fn(may_be_heard));
-        let subscriber = tracing_subscriber::registry().with(lines);
-        tracing::subscriber::with_default(subscriber, || {
+        let text = heard(Format::Text, "trace", || {
             tracing::trace!(target: "hyper::proto", "authorization: Bearer canary");
             tracing::info!(target: "hyper::server", "library word");
             tracing::debug!(target: "tidegate::gateway", "own word");
             tracing::trace!(target: "tidegatekeeper", "not ours");
         });
-        let text = String::from_utf8(heard.lock().expect("no panic").clone()).expect("text");
         assert!(text.contains("library word") && text.contains("own word"), "{text}");
         assert!(!text.contains("canary") && !text.contains("not ours"), "{text}");
+    }
+
+    #[test]
+    fn nobody_listens_to_spans_unless_the_filter_asks_for_them() {
+        let subscriber = |filter: &str| {
+            let lines = lines(Format::Json, EnvFilter::new(filter), io::sink);
+            tracing_subscriber::registry().with(lines)
+        };
+        assert_eq!(subscriber("info").max_level_hint(), Some(LevelFilter::INFO));
+        for (filter, heard) in [("info", false), ("info,tidegate::trace=debug", true)] {
+            tracing::subscriber::with_default(subscriber(filter), || {
+                let span = crate::telemetry::spans::identity();
+                assert_eq!(!span.is_disabled(), heard, "{filter}");
+                let hashes = UserHashes::new().expect("entropy");
+                let mut asked = false;
+                ServerSpan(span).user(&hashes, || {
+                    asked = true;
+                    SubjectKey::new("issuer", "alice")
+                });
+                assert_eq!(asked, heard, "a user is hashed only for those who listen");
+            });
+        }
+    }
+
+    #[test]
+    fn a_span_is_told_when_it_ends_with_the_spans_around_it() {
+        let text = heard(Format::Json, "info,tidegate::trace=debug", || {
+            let context = TraceContext { trace_id: [1; 16], span_id: [2; 8], flags: 1 };
+            let place = Place { context, parent: Some([3; 8]) };
+            let (method, uri) = (Method::GET, Uri::from_static("/a/b?secret=1"));
+            let mut headers = HeaderMap::new();
+            headers.insert("host", HeaderValue::from_static("notes.localhost:8080"));
+            let span = ServerSpan::begin(&place, "d-1", (&method, &uri, &headers));
+            span.0.in_scope(|| {
+                let step = spans::policy();
+                spans::failed(&step, ProblemCode::PolicyDenied);
+            });
+            span.end(&method, Some("/a/*"), 403, Some(ProblemCode::PolicyDenied));
+        });
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let [step, server] = lines.as_slice() else { panic!("{text}") };
+        let (outer, inner) = (&server["span"], &step["span"]);
+        assert_eq!(
+            (&inner["name"], &inner["error.type"]),
+            (&"tidegate.policy".into(), &"policy-denied".into())
+        );
+        assert_eq!(step["spans"][0]["trace_id"], "01".repeat(16));
+        for (field, value) in [
+            ("otel.name", "GET /a/*"),
+            ("otel.kind", "server"),
+            ("span_id", "0202020202020202"),
+            ("parent_span_id", "0303030303030303"),
+            ("http.request.method", "GET"),
+            ("http.route", "/a/*"),
+            ("url.path", "/a/b"),
+            ("server.address", "notes.localhost"),
+            ("error.type", "policy-denied"),
+        ] {
+            assert_eq!(outer[field], value, "{field}: {text}");
+        }
+        assert_eq!(outer["http.response.status_code"], 403);
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    /// What is written while `work` runs.
+    fn heard(format: Format, filter: &str, work: impl FnOnce()) -> String {
+        let written = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+        let sink = std::sync::Arc::clone(&written);
+        let to = move || Shared(std::sync::Arc::clone(&sink));
+        let lines = lines(format, EnvFilter::new(filter), to);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), work);
+        let bytes = written.lock().expect("no panic").clone();
+        String::from_utf8(bytes).expect("text")
     }
 
     struct Shared(std::sync::Arc<std::sync::Mutex<Vec<u8>>>);

@@ -1,16 +1,23 @@
 //! Every metric, registered in one place under its documented name. Label values are closed sets: tool and
 //! template names come from the configuration, everything else from enums.
 
+use std::fmt::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::{
+    EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, MetricEncoder,
+};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::exemplar::{CounterWithExemplar, HistogramWithExemplars};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+
+use super::trace::TraceId;
 
 pub type Name = Arc<str>;
 
@@ -67,7 +74,8 @@ pub struct SinkLabel {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct HttpLabels {
-    pub http_request_method: Name,
+    /// As [`super::spans::method_name`] gives it.
+    pub http_request_method: &'static str,
     pub http_response_status_code: u16,
     /// The pattern of the rule that matched, or empty.
     pub http_route: Name,
@@ -76,14 +84,28 @@ pub struct HttpLabels {
     pub error_type: &'static str,
 }
 
+/// What leads from a number to a trace. Not a label of the series.
+#[derive(Clone, Copy, Debug, EncodeLabelSet)]
+pub struct TraceLabel {
+    pub trace_id: TraceId,
+}
+
+impl EncodeLabelValue for TraceId {
+    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
+        write!(encoder, "{self}")
+    }
+}
+
+pub type TracedCounter = CounterWithExemplar<TraceLabel>;
+pub type TracedHistogram = HistogramWithExemplars<TraceLabel>;
 pub type FloatGauge = Gauge<f64, AtomicU64>;
 pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 
 /// Every metric of the process. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    pub requests: Family<RequestLabels, Counter>,
-    pub request_duration: Histograms<ToolLabel>,
+    pub requests: Family<RequestLabels, TracedCounter>,
+    pub request_duration: Family<ToolLabel, TracedHistogram, fn() -> TracedHistogram>,
     pub step_duration: Histograms<StepLabel>,
     pub open_leases: Gauge<i64, AtomicI64>,
     pub leases_cut: Family<CauseLabel, Counter>,
@@ -117,12 +139,43 @@ fn request_histogram() -> Histogram {
     Histogram::new(REQUEST_BUCKETS)
 }
 
+fn traced_histogram() -> TracedHistogram {
+    TracedHistogram::new(REQUEST_BUCKETS.into_iter())
+}
+
 fn step_histogram() -> Histogram {
     Histogram::new(STEP_BUCKETS)
 }
 
 fn wait_histogram() -> Histogram {
     Histogram::new(WAIT_BUCKETS)
+}
+
+/// Counts one. The last exemplar stays until another one comes.
+pub fn count(counter: &TracedCounter, trace: Option<TraceId>) {
+    match trace {
+        Some(trace_id) => {
+            counter.inc_by(1, Some(TraceLabel { trace_id }), None);
+        }
+        // Not `inc_by`: without an exemplar it would forget the one that is there.
+        None => {
+            counter.inner().fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Makes a family show its help and type also before it has its first member.
+#[derive(Debug)]
+struct Shown<M>(M);
+
+impl<M: EncodeMetric> EncodeMetric for Shown<M> {
+    fn encode(&self, encoder: MetricEncoder) -> fmt::Result {
+        self.0.encode(encoder)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        self.0.metric_type()
+    }
 }
 
 impl Metrics {
@@ -145,7 +198,7 @@ impl Metrics {
     pub fn unregistered() -> Self {
         Self {
             requests: Family::default(),
-            request_duration: Family::new_with_constructor(request_histogram),
+            request_duration: Family::new_with_constructor(traced_histogram),
             step_duration: Family::new_with_constructor(step_histogram),
             open_leases: Gauge::default(),
             leases_cut: Family::default(),
@@ -169,22 +222,22 @@ impl Metrics {
 
     fn register_tidegate(&self, registry: &mut Registry) {
         let r = registry;
-        r.register("tidegate_requests", "Proxied requests", self.requests.clone());
+        r.register("tidegate_requests", "Proxied requests", Shown(self.requests.clone()));
         r.register(
             "tidegate_request_duration_seconds",
             "From the request's head to the response's head",
-            self.request_duration.clone(),
+            Shown(self.request_duration.clone()),
         );
         r.register(
             "tidegate_step_duration_seconds",
             "Time each step of admission took",
-            self.step_duration.clone(),
+            Shown(self.step_duration.clone()),
         );
         r.register("tidegate_open_leases", "Exchanges bound to a grant", self.open_leases.clone());
         r.register(
             "tidegate_leases_cut",
             "Exchanges cut because their grant ended",
-            self.leases_cut.clone(),
+            Shown(self.leases_cut.clone()),
         );
         r.register(
             "tidegate_revocation_effect_seconds",
@@ -194,20 +247,24 @@ impl Metrics {
         r.register(
             "tidegate_store_errors",
             "Store reads and commits that failed",
-            self.store_errors.clone(),
+            Shown(self.store_errors.clone()),
         );
-        r.register("tidegate_approvals", "Requests by outcome", self.approvals.clone());
+        r.register("tidegate_approvals", "Requests by outcome", Shown(self.approvals.clone()));
         r.register(
             "tidegate_decision_wait_seconds",
             "From a request to its decision",
-            self.decision_wait.clone(),
+            Shown(self.decision_wait.clone()),
         );
         r.register(
             "tidegate_pending_requests",
             "Requests that wait for a decision",
-            self.pending_requests.clone(),
+            Shown(self.pending_requests.clone()),
         );
-        r.register("tidegate_active_grants", "Grants that are live", self.active_grants.clone());
+        r.register(
+            "tidegate_active_grants",
+            "Grants that are live",
+            Shown(self.active_grants.clone()),
+        );
         r.register(
             "tidegate_clock_skew_seconds",
             "This clock minus the store's",
@@ -216,12 +273,12 @@ impl Metrics {
         r.register(
             "tidegate_jwks_last_refresh_success_timestamp_seconds",
             "When the key set was last read",
-            self.jwks_refreshed.clone(),
+            Shown(self.jwks_refreshed.clone()),
         );
         r.register(
             "tidegate_outbox_oldest_event_age_seconds",
             "Age of the oldest event a sink has not taken",
-            self.outbox_age.clone(),
+            Shown(self.outbox_age.clone()),
         );
         r.register(
             "tidegate_config_last_reload_successful",
@@ -245,12 +302,12 @@ impl Metrics {
         r.register(
             "http_server_request_duration_seconds",
             "Duration of server requests",
-            self.http_server_duration.clone(),
+            Shown(self.http_server_duration.clone()),
         );
         r.register(
             "http_client_request_duration_seconds",
             "Duration of upstream requests",
-            self.http_client_duration.clone(),
+            Shown(self.http_client_duration.clone()),
         );
         r.register(
             "http_server_active_requests",

@@ -3,11 +3,13 @@
 pub mod bounded;
 pub mod decision;
 pub mod events;
+pub mod hot;
 pub mod ids;
 pub mod log;
 pub mod metrics;
 pub mod sample;
 pub mod scrape;
+pub mod spans;
 pub mod trace;
 
 pub use ids::{DecisionIds, UserHashes};

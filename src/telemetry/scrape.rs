@@ -39,7 +39,7 @@ mod tests {
     use super::*;
     use crate::telemetry::metrics::{
         ApprovalLabels, CauseLabel, HttpLabels, IssuerLabel, KindLabel, RequestLabels, SinkLabel,
-        StepLabel, TemplateLabel, ToolLabel,
+        StepLabel, TemplateLabel, ToolLabel, count,
     };
 
     /// One value in every metric.
@@ -47,7 +47,7 @@ mod tests {
         let tool = || ToolLabel { tool: "notes".into() };
         let template = || TemplateLabel { template: "reader".into() };
         let http = || HttpLabels {
-            http_request_method: "GET".into(),
+            http_request_method: "GET",
             http_response_status_code: 403,
             http_route: "/**".into(),
             url_scheme: "http",
@@ -56,8 +56,8 @@ mod tests {
         let request =
             RequestLabels { tool: "notes".into(), outcome: "refused", reason: "no-grant" };
         let approval = ApprovalLabels { template: "reader".into(), outcome: "approved" };
-        metrics.requests.get_or_create(&request).inc();
-        metrics.request_duration.get_or_create(&tool()).observe(0.001);
+        count(&metrics.requests.get_or_create(&request), None);
+        metrics.request_duration.get_or_create(&tool()).observe(0.001, None, None);
         metrics.step_duration.get_or_create(&StepLabel { step: "policy" }).observe(0.000_02);
         metrics.leases_cut.get_or_create(&CauseLabel { cause: "revoked" }).inc();
         metrics.revocation_effect.observe(0.01);
@@ -110,6 +110,20 @@ mod tests {
             assert!(text.lines().any(|line| line.starts_with(series)), "{series}\n{text}");
         }
         assert!(text.ends_with("# EOF\n"));
+    }
+
+    #[test]
+    fn every_metric_is_named_before_anything_happened() {
+        let (_metrics, handle) = MetricsHandle::new();
+        let text = handle.encode().expect("encodes");
+        for name in [
+            "tidegate_requests counter",
+            "tidegate_request_duration_seconds histogram",
+            "tidegate_jwks_last_refresh_success_timestamp_seconds gauge",
+            "http_client_request_duration_seconds histogram",
+        ] {
+            assert!(text.contains(&format!("# TYPE {name}\n")), "{name}\n{text}");
+        }
     }
 
     #[test]

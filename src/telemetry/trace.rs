@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+use http::{HeaderMap, HeaderName};
+
+pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The only flag that version 00 knows: whoever asked may have recorded the trace.
+const SAMPLED: u8 = 1;
+
 /// A `traceparent`, version 00.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext {
@@ -29,6 +35,15 @@ impl TraceContext {
         (context.trace_id != [0; 16] && context.span_id != [0; 8]).then_some(context)
     }
 
+    /// What a request brought along; a header that is repeated or cannot be read is none (section
+    /// 3.2 of the specification).
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Option<Self> {
+        let mut values = headers.get_all(TRACEPARENT).iter();
+        let only = values.next().filter(|_| values.next().is_none())?;
+        Self::parse(only.as_bytes())
+    }
+
     /// The same trace with another span.
     #[must_use]
     pub const fn with_span(self, span_id: [u8; 8]) -> Self {
@@ -38,6 +53,59 @@ impl TraceContext {
     #[must_use]
     pub fn trace_id_hex(&self) -> String {
         crate::domain::ids::hex(&self.trace_id)
+    }
+}
+
+/// A span of ours in its trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The trace, and the id of this span.
+    pub context: TraceContext,
+    /// The span of the caller that it continues; none in a trace that begins here.
+    pub parent: Option<[u8; 8]>,
+}
+
+impl Place {
+    /// Continues the caller's trace, or begins one. One that begins here is marked as sampled, so
+    /// that whoever comes after may record it.
+    #[must_use]
+    pub fn new(
+        sent: Option<TraceContext>,
+        span_id: [u8; 8],
+        trace_id: impl FnOnce() -> [u8; 16],
+    ) -> Self {
+        match sent {
+            Some(sent) => Self { context: sent.with_span(span_id), parent: Some(sent.span_id) },
+            None => Self {
+                context: TraceContext { trace_id: trace_id(), span_id, flags: SAMPLED },
+                parent: None,
+            },
+        }
+    }
+
+    #[must_use]
+    pub const fn is_continued(&self) -> bool {
+        self.parent.is_some()
+    }
+}
+
+/// Thirty-two lower-case hexadecimal digits. The label of an exemplar.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct TraceId(pub [u8; 16]);
+
+impl fmt::Display for TraceId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+/// Sixteen lower-case hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SpanId(pub [u8; 8]);
+
+impl fmt::Display for SpanId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", u64::from_be_bytes(self.0))
     }
 }
 

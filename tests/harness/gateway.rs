@@ -23,10 +23,16 @@ pub struct Gateway {
 impl Gateway {
     /// Starts `tidegate serve` and waits for its line that names the bound addresses.
     pub fn start(folder: &Path) -> Self {
+        Self::logging(folder, "info")
+    }
+
+    /// With `filter` for its log.
+    pub fn logging(folder: &Path, filter: &str) -> Self {
         let log = File::options().create(true).append(true).open(folder.join("log"));
         let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
             .args(["serve", "--config"])
             .arg(folder.join("tidegate.yaml"))
+            .env("RUST_LOG", filter)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(log.expect("a log file"))

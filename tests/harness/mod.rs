@@ -52,11 +52,16 @@ impl World {
 
     /// A world whose configuration `change` may edit first.
     pub fn with(change: impl FnOnce(String) -> String) -> Self {
+        Self::logging("info", change)
+    }
+
+    /// A world whose gateway logs what `filter` lets through.
+    pub fn logging(filter: &str, change: impl FnOnce(String) -> String) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (issuer, upstream) = (Issuer::new(), Upstream::start());
         let config = change(gateway::configuration(&upstream));
         gateway::write_files(folder.path(), &issuer, &config);
-        let gateway = Gateway::start(folder.path());
+        let gateway = Gateway::logging(folder.path(), filter);
         Self { folder, issuer, upstream, gateway, oracle: true }
     }
 

@@ -26,6 +26,7 @@ use crate::problem::ProblemCode;
 use crate::store::SharedStore;
 use crate::store::embedded::Embedded;
 use crate::telemetry::decision::DecisionIds;
+use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
 
 const ISSUER: &str = "https://idp.test";
@@ -221,6 +222,7 @@ pub fn api(store: SharedStore, clock: Arc<ManualClock>, policy: Arc<Policy>) -> 
         catalog: Arc::new(ArcSwap::from_pointee(catalog())),
         clock,
         metrics: Metrics::unregistered(),
+        users: Arc::new(UserHashes::new().expect("entropy")),
         authenticate: Arc::new(Tokens),
         decide: policy,
         subjects: Arc::new(OneIssuer),

@@ -76,8 +76,8 @@ async fn develop(args: DevArgs) -> Exit {
             (Ok(()), Err(died)) => told(&died, Exit::Refused),
         };
     }
-    println!("{}", hints::text(at, &folder.path().display().to_string()));
-    until_stopped(running).await
+    let hints = hints::text(at, &folder.path().display().to_string());
+    until_stopped(running, &hints).await
 }
 
 struct Development {

@@ -17,6 +17,7 @@ use crate::config::{
 use crate::domain::access::PathPattern;
 use crate::domain::template::{Approvers, Catalog, Requesters, Step, Template};
 use crate::gateway::{Gateway, Routes, Shared, Sockets, spawn};
+use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
 
 use super::tool::{Seen, Tool};
@@ -75,6 +76,7 @@ impl Harness {
             clock: world.clock.clone(),
             decisions: world.clone(),
             metrics: Metrics::unregistered(),
+            users: Arc::new(UserHashes::new().expect("entropy")),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
         let sockets = Sockets::bind(&[address], cores).expect("a free port");

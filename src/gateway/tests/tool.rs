@@ -142,7 +142,8 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
             }
             continue;
         }
-        if !answered_early && bytes.windows(5).any(|five| five == b"early") && ends_head(&bytes) {
+        let line = bytes.get(..200).unwrap_or(&bytes);
+        if !answered_early && line.windows(5).any(|five| five == b"early") && ends_head(&bytes) {
             answered_early = true;
             let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nearly";
             stream.write_all(answer).await.expect("it reads");

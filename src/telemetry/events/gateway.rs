@@ -1,16 +1,19 @@
 //! Facts of the data plane. Labels are closed sets: tools come from the configuration, methods are
 //! those of the standard or `_OTHER`.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::Method;
+use tracing::Span;
 
 use crate::problem::ProblemCode;
 use crate::store::StoreFault;
+use crate::telemetry::hot::HotMetrics;
 use crate::telemetry::metrics::{
-    CauseLabel, HttpLabels, KindLabel, Metrics, Name, RequestLabels, StepLabel, ToolLabel,
+    CauseLabel, HttpLabels, KindLabel, Metrics, Name, RequestLabels, count,
 };
+use crate::telemetry::spans::{self, ClientSpan, ServerSpan, method_name};
+use crate::telemetry::trace::TraceId;
 
 /// A request has its response head.
 #[derive(Debug)]
@@ -20,9 +23,12 @@ pub struct RequestAnswered<'a> {
     pub outcome: Outcome,
     pub method: &'a Method,
     pub status: u16,
-    /// The pattern of the rule, or empty.
-    pub route: Name,
+    /// The pattern of the rule that matched.
+    pub route: Option<Name>,
     pub elapsed: Duration,
+    pub span: &'a ServerSpan,
+    /// A trace that somebody may have recorded.
+    pub trace: Option<TraceId>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,42 +50,38 @@ impl Outcome {
         }
     }
 
-    const fn error_type(self) -> &'static str {
+    const fn problem(self) -> Option<ProblemCode> {
         match self {
-            Self::Allowed | Self::Bypassed => "",
-            Self::Refused(code) | Self::Failed(code) => code.code(),
+            Self::Allowed | Self::Bypassed => None,
+            Self::Refused(code) | Self::Failed(code) => Some(code),
         }
     }
 }
 
 impl RequestAnswered<'_> {
-    pub fn emit(self, metrics: &Metrics) {
+    pub fn emit(self, metrics: &HotMetrics) {
         let (outcome, reason) = self.outcome.labels();
-        let seconds = self.elapsed.as_secs_f64();
-        let tool = Arc::clone(&self.tool);
-        metrics.requests.get_or_create(&RequestLabels { tool: self.tool, outcome, reason }).inc();
-        metrics.request_duration.get_or_create(&ToolLabel { tool }).observe(seconds);
-        let labels = HttpLabels {
-            http_request_method: method_label(self.method).into(),
-            http_response_status_code: self.status,
-            http_route: self.route,
-            url_scheme: "http",
-            error_type: self.outcome.error_type(),
-        };
-        metrics.http_server_duration.get_or_create(&labels).observe(seconds);
+        let problem = self.outcome.problem();
+        self.span.tool(&self.tool);
+        self.span.end(self.method, self.route.as_deref(), self.status, problem);
+        let labels = RequestLabels { tool: self.tool, outcome, reason };
+        metrics.request(labels, self.elapsed, self.trace);
+        metrics.server(http_labels(self.method, self.status, self.route, problem), self.elapsed);
     }
 }
 
-fn method_label(method: &Method) -> &'static str {
-    match method.as_str() {
-        "GET" => "GET",
-        "HEAD" => "HEAD",
-        "POST" => "POST",
-        "PUT" => "PUT",
-        "DELETE" => "DELETE",
-        "OPTIONS" => "OPTIONS",
-        "PATCH" => "PATCH",
-        _ => "_OTHER",
+fn http_labels(
+    method: &Method,
+    status: u16,
+    route: Option<Name>,
+    problem: Option<ProblemCode>,
+) -> HttpLabels {
+    HttpLabels {
+        http_request_method: method_name(method),
+        http_response_status_code: status,
+        http_route: route.unwrap_or_default(),
+        url_scheme: "http",
+        error_type: problem.map_or("", ProblemCode::code),
     }
 }
 
@@ -93,14 +95,27 @@ pub enum Step {
 }
 
 impl Step {
-    pub fn took(self, metrics: &Metrics, took: Duration) {
-        let step = match self {
+    pub const ALL: [Self; 4] = [Self::Identity, Self::Grants, Self::Policy, Self::Upstream];
+
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
             Self::Identity => "identity",
             Self::Grants => "grants",
             Self::Policy => "policy",
             Self::Upstream => "upstream",
-        };
-        metrics.step_duration.get_or_create(&StepLabel { step }).observe(took.as_secs_f64());
+        }
+    }
+
+    /// The span of a step of admission; the exchange with the tool has a [`ClientSpan`].
+    #[must_use]
+    pub fn span(self) -> Span {
+        match self {
+            Self::Identity => spans::identity(),
+            Self::Grants => spans::grants(),
+            Self::Policy => spans::policy(),
+            Self::Upstream => Span::none(),
+        }
     }
 }
 
@@ -108,24 +123,21 @@ impl Step {
 #[derive(Debug)]
 pub struct UpstreamAnswered<'a> {
     pub method: &'a Method,
-    /// 0 without an answer.
-    pub status: u16,
+    /// `None` without an answer.
+    pub status: Option<u16>,
     pub route: Name,
     pub failure: Option<ProblemCode>,
     pub took: Duration,
+    pub span: &'a ClientSpan,
 }
 
 impl UpstreamAnswered<'_> {
-    pub fn emit(self, metrics: &Metrics) {
-        Step::Upstream.took(metrics, self.took);
-        let labels = HttpLabels {
-            http_request_method: method_label(self.method).into(),
-            http_response_status_code: self.status,
-            http_route: self.route,
-            url_scheme: "http",
-            error_type: self.failure.map_or("", ProblemCode::code),
-        };
-        metrics.http_client_duration.get_or_create(&labels).observe(self.took.as_secs_f64());
+    pub fn emit(self, metrics: &HotMetrics) {
+        self.span.end(self.status, self.failure);
+        metrics.step(Step::Upstream, self.took);
+        let status = self.status.unwrap_or_default();
+        let labels = http_labels(self.method, status, Some(self.route), self.failure);
+        metrics.client(labels, self.took);
     }
 }
 
@@ -186,7 +198,7 @@ impl HeadRefused {
             outcome: "refused",
             reason: ProblemCode::BadRequest.code(),
         };
-        metrics.requests.get_or_create(&labels).inc();
+        count(&metrics.requests.get_or_create(&labels), None);
         tracing::debug!(why = self.0, "a request head was refused");
     }
 }
@@ -198,7 +210,7 @@ pub struct ConnectionPanicked;
 impl ConnectionPanicked {
     pub fn emit(&self, metrics: &Metrics) {
         let labels = RequestLabels { tool: "none".into(), outcome: "failed", reason: "panic" };
-        metrics.requests.get_or_create(&labels).inc();
+        count(&metrics.requests.get_or_create(&labels), None);
         tracing::error!("a connection's task panicked");
     }
 }

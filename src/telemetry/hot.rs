@@ -1,0 +1,148 @@
+//! The metrics of the request path, as one core sees them.
+//!
+//! A family of metrics is a locked map that all cores share, hashed with a slow hash. Each core
+//! therefore keeps the members that it has met: the same metrics, found without a lock. What is kept
+//! is bounded as the families are, by their closed label sets.
+
+use std::cell::RefCell;
+use std::hash::Hash;
+use std::time::Duration;
+
+use prometheus_client::metrics::family::{Family, MetricConstructor};
+use prometheus_client::metrics::histogram::Histogram;
+use rustc_hash::FxHashMap;
+
+use super::events::gateway::Step;
+use super::metrics::{
+    HttpLabels, Metrics, RequestLabels, StepLabel, ToolLabel, TraceLabel, TracedCounter,
+    TracedHistogram, count,
+};
+use super::trace::TraceId;
+
+type HistogramFamily<L, H> = Known<L, H, fn() -> H>;
+
+/// One core's way to the metrics that every request touches. Scraping sees each change at once.
+#[derive(Debug)]
+pub struct HotMetrics {
+    requests: Known<RequestLabels, TracedCounter, fn() -> TracedCounter>,
+    request_duration: HistogramFamily<ToolLabel, TracedHistogram>,
+    server: HistogramFamily<HttpLabels, Histogram>,
+    client: HistogramFamily<HttpLabels, Histogram>,
+    steps: [Histogram; Step::ALL.len()],
+}
+
+impl HotMetrics {
+    #[must_use]
+    pub fn of(metrics: &Metrics) -> Self {
+        let step = |step: Step| {
+            metrics.step_duration.get_or_create_owned(&StepLabel { step: step.label() })
+        };
+        Self {
+            requests: Known::of(&metrics.requests),
+            request_duration: Known::of(&metrics.request_duration),
+            server: Known::of(&metrics.http_server_duration),
+            client: Known::of(&metrics.http_client_duration),
+            steps: Step::ALL.map(step),
+        }
+    }
+
+    /// Counts a request and its duration; `trace` leads from both to its trace.
+    pub fn request(&self, labels: RequestLabels, took: Duration, trace: Option<TraceId>) {
+        let of_tool = ToolLabel { tool: labels.tool.clone() };
+        self.requests.with(labels, |counter| count(counter, trace));
+        let exemplar = trace.map(|trace_id| TraceLabel { trace_id });
+        self.request_duration
+            .with(of_tool, |histogram| histogram.observe(took.as_secs_f64(), exemplar, None));
+    }
+
+    pub fn server(&self, labels: HttpLabels, took: Duration) {
+        self.server.with(labels, |histogram| histogram.observe(took.as_secs_f64()));
+    }
+
+    pub fn client(&self, labels: HttpLabels, took: Duration) {
+        self.client.with(labels, |histogram| histogram.observe(took.as_secs_f64()));
+    }
+
+    pub fn step(&self, step: Step, took: Duration) {
+        let [identity, grants, policy, upstream] = &self.steps;
+        let histogram = match step {
+            Step::Identity => identity,
+            Step::Grants => grants,
+            Step::Policy => policy,
+            Step::Upstream => upstream,
+        };
+        histogram.observe(took.as_secs_f64());
+    }
+}
+
+/// A family, and those of its members that were asked for before.
+#[derive(Debug)]
+struct Known<L, M, C> {
+    family: Family<L, M, C>,
+    members: RefCell<FxHashMap<L, M>>,
+}
+
+impl<L: Clone + Hash + Eq, M: Clone, C: MetricConstructor<M> + Clone> Known<L, M, C> {
+    fn of(family: &Family<L, M, C>) -> Self {
+        Self { family: family.clone(), members: RefCell::default() }
+    }
+
+    fn with(&self, labels: L, act: impl FnOnce(&M)) {
+        let mut members = self.members.borrow_mut();
+        if let Some(member) = members.get(&labels) {
+            return act(member);
+        }
+        let member = self.family.get_or_create_owned(&labels);
+        act(&member);
+        members.insert(labels, member);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::scrape::MetricsHandle;
+
+    const TRACE: TraceId = TraceId([0xab; 16]);
+
+    fn labels() -> RequestLabels {
+        RequestLabels { tool: "notes".into(), outcome: "allowed", reason: "allowed" }
+    }
+
+    #[test]
+    fn two_cores_count_into_the_same_metric() {
+        let (metrics, handle) = MetricsHandle::new();
+        let cores = [HotMetrics::of(&metrics), HotMetrics::of(&metrics)];
+        for core in cores.iter().chain(&cores) {
+            core.request(labels(), Duration::from_millis(1), None);
+            core.step(Step::Policy, Duration::from_micros(20));
+        }
+        let text = handle.encode().expect("encodes");
+        for series in [
+            "tidegate_requests_total{tool=\"notes\",outcome=\"allowed\",reason=\"allowed\"} 4\n",
+            "tidegate_request_duration_seconds_count{tool=\"notes\"} 4\n",
+            "tidegate_step_duration_seconds_count{step=\"policy\"} 4\n",
+        ] {
+            assert!(text.contains(series), "{series}\n{text}");
+        }
+    }
+
+    #[test]
+    fn an_exemplar_names_the_trace_and_outlives_requests_without_one() {
+        let (metrics, handle) = MetricsHandle::new();
+        let core = HotMetrics::of(&metrics);
+        core.request(labels(), Duration::from_millis(1), Some(TRACE));
+        core.request(labels(), Duration::from_millis(1), None);
+        let text = handle.encode().expect("encodes");
+        let mark = format!("# {{trace_id=\"{}\"}}", "ab".repeat(16));
+        let counter = text.lines().find(|line| line.starts_with("tidegate_requests_total{"));
+        assert!(
+            counter.is_some_and(|line| line.contains("} 2 ") && line.contains(&mark)),
+            "{text}"
+        );
+        let bucket = |line: &str| {
+            line.starts_with("tidegate_request_duration_seconds_bucket{") && line.contains(&mark)
+        };
+        assert!(text.lines().any(bucket), "{text}");
+    }
+}
