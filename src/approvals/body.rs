@@ -96,6 +96,9 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
 
 /// An object as a map; a member that stands there twice is refused, since whoever showed it to
 /// somebody else may have read the other one.
+///
+/// # Errors
+/// Not an object, a member twice, or a value that is not a `V`.
 pub fn distinct<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
 where
     D: Deserializer<'de>,
