@@ -1,5 +1,8 @@
 //! JSON bodies: bounded in size and time, no unknown fields, every complaint with a pointer.
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::marker::PhantomData;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -7,7 +10,7 @@ use axum::extract::{FromRequest, Request};
 use bytes::Bytes;
 use http::{HeaderMap, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::de::DeserializeOwned;
+use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, Visitor};
 
 use super::SharedApi;
 use super::error::Refusal;
@@ -81,10 +84,48 @@ async fn read(body: Body) -> Result<Bytes, Refusal> {
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    // The reader would take a list for an object whose members come in that order.
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Refusal::invalid("", "wrong-type", "expected an object, found a list"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| complaint(&error))?;
     reader.end().map_err(|_| Refusal::bad_request("the body has more than one JSON value"))?;
     Ok(value)
+}
+
+/// An object as a map; a member that stands there twice is refused, since whoever showed it to
+/// somebody else may have read the other one.
+///
+/// # Errors
+/// Not an object, a member twice, or a value that is not a `V`.
+pub fn distinct<'de, D, V>(deserializer: D) -> Result<BTreeMap<String, V>, D::Error>
+where
+    D: Deserializer<'de>,
+    V: Deserialize<'de>,
+{
+    deserializer.deserialize_map(Distinct(PhantomData))
+}
+
+struct Distinct<V>(PhantomData<V>);
+
+impl<'de, V: Deserialize<'de>> Visitor<'de> for Distinct<V> {
+    type Value = BTreeMap<String, V>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+        let mut all = BTreeMap::new();
+        while let Some((name, value)) = members.next_entry::<String, V>()? {
+            if all.contains_key(&name) {
+                return Err(A::Error::custom(format_args!("duplicate field `{name}`")));
+            }
+            all.insert(name, value);
+        }
+        Ok(all)
+    }
 }
 
 fn complaint(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
@@ -95,6 +136,9 @@ fn complaint(error: &serde_path_to_error::Error<serde_json::Error>) -> Refusal {
     let text = bounded(inner);
     let (code, pointer) = match text.split('`').nth(1) {
         Some(_) if text.starts_with("unknown field") => ("unknown-field", pointer),
+        Some(name) if text.starts_with("duplicate field") => {
+            ("duplicate", format!("{pointer}/{}", escape(name)))
+        }
         Some(name) if text.starts_with("missing field") => {
             ("required", format!("{pointer}/{}", escape(name)))
         }

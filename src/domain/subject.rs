@@ -81,11 +81,19 @@ impl Person {
     #[must_use]
     pub fn is_same_person(&self, other: &Self) -> bool {
         let same_mail = match (&self.email, &other.email) {
-            (Some(one), Some(two)) => one.eq_ignore_ascii_case(two),
+            (Some(one), Some(two)) => is_same_mail(one, two),
             (Some(_) | None, None) | (None, Some(_)) => false,
         };
         self.subject == other.subject || same_mail
     }
+}
+
+/// Whether two addresses reach the same mailbox for all that can be known without asking: in any
+/// case of any script, and with the root's dot after the domain or without it. Erring this way only
+/// keeps somebody from deciding.
+fn is_same_mail(one: &str, two: &str) -> bool {
+    let plain = |mail: &str| mail.trim_end_matches('.').to_lowercase();
+    plain(one) == plain(two)
 }
 
 /// Who acts: somebody with a verified token, or Tidegate itself (a timer).
@@ -110,6 +118,27 @@ impl Actor {
         match self {
             Self::Person(person) => Some(person),
             Self::System => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn person(name: &str, email: &str) -> Person {
+        let subject = Subject::new("https://idp.test", name);
+        Person { subject, email: Some(email.into()), groups: Vec::new(), scopes: Vec::new() }
+    }
+
+    #[test]
+    fn an_address_in_another_case_or_with_the_roots_dot_is_the_same_person() {
+        let requester = person("one", "J\u{fc}rgen@Example.test");
+        for same in ["J\u{dc}RGEN@EXAMPLE.TEST", "j\u{fc}rgen@example.test."] {
+            assert!(requester.is_same_person(&person("two", same)), "{same}");
+        }
+        for other in ["jurgen@example.test", "j\u{fc}rgen@example.test.org"] {
+            assert!(!requester.is_same_person(&person("two", other)), "{other}");
         }
     }
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -47,6 +48,10 @@ pub async fn serve<P: Ports>(
         let (core, seen) = (Rc::clone(&core), Rc::clone(&seen));
         async move {
             let response = serve::answer(&*core, peer.ip(), request).await;
+            if response.headers().contains_key(CONNECTION) {
+                // It says `close`: no other option is ever sent.
+                seen.said_goodbye();
+            }
             let response = response.map(|body| body.sending(seen.answered()));
             Ok::<_, Infallible>(response)
         }
@@ -133,7 +138,7 @@ fn due<P: Ports>(core: &Core<P>, seen: &Watch, now: Instant) -> Due {
 fn say_last_words<P: Ports>(core: &Core<P>, seen: &Watch) {
     let Some(violation) = seen.violation() else { return };
     HeadRefused(violation.detail()).emit(&core.shared.metrics);
-    if violation.is_in_body() {
+    if violation.is_in_body() || seen.has_said_goodbye() {
         return;
     }
     let (status, detail) = (violation.status_line(), violation.detail());

@@ -41,7 +41,8 @@ pub struct Along {
 /// Sends the request and waits for the head of the response.
 ///
 /// # Errors
-/// `upstream-unreachable`, `upstream-timeout`, or `bad-request` when the client's body broke.
+/// `upstream-unreachable`, `upstream-timeout`, `bad-request` when the client's body broke, or
+/// `grant-expired` when the access ended before the tool answered.
 pub async fn forward<P: Ports>(
     core: &Core<P>,
     permit: Permit,
@@ -55,7 +56,8 @@ pub async fn forward<P: Ports>(
     let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
     let request = outbound(&permit, head, &along, context, body);
     let started = Instant::now();
-    let exchange = exchange(core, &permit, request, &progress, &span);
+    let mut lease = permit.ends_at().map(|ends_at| Lease::new(ends_at, Arc::clone(&core.shared)));
+    let exchange = exchange(core, &permit, request, (&progress, &mut lease), &span);
     let answer = exchange.instrument(span.0.clone()).await;
     UpstreamAnswered {
         method: &method,
@@ -67,7 +69,6 @@ pub async fn forward<P: Ports>(
     }
     .emit(&core.metrics);
     let (response, lent) = answer?;
-    let lease = permit.ends_at().map(|ends_at| Lease::new(ends_at, Arc::clone(&core.shared)));
     Ok(inbound(response, lent, lease, along.slot))
 }
 
@@ -107,7 +108,7 @@ async fn exchange<P: Ports>(
     core: &Core<P>,
     permit: &Permit,
     mut request: Request<ClientBody>,
-    progress: &Rc<Progress>,
+    (progress, lease): (&Rc<Progress>, &mut Option<Lease>),
     span: &ClientSpan,
 ) -> Result<(Response<Incoming>, Lent), Refusal> {
     let tool = &permit.tool().config;
@@ -119,7 +120,12 @@ async fn exchange<P: Ports>(
         span.goes_to(host, port);
         lent.carries(Rc::clone(progress));
         let sent = lent.sender.try_send_request(request);
-        match in_time(sent, tool.timeouts.response, progress).await {
+        let answer = in_time(sent, tool.timeouts.response, progress, lease.as_mut()).await;
+        if lease.as_mut().is_some_and(Lease::has_ended) {
+            let detail = format!("the access to {} ended before it answered", tool.name);
+            return Err(Refusal::new(ProblemCode::GrantExpired, detail));
+        }
+        match answer {
             None => {
                 let detail = format!("{} did not answer in time", tool.name);
                 return Err(Refusal::new(ProblemCode::UpstreamTimeout, detail));
@@ -136,17 +142,22 @@ async fn exchange<P: Ports>(
     }
 }
 
-/// `None` once the tool has been silent for `limit`, counted from the last byte it was given.
+/// `None` once the tool has been silent for `limit`, counted from the last byte it was given, or
+/// the access has ended.
 async fn in_time<T>(
     answer: impl Future<Output = T>,
     limit: Duration,
     progress: &Progress,
+    mut lease: Option<&mut Lease>,
 ) -> Option<T> {
     let mut answer = std::pin::pin!(answer);
     let mut deadline = Instant::now() + limit;
     loop {
-        match timeout_at(deadline, answer.as_mut()).await {
+        let look = lease.as_ref().map_or(deadline, |lease| lease.look_again().min(deadline));
+        match timeout_at(look, answer.as_mut()).await {
             Ok(answer) => return Some(answer),
+            Err(_elapsed) if lease.as_mut().is_some_and(|lease| lease.has_ended()) => return None,
+            Err(_elapsed) if look < deadline => (),
             Err(_elapsed) => {
                 let moved = progress.moved_at.get() + limit;
                 if moved <= deadline {

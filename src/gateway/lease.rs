@@ -41,6 +41,12 @@ impl Lease {
         ended
     }
 
+    /// When to ask [`Lease::has_ended`] again, for whoever waits with a timer of its own.
+    #[must_use]
+    pub fn look_again(&self) -> Instant {
+        Instant::now() + self.ends_at.since(self.shared.clock.now()).min(LOOK_AGAIN)
+    }
+
     /// Ready once the access has ended. To be asked when the exchange has nothing to do: short ones
     /// never come here and cost no timer.
     pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -48,8 +54,7 @@ impl Lease {
             if self.has_ended() {
                 return Poll::Ready(());
             }
-            let left = self.ends_at.since(self.shared.clock.now()).min(LOOK_AGAIN);
-            let next = Instant::now() + left;
+            let next = self.look_again();
             let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(next)));
             if timer.is_elapsed() {
                 timer.as_mut().reset(next);

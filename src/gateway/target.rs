@@ -9,11 +9,16 @@ use http::header::{CONNECTION, EXPECT, HOST};
 use http::request::Parts;
 use http::{HeaderMap, Method};
 
+use percent_encoding::percent_decode;
+
 use crate::config::Encoded;
 
 use super::framing::is_token;
 use super::headers::is_protected;
 use super::refusal::Refusal;
+
+/// How often a path may be encoded over itself; each time costs a pass over it.
+const MOST_ENCODED: usize = 8;
 
 /// A request's target, borrowed from its head.
 #[derive(Debug)]
@@ -196,23 +201,27 @@ fn digit(byte: Option<&u8>) -> Option<u8> {
     byte.and_then(|&byte| char::from(byte).to_digit(16)).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// `.` and `..` however they are written, also where a tool that decodes once more, or cuts
-/// parameters off, would see one.
+/// `.` and `..` however they are written, also where a tool that decodes again and again, or cuts
+/// parameters off, would see one. What is still encoded after that is taken for one.
 fn has_dot_segment(path: &str, escapes: bool) -> bool {
-    let is_dots = |segment: &str| {
-        let name = segment.split(';').next().unwrap_or_default();
-        name == "." || name == ".."
-    };
     if !path.contains('.') && !escapes {
         return false;
     }
-    if !escapes {
-        return path.split('/').any(is_dots);
+    let mut text = Cow::Borrowed(path.as_bytes());
+    for _ in 0..MOST_ENCODED {
+        if text.split(|byte| matches!(byte, b'/' | b'\\')).any(is_dots) {
+            return true;
+        }
+        let decoded: Vec<u8> = percent_decode(&text).collect();
+        if decoded.len() == text.len() {
+            return false;
+        }
+        text = Cow::Owned(decoded);
     }
-    let mut text = path.to_ascii_lowercase();
-    while text.contains("%25") {
-        text = text.replace("%25", "%");
-    }
-    let text = text.replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace("%3b", ";");
-    text.split('/').any(is_dots)
+    true
+}
+
+fn is_dots(segment: &[u8]) -> bool {
+    let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
+    name == b"." || name == b".."
 }

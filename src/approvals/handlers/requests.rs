@@ -8,7 +8,7 @@ use http::Uri;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::super::body::Json;
+use super::super::body::{Json, distinct};
 use super::super::error::Refusal;
 use super::super::execute::{Answer, Idempotency, Named, Order, Outcome, execute, failed};
 use super::super::extract::Call;
@@ -34,7 +34,7 @@ pub struct NewRequest {
     pub duration: Option<String>,
     #[serde(default)]
     pub justification: String,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "distinct")]
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub fields: BTreeMap<String, FieldValue>,
     /// Whose access it will be; left out: the caller's.

@@ -72,6 +72,26 @@ async fn only_json_that_is_whole_is_read() {
 }
 
 #[tokio::test]
+async fn a_body_that_two_readers_could_understand_differently_is_refused() {
+    let world = World::new();
+    for (body, pointer) in [
+        (r#"["notes", "PT1H", "INC-1", {}, null]"#, ""),
+        (r#"{"template":"notes","template":"hidden","justification":"INC-1"}"#, "/template"),
+        (
+            r#"{"template":"notes","justification":"INC-1","fields":{"ticket":"a","ticket":"b"}}"#,
+            "/fields/ticket",
+        ),
+    ] {
+        let request = Request::post("/api/v1/requests").header("authorization", "Bearer alice");
+        let request = request.header("content-type", "application/json");
+        let reply = world.send(request.body(Body::from(body)).unwrap()).await;
+        assert_eq!(reply.problem(), (422, "invalid-input".into()), "{body}");
+        assert_eq!(reply.pointers(), [pointer], "{body}");
+    }
+    assert_eq!(world.get("alice", "/requests").await.body["items"], json!([]));
+}
+
+#[tokio::test]
 async fn one_request_may_be_pending_and_groups_are_asked() {
     let world = World::new();
     let first = world.ask("alice", "notes").await.id();

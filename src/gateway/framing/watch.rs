@@ -23,6 +23,8 @@ pub struct Watch {
     /// Since when the client takes nothing.
     pub(super) write_since: Cell<Option<Instant>>,
     idle_since: Cell<Instant>,
+    /// A response announced itself as the last one.
+    goodbye: Cell<bool>,
     /// Written before the connection is closed.
     pub(super) last_words: RefCell<Vec<u8>>,
 }
@@ -39,6 +41,7 @@ impl Watch {
             body_since: Cell::new(None),
             write_since: Cell::new(None),
             idle_since: Cell::new(Instant::now()),
+            goodbye: Cell::new(false),
             last_words: RefCell::new(Vec::new()),
         }
     }
@@ -75,6 +78,16 @@ impl Watch {
     #[must_use]
     pub fn all_answered(&self) -> bool {
         self.answered.get() >= self.heads.get()
+    }
+
+    pub fn said_goodbye(&self) {
+        self.goodbye.set(true);
+    }
+
+    /// Nothing may follow a response that said `Connection: close`.
+    #[must_use]
+    pub fn has_said_goodbye(&self) -> bool {
+        self.goodbye.get()
     }
 
     pub fn say_at_the_end(&self, words: Vec<u8>) {

@@ -250,3 +250,15 @@ async fn a_client_that_takes_nothing_is_cut_off() {
     }
     assert!(client.next().await.is_none(), "never a whole response");
 }
+
+#[tokio::test]
+async fn nothing_follows_a_response_that_announced_the_end() {
+    let gateway = Harness::start().await;
+    let mut client = gateway.client().await;
+    // Refused without asking for the body, so that what comes next is read as the body.
+    let head = with("POST", "/a", "Expect: 100-continue\r\nContent-Length: 5\r\n");
+    client.send((head + "GET / HTTP/1.1\r\nHost: \r\n\r\n").as_bytes()).await;
+    let answer = client.next().await.expect("the refusal");
+    assert_eq!((answer.status, answer.header("connection")), (403, Some("close")));
+    assert!(client.next().await.is_none(), "no bare 400 behind the last response");
+}

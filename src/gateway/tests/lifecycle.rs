@@ -182,3 +182,35 @@ async fn no_request_that_starts_after_a_revocation_is_allowed() {
     }
     assert!(gateway.tool.seen().iter().all(|seen| seen.target() == "/before"));
 }
+
+#[tokio::test]
+async fn an_upload_does_not_go_on_after_the_end_of_its_grant() {
+    let gateway = Harness::start().await;
+    gateway.partial_is_fine.store(true, std::sync::atomic::Ordering::Relaxed);
+    gateway.world.grant(1, "alice", "notes", "operator");
+    let mut client = gateway.client().await;
+    let head = with("POST", "/a", "Transfer-Encoding: chunked\r\n");
+    client.send((head + "1\r\nx\r\n").as_bytes()).await;
+    while gateway.tool.connections() == 0 {
+        tokio::task::yield_now().await;
+    }
+    gateway.world.clock.advance(Duration::from_mins(1));
+    let answer = client.next().await.expect("a refusal while the body is still being sent");
+    assert_eq!((answer.status, answer.code()), (403, "grant-expired".to_owned()));
+    assert!(client.ends().await, "nothing more is read from it");
+    assert!(gateway.tool.seen().is_empty(), "the tool never got the whole of it");
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_after_the_end_of_its_grant_is_not_shown() {
+    let gateway = Harness::start().await;
+    gateway.world.grant(1, "alice", "notes", "operator");
+    let clock = Arc::clone(&gateway.world.clock);
+    gateway.tool.answers(move |_| {
+        clock.advance(Duration::from_mins(1));
+        Answer::text("HTTP/1.1 204 No Content\r\nX-Answer: 42\r\n\r\n")
+    });
+    let answer = gateway.get("/a").await;
+    assert_eq!((answer.status, answer.code()), (403, "grant-expired".to_owned()));
+    assert_eq!(answer.header("x-answer"), None);
+}

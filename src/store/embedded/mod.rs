@@ -107,9 +107,8 @@ impl Embedded {
     ) -> Result<Self, OpenError> {
         let sealer = Sealer::new(keys)?;
         let lock = DirectoryLock::take(path)?;
-        let database = open::database(path)?;
-        let snapshot = open::prepared(&database, path, &sealer, partitions)?;
-        let state = Arc::new(State::new(snapshot, partitions)?);
+        let (database, state) = open::read(path, &sealer, partitions)?;
+        let state = Arc::new(state);
         let (moved, _) = broadcast::channel(MOVES);
         let started =
             Writer::start(Arc::new(database), state.clone(), clock.clone(), moved.clone());

@@ -1,5 +1,6 @@
 //! Opening: initialise an empty store, hold an old one against the configuration.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use redb::{Database, ReadableDatabase};
@@ -11,6 +12,7 @@ use crate::store::seal::Sealer;
 
 use super::OpenError;
 use super::batch::{Batch, forever};
+use super::state::State;
 use super::tables::Snapshot;
 
 const FILE: &str = "tidegate.redb";
@@ -18,13 +20,32 @@ const FILE: &str = "tidegate.redb";
 /// What every request reads is in memory anyway; pages of history need no more than this (bytes).
 const CACHE: usize = 64 << 20;
 
-pub fn database(path: &Path) -> Result<Database, OpenError> {
+/// The database and everything that is kept of it in memory. The library panics on some pages that
+/// contradict each other; that is a damaged store as well, and no reason to crash.
+pub fn read(
+    path: &Path,
+    sealer: &Sealer,
+    partitions: PartitionCount,
+) -> Result<(Database, State), OpenError> {
+    let read = || {
+        let database = database(path)?;
+        let snapshot = prepared(&database, path, sealer, partitions)?;
+        let state = State::new(snapshot, partitions)?;
+        Ok((database, state))
+    };
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_panic| {
+        let why = "its pages contradict each other; restore it from a copy";
+        Err(OpenError::Damaged { path: path.to_owned(), why })
+    })
+}
+
+fn database(path: &Path) -> Result<Database, OpenError> {
     let created = Database::builder().set_cache_size(CACHE).create(path.join(FILE));
     created.map_err(|fault| OpenError::from(redb::Error::from(fault)))
 }
 
 /// The store as it stands, initialised and fitting the configuration.
-pub fn prepared(
+fn prepared(
     database: &Database,
     path: &Path,
     sealer: &Sealer,

@@ -126,6 +126,38 @@ async fn an_old_store_without_markers_is_a_fault_and_not_initialised_again() {
 }
 
 #[tokio::test]
+async fn a_file_with_a_damaged_page_is_refused_or_read_but_never_a_panic() {
+    let directory = TempDir::new().expect("a directory");
+    let file = directory.path().join("tidegate.redb");
+    drop(open(directory.path(), ManualClock::at(START)).expect("it opens"));
+    let whole = std::fs::read(&file).expect("it is there");
+    let used = (4096..whole.len()).step_by(4096).filter(|at| whole[*at..*at + 64] != [0; 64]);
+    let mut damaged = 0;
+    for at in used {
+        let mut bytes = whole.clone();
+        bytes[at..at + 4096].fill(0);
+        std::fs::write(&file, &bytes).expect("written");
+        let opened = open(directory.path(), ManualClock::at(START));
+        damaged += usize::from(matches!(opened, Err(OpenError::Damaged { .. })));
+    }
+    assert!(damaged > 0, "at least one of them is needed");
+}
+
+#[tokio::test]
+async fn a_writer_that_panics_ends_reading_too() {
+    let world = EmbeddedWorld::fresh().await;
+    let inner = &world.store.inner;
+    let reader = world.store.reader();
+    reader.read(alice().key()).await.expect("it reads");
+    let (reply, answer) = oneshot::channel();
+    let panics = Job::Panic(reply);
+    assert!(inner.ask(panics, answer).await.is_err());
+    while reader.read(alice().key()).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
 async fn outdated_records_are_swept_and_live_ones_are_not() {
     let world = EmbeddedWorld::fresh().await;
     let process = world.process();

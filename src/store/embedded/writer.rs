@@ -33,6 +33,9 @@ pub enum Job {
         durable: bool,
         reply: Reply<()>,
     },
+    /// Stands for a library that panics on a damaged page.
+    #[cfg(test)]
+    Panic(Reply<()>),
 }
 
 /// What a job came to, before the transaction is durable.
@@ -63,6 +66,7 @@ impl Writer {
 
     /// Ends when nobody can send any more.
     fn run(&self, jobs: &Receiver<Job>) {
+        let _panic = BreaksDown(&self.state);
         while let Ok(first) = jobs.recv() {
             let more = jobs.try_iter().take(MOST_IN_A_BATCH - 1);
             let batch: Vec<Job> = std::iter::once(first).chain(more).collect();
@@ -107,6 +111,8 @@ impl Writer {
         let durable = jobs.iter().any(|job| match job {
             Job::Commit(..) => true,
             Job::Put { durable, .. } => *durable,
+            #[cfg(test)]
+            Job::Panic(_) => true,
         });
         if !durable {
             write.set_durability(Durability::None)?;
@@ -141,6 +147,19 @@ impl Writer {
     }
 }
 
+/// Dropped while a panic unwinds the writer, it ends reading as well: what could no longer be
+/// revoked must not go on being allowed.
+struct BreaksDown<'a>(&'a State);
+
+impl Drop for BreaksDown<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            tracing::error!("the writer of the store panicked; nothing is answered any more");
+            self.0.break_down();
+        }
+    }
+}
+
 fn run_job(batch: &mut Batch<'_>, job: Job) -> Result<Done, redb::Error> {
     match job {
         Job::Commit(write, reply) => {
@@ -154,6 +173,8 @@ fn run_job(batch: &mut Batch<'_>, job: Job) -> Result<Done, redb::Error> {
             }
             Ok(Done::Put(reply))
         }
+        #[cfg(test)]
+        Job::Panic(_reply) => panic!("a damaged page"),
     }
 }
 
