@@ -2,9 +2,14 @@
 
 use std::process::ExitCode;
 
+use tidegate::app;
+use tidegate::cli::Checks;
+
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    tidegate::cli::run(std::env::args_os(), tidegate::app::policy_problems).into()
+    let checks =
+        Checks { policies: app::policy_problems, keys_and_store: app::key_and_store_problems };
+    tidegate::cli::run(std::env::args_os(), checks).into()
 }

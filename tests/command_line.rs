@@ -114,6 +114,21 @@ fn a_bad_configuration_is_refused_whole_before_anything_is_bound() {
 }
 
 #[test]
+fn check_looks_into_key_files_and_the_store() {
+    let mut world = World::start();
+    let config = world.folder.path().join("tidegate.yaml");
+    let check = || tidegate(&["check", "--config", config.to_str().expect("text")], &[]);
+    assert_eq!(check().status.code(), Some(0), "{}", text(&check().stderr));
+    world.gateway.stop();
+    std::fs::write(world.folder.path().join("seal.key"), [8; 32]).expect("written");
+    std::fs::write(world.folder.path().join("jwks.json"), "no keys").expect("written");
+    let output = check();
+    assert_eq!(output.status.code(), Some(64));
+    let told = text(&output.stderr);
+    assert!(told.contains("jwks.json") && told.contains("sealed with another key"), "{told}");
+}
+
+#[test]
 fn a_second_process_on_the_same_store_is_told_who_holds_it() {
     let world = World::start();
     let config = world.folder.path().join("tidegate.yaml");

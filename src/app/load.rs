@@ -8,14 +8,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::catalog;
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Backend, Config, IssuerConfig, KeySource};
 use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
 use crate::identity::Authenticator;
 use crate::policy::{Policy, PolicyProblems};
-use crate::store::embedded::{Embedded, OpenError};
+use crate::store::embedded::{self, Embedded, OpenError};
 use crate::telemetry::metrics::Metrics;
 
 /// Switches the policy's answer off in development; read once, at start.
@@ -103,6 +103,23 @@ pub fn policy_problems(folder: &Path) -> Vec<String> {
         Ok(_) => Vec::new(),
         Err(problems) => policy_texts(&problems),
     }
+}
+
+/// Every problem of key files and store, for `tidegate check`. A store that is not there yet is made
+/// by `serve`, and one that a running process holds has passed already.
+#[must_use]
+pub fn key_and_store_problems(config: &Config) -> Vec<String> {
+    let clock: SharedClock = Arc::new(SystemClock);
+    let keys = Authenticator::open(config, clock.clone(), Metrics::unregistered());
+    let mut problems: Vec<String> = keys.err().iter().map(ToString::to_string).collect();
+    let Backend::Embedded { path } = &config.store.backend;
+    if embedded::is_initialised(path) {
+        match open_store(config, &clock) {
+            Ok(_) | Err(StartError::Store(OpenError::InUse { .. })) => (),
+            Err(misfit) => problems.push(misfit.to_string()),
+        }
+    }
+    problems
 }
 
 pub fn policy_texts(PolicyProblems(problems): &PolicyProblems) -> Vec<String> {

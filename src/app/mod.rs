@@ -34,7 +34,7 @@ use crate::telemetry::sample;
 use crate::telemetry::scrape::MetricsHandle;
 
 use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
-pub use load::{Ready, StartError, policy_problems};
+pub use load::{Ready, StartError, key_and_store_problems, policy_problems};
 pub use reload::Reload;
 pub use stop::Failed;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::catalog;
 use crate::config;
 
-use super::{Exit, PolicyCheck, output};
+use super::{Checks, Exit, output};
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct CheckArgs {
@@ -15,8 +15,8 @@ pub struct CheckArgs {
 }
 
 #[must_use]
-pub fn run(args: &CheckArgs, policy_check: PolicyCheck) -> Exit {
-    let report = check(&args.config, &|name| std::env::var(name).ok(), policy_check);
+pub fn run(args: &CheckArgs, checks: Checks) -> Exit {
+    let report = check(&args.config, &|name| std::env::var(name).ok(), checks);
     for warning in &report.warnings {
         eprintln!("warning: {}", output::visible(warning));
     }
@@ -38,16 +38,13 @@ pub struct Report {
     pub warnings: Vec<String>,
 }
 
-/// Catalog and policies are looked at as soon as the configuration says where they are, also when
+/// Key files and store are looked at once the configuration is good. Catalog and policies are
+/// looked at as soon as the configuration says where they are, also when
 /// something else in it is wrong.
-pub fn check(
-    file: &Path,
-    env: &dyn Fn(&str) -> Option<String>,
-    policy_check: PolicyCheck,
-) -> Report {
+pub fn check(file: &Path, env: &dyn Fn(&str) -> Option<String>, checks: Checks) -> Report {
     let (loaded, places) = config::survey(file, env);
     let (mut problems, warnings) = match loaded {
-        Ok(loaded) => (Vec::new(), loaded.warnings),
+        Ok(loaded) => ((checks.keys_and_store)(&loaded.config), loaded.warnings),
         Err(problems) => (problems.texts(), Vec::new()),
     };
     if let (Some(directory), Some(tools)) = (&places.catalog, &places.tools)
@@ -56,7 +53,7 @@ pub fn check(
         problems.extend(wrong.texts());
     }
     if let Some(directory) = &places.policies {
-        problems.extend(policy_check(directory));
+        problems.extend((checks.policies)(directory));
     }
     Report { problems, warnings }
 }

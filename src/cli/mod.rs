@@ -20,6 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use crate::config::Config;
 use client::{Api, ApiArgs, Failed};
 use output::Output;
 
@@ -55,8 +56,12 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Every problem of the policies in a directory, ready to print.
-pub type PolicyCheck = fn(&Path) -> Vec<String>;
+/// What `check` asks the rest of the program; each gives every problem, ready to print.
+#[derive(Clone, Copy, Debug)]
+pub struct Checks {
+    pub policies: fn(&Path) -> Vec<String>,
+    pub keys_and_store: fn(&Config) -> Vec<String>,
+}
 
 /// Time-bound access to internal tools: a gateway that asks for a live grant on every request, and
 /// the approvals that create grants.
@@ -92,7 +97,7 @@ enum Command {
 /// Runs the program with its arguments, the first of which is its name.
 pub fn run<T: Into<OsString> + Clone>(
     arguments: impl IntoIterator<Item = T>,
-    policy_check: PolicyCheck,
+    checks: Checks,
 ) -> Exit {
     let command = match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments.command,
@@ -105,7 +110,7 @@ pub fn run<T: Into<OsString> + Clone>(
     match command {
         Command::Dev(args) => dev::run(&args),
         Command::Serve(args) => serve::run(&args),
-        Command::Check(args) => check::run(&args, policy_check),
+        Command::Check(args) => check::run(&args, checks),
         Command::Request(args) => verb(&args.api, |api| request::call(api, &args)),
         Command::Approve(args) => verb(&args.api, |api| approve::call(api, &args)),
         Command::Deny(args) => verb(&args.api, |api| deny::call(api, &args)),

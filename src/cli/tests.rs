@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 
 use super::client::{Api, ApiArgs, Failed};
 use super::output::{self, Format, Output};
-use super::{Arguments, Command, Exit, approve, check, deny, grants, request, requests, revoke};
+use super::{
+    Arguments, Checks, Command, Exit, approve, check, deny, grants, request, requests, revoke,
+};
 use clap::Parser;
 
 /// What a call looked like: `POST /path?query`, the token, the body.
@@ -296,12 +298,19 @@ fn check_lists_the_problems_of_configuration_catalog_and_policies_together() {
     let folder = crate::config::tests::Folder::new();
     let file = folder.write("tidegate.yaml", crate::config::tests::GOOD);
     let none = |_: &str| None;
-    assert!(check::check(&file, &none, |_| Vec::new()).problems.is_empty());
+    let nothing = Checks { policies: |_| Vec::new(), keys_and_store: |_| Vec::new() };
+    assert!(check::check(&file, &none, nothing).problems.is_empty());
+    let of_keys = Checks { keys_and_store: |_| vec!["a key".to_owned()], ..nothing };
+    assert_eq!(check::check(&file, &none, of_keys).problems, ["a key"]);
     folder.write("catalog/a.yaml", "templates: [{ name: x }]");
     folder.write("tidegate.yaml", &crate::config::tests::GOOD.replace("seal.key", "short.key"));
-    let report = check::check(&file, &none, |directory| {
-        vec![format!("{}: no such rule", directory.file_name().expect("name").display())]
-    });
+    let of_policies = Checks {
+        policies: |directory| {
+            vec![format!("{}: no such rule", directory.file_name().expect("name").display())]
+        },
+        ..nothing
+    };
+    let report = check::check(&file, &none, of_policies);
     let told = report.problems.join("\n");
     for word in [
         "templates[0].accesses",

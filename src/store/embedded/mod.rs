@@ -93,6 +93,12 @@ fn holder(pid: Option<&u32>) -> String {
     pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
 }
 
+/// Whether a store was ever initialised in the directory.
+#[must_use]
+pub fn is_initialised(path: &Path) -> bool {
+    path.join(open::FILE).exists()
+}
+
 impl Embedded {
     /// Opens the store in the directory `path`, which is created; an empty one is initialised.
     ///

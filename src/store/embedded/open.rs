@@ -15,7 +15,7 @@ use super::batch::{Batch, forever};
 use super::state::State;
 use super::tables::Snapshot;
 
-const FILE: &str = "tidegate.redb";
+pub const FILE: &str = "tidegate.redb";
 
 /// What every request reads is in memory anyway; pages of history need no more than this (bytes).
 const CACHE: usize = 64 << 20;
