@@ -48,10 +48,11 @@ pub async fn forward<P: Ports>(
     along: Along,
 ) -> Result<Response<Out>, Refusal> {
     let method = head.method.clone();
-    let (body, progress) = ClientBody::new(body);
+    let lease = || permit.ends_at().map(|end| Lease::new(end, Arc::clone(&core.shared)));
+    let (body, progress) = ClientBody::new(body, lease());
+    let mut lease = lease();
     let request = outbound(&permit, head, &along, body);
     let started = Instant::now();
-    let mut lease = permit.ends_at().map(|ends_at| Lease::new(ends_at, Arc::clone(&core.shared)));
     let answer = exchange(core, &permit, request, &progress, &mut lease).await;
     UpstreamAnswered {
         method: &method,

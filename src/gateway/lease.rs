@@ -30,9 +30,15 @@ impl Lease {
         Self { ends_at, shared, timer: None, cut: false }
     }
 
+    /// Whether the access has ended by now; not counted.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.shared.clock.now() >= self.ends_at
+    }
+
     /// Whether the access has ended by now.
     pub fn has_ended(&mut self) -> bool {
-        let ended = self.shared.clock.now() >= self.ends_at;
+        let ended = self.is_over();
         if ended && !self.cut {
             self.cut = true;
             StreamCut.emit(&self.shared.metrics);
