@@ -118,6 +118,8 @@ fn no(_: &Method, _: &Uri) -> (u16, &'static str, Value) {
     (403, "application/problem+json", problem)
 }
 
+const NOTHING: Checks = Checks { policies: |_| Vec::new(), keys_and_store: |_| Vec::new() };
+
 #[test]
 fn a_request_is_asked_for_with_the_types_that_the_template_names() {
     let server = Server::start(usual);
@@ -268,7 +270,7 @@ fn a_token_that_would_travel_in_the_clear_is_noticed() {
 
 #[test]
 fn wrong_arguments_are_exit_64_and_help_is_exit_0() {
-    let run = |line: &[&str]| super::run([&["tidegate"], line].concat(), |_| Vec::new());
+    let run = |line: &[&str]| super::run([&["tidegate"], line].concat(), NOTHING);
     for line in [
         &[][..],
         &["fly"],
@@ -298,9 +300,8 @@ fn check_lists_the_problems_of_configuration_catalog_and_policies_together() {
     let folder = crate::config::tests::Folder::new();
     let file = folder.write("tidegate.yaml", crate::config::tests::GOOD);
     let none = |_: &str| None;
-    let nothing = Checks { policies: |_| Vec::new(), keys_and_store: |_| Vec::new() };
-    assert!(check::check(&file, &none, nothing).problems.is_empty());
-    let of_keys = Checks { keys_and_store: |_| vec!["a key".to_owned()], ..nothing };
+    assert!(check::check(&file, &none, NOTHING).problems.is_empty());
+    let of_keys = Checks { keys_and_store: |_| vec!["a key".to_owned()], ..NOTHING };
     assert_eq!(check::check(&file, &none, of_keys).problems, ["a key"]);
     folder.write("catalog/a.yaml", "templates: [{ name: x }]");
     folder.write("tidegate.yaml", &crate::config::tests::GOOD.replace("seal.key", "short.key"));
@@ -308,7 +309,7 @@ fn check_lists_the_problems_of_configuration_catalog_and_policies_together() {
         policies: |directory| {
             vec![format!("{}: no such rule", directory.file_name().expect("name").display())]
         },
-        ..nothing
+        ..NOTHING
     };
     let report = check::check(&file, &none, of_policies);
     let told = report.problems.join("\n");

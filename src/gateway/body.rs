@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::framing::Sending;
-use super::lease::Lease;
+use super::lease::{AccessEnd, Lease};
 use super::limits::Slot;
 use super::upstream::Lent;
 
@@ -29,37 +29,42 @@ pub struct Progress {
 pub struct ClientBody {
     inner: Incoming,
     progress: Rc<Progress>,
+    /// Asked before every piece: a tool may have answered long before the body's end.
+    end: Option<AccessEnd>,
 }
 
 impl ClientBody {
     #[must_use]
-    pub fn new(inner: Incoming) -> (Self, Rc<Progress>) {
+    pub fn new(inner: Incoming, end: Option<AccessEnd>) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress {
             ended: Cell::new(inner.is_end_stream()),
             broken: Cell::new(false),
             moved_at: Cell::new(Instant::now()),
         });
-        (Self { inner, progress: Rc::clone(&progress) }, progress)
+        (Self { inner, progress: Rc::clone(&progress), end }, progress)
     }
 }
 
 impl Body for ClientBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = Cut;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = &mut *self;
         let frame = ready!(next_data(&mut this.inner, cx));
+        if this.end.as_ref().is_some_and(AccessEnd::is_over) {
+            return Poll::Ready(Some(Err(Cut::AccessEnded)));
+        }
         this.progress.moved_at.set(Instant::now());
         match &frame {
             None => this.progress.ended.set(true),
             Some(Err(_)) => this.progress.broken.set(true),
             Some(Ok(_)) => this.progress.ended.set(this.inner.is_end_stream()),
         }
-        Poll::Ready(frame)
+        Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -96,8 +101,8 @@ pub struct Out {
 /// Why a response's body ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Cut {
-    #[error("the tool's response broke off")]
-    Upstream(#[from] hyper::Error),
+    #[error("the other side broke off")]
+    Broken(#[from] hyper::Error),
     #[error("the access has ended")]
     AccessEnded,
 }

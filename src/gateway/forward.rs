@@ -9,6 +9,7 @@ use bytes::Bytes;
 use http::header::TRANSFER_ENCODING;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
@@ -22,7 +23,7 @@ use super::admit::Permit;
 use super::body::{ClientBody, Out, Progress};
 use super::core::Core;
 use super::headers::{self, Outbound};
-use super::lease::Lease;
+use super::lease::{AccessEnd, Lease};
 use super::limits::Slot;
 use super::ports::Ports;
 use super::refusal::Refusal;
@@ -51,12 +52,15 @@ pub async fn forward<P: Ports>(
     along: Along,
 ) -> Result<Response<Out>, Refusal> {
     let method = head.method.clone();
-    let (body, progress) = ClientBody::new(body);
+    let end = permit.ends_at().map(|at| AccessEnd::new(at, Arc::clone(&core.shared)));
+    // Most requests have no body to bind.
+    let bound = end.clone().filter(|_| !body.is_end_stream());
+    let (body, progress) = ClientBody::new(body, bound);
+    let mut lease = end.map(Lease::new);
     let context = along.place.context.with_span(core.ids.span());
     let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
     let request = outbound(&permit, head, &along, context, body);
     let started = Instant::now();
-    let mut lease = permit.ends_at().map(|ends_at| Lease::new(ends_at, Arc::clone(&core.shared)));
     let exchange = exchange(core, &permit, request, (&progress, &mut lease), &span);
     let answer = exchange.instrument(span.0.clone()).await;
     UpstreamAnswered {

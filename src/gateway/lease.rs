@@ -16,27 +16,46 @@ use super::core::Shared;
 /// The wall clock may be moved: it is looked at again at least this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
+/// When the grants behind a request end.
+#[derive(Clone)]
+pub struct AccessEnd {
+    at: Timestamp,
+    shared: Arc<Shared>,
+}
+
+impl AccessEnd {
+    #[must_use]
+    pub const fn new(at: Timestamp, shared: Arc<Shared>) -> Self {
+        Self { at, shared }
+    }
+
+    /// Whether the access has ended by now.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.shared.clock.now() >= self.at
+    }
+}
+
 /// The end of an access, as a future that is only armed while its exchange waits.
 pub struct Lease {
-    ends_at: Timestamp,
-    shared: Arc<Shared>,
+    end: AccessEnd,
     timer: Option<Pin<Box<Sleep>>>,
     cut: bool,
 }
 
 impl Lease {
     #[must_use]
-    pub fn new(ends_at: Timestamp, shared: Arc<Shared>) -> Self {
-        shared.metrics.open_leases.inc();
-        Self { ends_at, shared, timer: None, cut: false }
+    pub fn new(end: AccessEnd) -> Self {
+        end.shared.metrics.open_leases.inc();
+        Self { end, timer: None, cut: false }
     }
 
-    /// Whether the access has ended by now.
+    /// Whether the access has ended by now; counted as cut the first time.
     pub fn has_ended(&mut self) -> bool {
-        let ended = self.shared.clock.now() >= self.ends_at;
+        let ended = self.end.is_over();
         if ended && !self.cut {
             self.cut = true;
-            StreamCut.emit(&self.shared.metrics);
+            StreamCut.emit(&self.end.shared.metrics);
         }
         ended
     }
@@ -44,7 +63,7 @@ impl Lease {
     /// When to ask [`Lease::has_ended`] again, for whoever waits with a timer of its own.
     #[must_use]
     pub fn look_again(&self) -> Instant {
-        Instant::now() + self.ends_at.since(self.shared.clock.now()).min(LOOK_AGAIN)
+        Instant::now() + self.end.at.since(self.end.shared.clock.now()).min(LOOK_AGAIN)
     }
 
     /// Ready once the access has ended. To be asked when the exchange has nothing to do: short ones
@@ -66,12 +85,18 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.shared.metrics.open_leases.dec();
+        self.end.shared.metrics.open_leases.dec();
+    }
+}
+
+impl fmt::Debug for AccessEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AccessEnd").field(&self.at).finish()
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("ends_at", &self.ends_at).finish_non_exhaustive()
+        f.debug_struct("Lease").field("ends_at", &self.end.at).finish_non_exhaustive()
     }
 }

@@ -214,3 +214,21 @@ async fn an_answer_that_comes_after_the_end_of_its_grant_is_not_shown() {
     assert_eq!((answer.status, answer.code()), (403, "grant-expired".to_owned()));
     assert_eq!(answer.header("x-answer"), None);
 }
+
+#[tokio::test]
+async fn an_upload_that_was_answered_early_ends_with_its_grant_too() {
+    let gateway = Harness::start().await;
+    gateway.partial_is_fine.store(true, std::sync::atomic::Ordering::Relaxed);
+    gateway.world.grant(1, "alice", "notes", "operator");
+    let mut client = gateway.client().await;
+    let head = with("POST", "/early", "Transfer-Encoding: chunked\r\n");
+    client.send((head + "1\r\nx\r\n").as_bytes()).await;
+    assert_eq!(client.next().await.expect("the early answer").status, 200);
+    gateway.world.clock.advance(Duration::from_mins(1));
+    client.send(b"4\r\nlate\r\n").await;
+    let partial = || gateway.tool.log.partial.lock().expect("not poisoned").clone();
+    while partial().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    assert!(!partial().concat().windows(4).any(|four| four == b"late"));
+}
