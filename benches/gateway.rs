@@ -25,6 +25,7 @@ use std::time::Duration;
 use harness::World;
 
 const CONNECTIONS: usize = 64;
+const THREADS: usize = 4;
 const ROUNDS: usize = 5;
 const ROUND: Duration = Duration::from_secs(3);
 
@@ -69,17 +70,27 @@ struct Cost {
     rate: f64,
 }
 
+/// Few threads with many connections each, so that the load leaves the gateway its cores.
 fn round(world: &World, target: &str, token: Option<&str>) -> Cost {
     let (stop, count) = (AtomicBool::new(false), AtomicU64::new(0));
+    let bearer = token.map(|token| format!("authorization: Bearer {token}\r\n"));
+    let bearer = bearer.unwrap_or_default();
+    let request = format!("GET {target} HTTP/1.1\r\nhost: warehouse.localhost\r\n{bearer}\r\n");
     let before = cpu_nanos(world.gateway.pid());
     thread::scope(|scope| {
-        for _ in 0..CONNECTIONS {
+        for _ in 0..THREADS {
             scope.spawn(|| {
-                let mut client = world.proxy();
+                let mut clients: Vec<_> =
+                    (0..CONNECTIONS / THREADS).map(|_| world.proxy()).collect();
                 while !stop.load(Ordering::Relaxed) {
-                    let answer = client.get("warehouse.localhost", target, token);
-                    assert_eq!(answer.status, 200, "{answer:?}");
-                    count.fetch_add(1, Ordering::Relaxed);
+                    for client in &mut clients {
+                        client.write(request.as_bytes()).expect("written");
+                    }
+                    for client in &mut clients {
+                        let answer = client.read(false).expect("an answer");
+                        assert_eq!(answer.status, 200, "{answer:?}");
+                        count.fetch_add(1, Ordering::Relaxed);
+                    }
                 }
             });
         }

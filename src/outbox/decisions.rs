@@ -23,7 +23,7 @@ use crate::telemetry::metrics::Metrics;
 
 use super::backoff::Backoff;
 use super::lag::Lag;
-use super::sink::{Events, SinkFault, SinkHandle};
+use super::sink::{Events, Promise, SinkFault, SinkHandle};
 
 /// How many records wait at most (about 1 KiB each).
 pub const CAPACITY: usize = 65_536;
@@ -280,7 +280,7 @@ impl Pump {
 
     async fn deliver(&self, events: &Events) {
         let mut backoff = Backoff::default();
-        while let Err(fault) = self.sink.deliver(Arc::clone(events)).await {
+        while let Err(fault) = self.sink.deliver(Arc::clone(events), Promise::Flushed).await {
             sleep(self.failed(&fault, &mut backoff)).await;
         }
         let tries = backoff.after_success();

@@ -37,7 +37,7 @@ pub mod sinks;
 pub(crate) mod testing;
 
 pub use decisions::{BufferedDecisionLog, CAPACITY};
-pub use sink::{Delivered, Events, Sink, SinkFault, SinkHandle};
+pub use sink::{Delivered, Events, Promise, Sink, SinkFault, SinkHandle};
 
 use lag::Lag;
 use relay::Relay;

@@ -27,11 +27,21 @@ pub enum SinkFault {
     Stopped,
 }
 
+/// What has to be true before a batch counts as delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Promise {
+    /// It survives a crash of this process: the operating system has it. For decision records,
+    /// which come by the ten thousand a second and of which a crash may lose 100 ms.
+    Flushed,
+    /// It survives a crash of the machine as well, where the sink can promise it. For transitions,
+    /// whose cursor moves on.
+    Forced,
+}
+
 /// Where events go.
 pub trait Sink: Send + 'static {
-    /// Takes a batch. The answer is `Ok` only when every event would survive a crash of this
-    /// process and, where the sink can promise it, of this machine.
-    fn deliver(&mut self, events: Events) -> Delivered<'_>;
+    /// Takes a batch. The answer is `Ok` only when the promise holds for every event.
+    fn deliver(&mut self, events: Events, promise: Promise) -> Delivered<'_>;
 }
 
 /// The way to one sink. All who send share it; the sink's task ends with the last of them.
@@ -45,6 +55,7 @@ pub struct SinkHandle {
 #[derive(Debug)]
 struct Delivery {
     events: Events,
+    promise: Promise,
     done: oneshot::Sender<Result<(), SinkFault>>,
 }
 
@@ -72,17 +83,17 @@ impl SinkHandle {
     ///
     /// # Errors
     /// See [`SinkFault`]; the batch is to be sent again.
-    pub async fn deliver(&self, events: Events) -> Result<(), SinkFault> {
+    pub async fn deliver(&self, events: Events, promise: Promise) -> Result<(), SinkFault> {
         let (done, answer) = oneshot::channel();
-        let sent = self.queue.send(Delivery { events, done }).await;
+        let sent = self.queue.send(Delivery { events, promise, done }).await;
         sent.map_err(|_closed| SinkFault::Stopped)?;
         answer.await.map_err(|_closed| SinkFault::Stopped)?
     }
 }
 
 async fn serve(mut sink: impl Sink, mut deliveries: mpsc::Receiver<Delivery>) {
-    while let Some(Delivery { events, done }) = deliveries.recv().await {
-        let answer = sink.deliver(events).await;
+    while let Some(Delivery { events, promise, done }) = deliveries.recv().await {
+        let answer = sink.deliver(events, promise).await;
         // Whoever asked may have been stopped meanwhile; what was delivered is delivered.
         let _ = done.send(answer);
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::{Notify, broadcast};
 
-use super::sink::{Delivered, Events, Sink, SinkFault};
+use super::sink::{Delivered, Events, Promise, Sink, SinkFault};
 use crate::cloudevents::{CloudEvent, sequence};
 use crate::domain::event::{Event, EventKind, Resource, Snapshot};
 use crate::domain::grant::Grant;
@@ -113,7 +113,7 @@ impl Recorder {
 }
 
 impl Sink for Recorder {
-    fn deliver(&mut self, events: Events) -> Delivered<'_> {
+    fn deliver(&mut self, events: Events, _promise: Promise) -> Delivered<'_> {
         Box::pin(async move {
             self.set(|state| state.tries += 1);
             loop {

@@ -89,7 +89,7 @@ async fn a_full_disk_refuses_requests_when_the_buffer_is_full_and_loses_nothing(
 async fn a_sink_whose_task_has_died_makes_the_outbox_unhealthy() {
     struct Defect;
     impl Sink for Defect {
-        fn deliver(&mut self, _events: Events) -> Delivered<'_> {
+        fn deliver(&mut self, _events: Events, _promise: Promise) -> Delivered<'_> {
             panic!("a defect in a sink");
         }
     }

@@ -83,17 +83,25 @@ impl Client {
         head.push_str("\r\n");
         let mut bytes = head.into_bytes();
         bytes.extend_from_slice(body);
-        let result = self.exchange(&bytes, method == "HEAD");
-        if result.as_ref().map_or(true, |answer| answer.header("connection") == Some("close")) {
+        let result = self.write(&bytes).and_then(|()| self.read(method == "HEAD"));
+        if result.is_err() {
             self.connection = None;
         }
         result
     }
 
-    fn exchange(&mut self, bytes: &[u8], head_only: bool) -> std::io::Result<Answer> {
-        let stream = self.connect()?;
-        stream.get_mut().write_all(bytes)?;
-        read_answer(stream, head_only)
+    /// Only writes a request; [`Client::read`] takes its answer. So one thread can keep many
+    /// connections busy.
+    pub fn write(&mut self, bytes: &[u8]) -> std::io::Result<()> {
+        self.connect()?.get_mut().write_all(bytes)
+    }
+
+    pub fn read(&mut self, head_only: bool) -> std::io::Result<Answer> {
+        let answer = read_answer(self.connect()?, head_only)?;
+        if answer.header("connection") == Some("close") {
+            self.connection = None;
+        }
+        Ok(answer)
     }
 
     fn connect(&mut self) -> std::io::Result<&mut BufReader<TcpStream>> {

@@ -1,4 +1,4 @@
-//! The file sink: JSON lines, appended, forced to disk with every batch.
+//! The file sink: JSON lines, appended; transitions are forced to disk with every batch.
 //!
 //! It never shortens the file, because another gateway may append to it while one replaces the
 //! other. A line that a crash or a full disk left torn is ended when the file is opened next; its
@@ -9,7 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::outbox::sink::{Delivered, Events, Sink, SinkFault};
+use crate::outbox::sink::{Delivered, Events, Promise, Sink, SinkFault};
 
 use super::json_lines;
 
@@ -34,12 +34,12 @@ impl FileSink {
 }
 
 impl Sink for FileSink {
-    fn deliver(&mut self, events: Events) -> Delivered<'_> {
+    fn deliver(&mut self, events: Events, promise: Promise) -> Delivered<'_> {
         Box::pin(async move {
             let (path, file) = (self.path.clone(), self.file.take());
             let written = tokio::task::spawn_blocking(move || {
                 let lines = json_lines(&events)?;
-                Ok::<_, SinkFault>(append(&path, file, &lines)?)
+                Ok::<_, SinkFault>(append(&path, file, &lines, promise)?)
             });
             self.file = Some(written.await.map_err(|_ended| SinkFault::Stopped)??);
             Ok(())
@@ -48,13 +48,21 @@ impl Sink for FileSink {
 }
 
 /// On any error the file is closed, so that the next try opens, and repairs, it anew.
-fn append(path: &Path, open_file: Option<File>, lines: &[u8]) -> io::Result<File> {
+fn append(
+    path: &Path,
+    open_file: Option<File>,
+    lines: &[u8],
+    promise: Promise,
+) -> io::Result<File> {
     let mut file = match open_file {
         Some(file) if is_at(&file, path) => file,
         Some(_) | None => open(path)?,
     };
     file.write_all(lines)?;
-    file.sync_data()?;
+    match promise {
+        Promise::Flushed => (),
+        Promise::Forced => file.sync_data()?,
+    }
     Ok(file)
 }
 
@@ -108,8 +116,8 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("audit.jsonl");
         let mut sink = FileSink::new(path.clone());
-        sink.deliver(events(0..3)).await.expect("delivers");
-        sink.deliver(events(3..4)).await.expect("delivers");
+        sink.deliver(events(0..3), Promise::Forced).await.expect("delivers");
+        sink.deliver(events(3..4), Promise::Forced).await.expect("delivers");
         assert_eq!(ids_in(&path), ["0", "1", "2", "3"]);
     }
 
@@ -117,10 +125,10 @@ mod tests {
     async fn a_line_torn_by_a_crash_is_ended_before_anything_is_added() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("audit.jsonl");
-        FileSink::new(path.clone()).deliver(events(0..1)).await.expect("delivers");
+        FileSink::new(path.clone()).deliver(events(0..1), Promise::Forced).await.expect("delivers");
         let mut file = OpenOptions::new().append(true).open(&path).expect("opens");
         file.write_all(b"{\"specversion\":\"1.").expect("writes");
-        FileSink::new(path.clone()).deliver(events(1..2)).await.expect("delivers");
+        FileSink::new(path.clone()).deliver(events(1..2), Promise::Forced).await.expect("delivers");
         assert_eq!(ids_in(&path), ["0", "1"]);
         let text = fs::read_to_string(&path).expect("reads");
         assert_eq!(text.lines().nth(1), Some("{\"specversion\":\"1."));
@@ -131,10 +139,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("audit.jsonl");
         let mut sink = FileSink::new(path.clone());
-        sink.deliver(events(0..1)).await.expect("delivers");
+        sink.deliver(events(0..1), Promise::Forced).await.expect("delivers");
         let old = dir.path().join("audit.jsonl.1");
         fs::rename(&path, &old).expect("moves");
-        sink.deliver(events(1..2)).await.expect("delivers");
+        sink.deliver(events(1..2), Promise::Forced).await.expect("delivers");
         assert_eq!((ids_in(&old), ids_in(&path)), (vec!["0".to_owned()], vec!["1".to_owned()]));
     }
 
@@ -143,9 +151,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("later/audit.jsonl");
         let mut sink = FileSink::new(path.clone());
-        assert!(sink.deliver(events(0..1)).await.is_err());
+        assert!(sink.deliver(events(0..1), Promise::Forced).await.is_err());
         fs::create_dir(dir.path().join("later")).expect("makes");
-        sink.deliver(events(0..1)).await.expect("delivers");
+        sink.deliver(events(0..1), Promise::Forced).await.expect("delivers");
         assert_eq!(ids_in(&path), ["0"]);
     }
 
@@ -162,7 +170,7 @@ mod tests {
     async fn the_file_is_not_for_everybody_to_read() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("audit.jsonl");
-        FileSink::new(path.clone()).deliver(events(0..1)).await.expect("delivers");
+        FileSink::new(path.clone()).deliver(events(0..1), Promise::Forced).await.expect("delivers");
         assert_eq!(fs::metadata(&path).expect("exists").mode() & 0o007, 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::outbox::sink::{Delivered, Events, Sink, SinkFault};
+use crate::outbox::sink::{Delivered, Events, Promise, Sink, SinkFault};
 
 use super::json_lines;
 
@@ -23,7 +23,7 @@ impl<W: Write + Send + 'static> WriterSink<W> {
 }
 
 impl<W: Write + Send + 'static> Sink for WriterSink<W> {
-    fn deliver(&mut self, events: Events) -> Delivered<'_> {
+    fn deliver(&mut self, events: Events, _promise: Promise) -> Delivered<'_> {
         Box::pin(async move {
             let mut writer = self.writer.take().ok_or(SinkFault::Stopped)?;
             let torn = self.torn;
@@ -83,8 +83,8 @@ mod tests {
     async fn after_a_failure_in_the_middle_of_a_line_the_batch_comes_again_whole() {
         let writer = Narrow(Arc::new(Mutex::new((100, Vec::new()))));
         let mut sink = WriterSink::new(writer.clone());
-        assert!(sink.deliver(events(0..2)).await.is_err());
-        sink.deliver(events(0..2)).await.expect("delivers");
+        assert!(sink.deliver(events(0..2), Promise::Forced).await.is_err());
+        sink.deliver(events(0..2), Promise::Forced).await.expect("delivers");
         let text = String::from_utf8(writer.0.lock().expect("no panic").1.clone()).expect("text");
         assert_eq!(ids_of(&text), ["0", "1"]);
     }
