@@ -8,6 +8,7 @@
     reason = "a test that is surprised should stop"
 )]
 
+mod bad_configuration;
 mod command_line;
 mod harness;
 mod hostile;
