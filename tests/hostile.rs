@@ -1,5 +1,8 @@
 //! What hostile clients send to the whole program; the sink oracle watches in every test.
 
+use std::net::TcpStream;
+
+use crate::harness::gateway::Gateway;
 use crate::harness::{World, client};
 
 /// Bytes on a fresh connection to the proxy; gives the status of the first answer, if any.
@@ -105,6 +108,22 @@ fn two_credentials_are_none() {
     let answer = world.proxy().send("GET", "warehouse.localhost", "/", &headers, b"");
     assert_eq!(answer.status, 401, "{answer:?}");
     assert!(answer.header("www-authenticate").is_some_and(|value| value.starts_with("Bearer")));
+}
+
+#[test]
+fn idle_connections_leave_the_api_its_descriptors() {
+    let mut world = World::start();
+    let request = world.grant("alice");
+    let grant = request["grants"][0].as_str().expect("a grant").to_owned();
+    world.gateway.stop();
+    world.gateway = Gateway::limited(world.folder.path(), "info", "ulimit -n 64");
+    let idle: Vec<_> = (0..200).map(|_| TcpStream::connect(world.gateway.proxy)).collect();
+    assert!(idle.iter().all(Result::is_ok));
+    let body = serde_json::json!({ "reason": "a flood will not help" });
+    let revoked = world.api("bob").post(&format!("/grants/{grant}/revoke"), &body);
+    assert_eq!(revoked.status, 200, "{revoked:?}");
+    drop(idle);
+    assert_eq!(world.visit("alice").problem(), "grant-revoked");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 //! before anything is started.
 
 mod adapters;
+mod descriptors;
 mod load;
 mod reload;
 mod stop;
@@ -151,6 +152,7 @@ impl Parts<'_> {
             catalog: self.ready.catalog.clone(),
             role_mapping: self.config.policy.role_mapping.clone(),
             limits: self.config.limits,
+            connections: descriptors::proxy_connections(),
             public_url: self.config.api.public_url.clone(),
             instance: ids::instance()?,
             clock: self.clock.clone(),

@@ -39,6 +39,8 @@ pub struct Shared {
     /// From a group to the roles that it gives.
     pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     pub limits: Limits,
+    /// The most client connections that are held at once; more wait to be accepted.
+    pub connections: usize,
     /// The API as people reach it.
     pub public_url: Arc<str>,
     /// The beginning of every decision id that this process makes: visible ASCII.
@@ -58,6 +60,8 @@ pub struct Core<P> {
     pub slots: Slots,
     pub ids: Ids,
     pub metrics: HotMetrics,
+    /// Its part of the connections that the process may hold.
+    pub connections: usize,
     pub draining: Cell<bool>,
     pub user_role: Arc<str>,
     offers: RefCell<Rc<Offers>>,
@@ -83,6 +87,7 @@ impl<P: Ports> Core<P> {
             slots,
             ids,
             metrics: HotMetrics::of(&shared.metrics),
+            connections: shared.connections.div_ceil(cores.max(1)).max(1),
             draining: Cell::new(false),
             user_role: "user".into(),
             offers,

@@ -22,6 +22,8 @@ use super::ports::Ports;
 const BACKLOG: i32 = 1024;
 /// How long accepting pauses after it failed (no more file descriptors, for example).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How often a core that holds all the connections it may looks for one that has ended.
+const FULL_PAUSE: Duration = Duration::from_millis(10);
 
 /// The life of the data plane, told to every core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -240,6 +242,9 @@ async fn accept<P: Ports>(
     open: Rc<Cell<usize>>,
 ) {
     loop {
+        while open.get() >= core.connections {
+            sleep(FULL_PAUSE).await;
+        }
         match listener.accept().await {
             Ok((stream, peer)) => {
                 // A connection without TCP_NODELAY is slower, not wrong.

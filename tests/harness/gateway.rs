@@ -28,8 +28,14 @@ impl Gateway {
 
     /// With `filter` for its log.
     pub fn logging(folder: &Path, filter: &str) -> Self {
+        Self::limited(folder, filter, "true")
+    }
+
+    /// Under a limit that the shell sets first (`ulimit -n 64`).
+    pub fn limited(folder: &Path, filter: &str, limit: &str) -> Self {
         let log = File::options().create(true).append(true).open(folder.join("log"));
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{limit}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tidegate")])
             .args(["serve", "--config"])
             .arg(folder.join("tidegate.yaml"))
             .env("RUST_LOG", filter)

@@ -61,6 +61,16 @@ impl Harness {
         limits: Limits,
         change: impl Fn(&mut ToolConfig),
     ) -> Self {
+        Self::holding(1000, cores, limits, change).await
+    }
+
+    /// One that holds at most so many connections at once.
+    pub async fn holding(
+        connections: usize,
+        cores: usize,
+        limits: Limits,
+        change: impl Fn(&mut ToolConfig),
+    ) -> Self {
         let tool = Tool::start().await;
         let mut tools = tools(tool.address);
         tools.iter_mut().for_each(&change);
@@ -71,6 +81,7 @@ impl Harness {
             catalog: Arc::new(ArcSwap::from_pointee(catalog())),
             role_mapping: [("engineering".into(), vec!["viewer".into(), "engineer".into()])].into(),
             limits,
+            connections,
             public_url: "http://api.test".into(),
             instance: "test".into(),
             clock: world.clock.clone(),

@@ -49,6 +49,25 @@ async fn an_idle_connection_waits_for_the_drain_timeout_and_a_running_request_is
 }
 
 #[tokio::test]
+async fn beyond_the_most_connections_the_next_waits_until_one_has_ended() {
+    let gateway = Harness::holding(2, 1, limits(), |_| ()).await;
+    let mut kept = Vec::new();
+    for _ in 0..2 {
+        let mut client = gateway.client().await;
+        assert_eq!(client.call(&get("/healthz")).await.status, 200);
+        kept.push(client);
+    }
+    let mut waiting = gateway.client().await;
+    waiting.send(get("/healthz?waiting").as_bytes()).await;
+    for client in &mut kept {
+        assert_eq!(client.call(&get("/healthz")).await.status, 200);
+    }
+    assert_eq!(gateway.tool.seen().len(), 4, "the third is not served yet");
+    kept.pop();
+    assert_eq!(waiting.next().await.expect("an answer").status, 200);
+}
+
+#[tokio::test]
 async fn a_panic_ends_one_connection_and_nothing_else() {
     let gateway = Harness::start().await;
     gateway.world.change(|state| state.verdict = Verdict::Panic);
