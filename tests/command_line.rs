@@ -114,6 +114,19 @@ fn a_bad_configuration_is_refused_whole_before_anything_is_bound() {
 }
 
 #[test]
+fn production_refuses_the_bypass_of_the_policy() {
+    let world = World::start();
+    let config = world.folder.path().join("production.yaml");
+    let good = std::fs::read_to_string(world.folder.path().join("tidegate.yaml")).expect("a file");
+    let production = good.replace("environment: development", "environment: production");
+    std::fs::write(&config, production).expect("written");
+    let arguments = ["serve", "--config", config.to_str().expect("text")];
+    let output = tidegate(&arguments, &[("TIDEGATE_POLICY_BYPASS", "1")]);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text(&output.stderr).contains("TIDEGATE_POLICY_BYPASS"), "{}", text(&output.stderr));
+}
+
+#[test]
 fn check_looks_into_key_files_and_the_store() {
     let mut world = World::start();
     let config = world.folder.path().join("tidegate.yaml");

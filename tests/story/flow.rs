@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use serde_json::json;
 
-use crate::harness::World;
+use crate::harness::gateway::Gateway;
+use crate::harness::{World, eventually, oracle};
 
 #[test]
 fn a_request_is_refused_until_it_is_approved_and_after_it_is_revoked() {
@@ -107,6 +110,28 @@ fn two_steps_of_several_people_lead_to_one_grant() {
     let headers = [("authorization", bearer.as_str())];
     let answer = world.proxy().send("POST", "warehouse.localhost", "/write", &headers, b"x");
     assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[test]
+fn the_bypass_replaces_the_policys_answer_and_nothing_else() {
+    let mut world = World::start();
+    world.gateway.stop();
+    let bypass = "export TIDEGATE_POLICY_BYPASS=1";
+    world.gateway = Gateway::limited(world.folder.path(), "info", bypass);
+    assert_eq!(world.visit("alice").problem(), "no-grant", "the grant is still demanded");
+    let nobody = world.proxy().get("warehouse.localhost", "/policy", None);
+    assert_eq!(nobody.status, 401, "identity is still demanded");
+    world.grant("alice");
+    let bearer = format!("Bearer {}", world.token("alice"));
+    let headers = [("authorization", bearer.as_str())];
+    let answer = world.proxy().send("POST", "warehouse.localhost", "/write", &headers, b"x");
+    assert_eq!(answer.status, 200, "a viewer may write: {answer:?}");
+    assert!(world.gateway.log().contains("bypassed"));
+    let recorded = || {
+        let events = oracle::events(&world.audit_file());
+        events.iter().any(|event| event["data"]["authz.reason"] == "bypassed").then_some(())
+    };
+    eventually("the record", Duration::from_secs(5), recorded);
 }
 
 #[test]
