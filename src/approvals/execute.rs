@@ -14,6 +14,7 @@ use crate::store::{
     Commit, Committed, Durability, IdempotencyKey, Load, Loaded, StoreFault, StoredAnswer,
 };
 use crate::telemetry::events::approvals::{StoreFailed, Transitioned};
+use crate::telemetry::trace::Place;
 
 /// How often a command is applied anew after somebody else changed its subject.
 const RELOADS: usize = 8;
@@ -81,6 +82,13 @@ impl Idempotency {
         let sum = sha256(&[&self.key.0, &self.fingerprint]);
         OrderId(sum.first_chunk().copied().unwrap_or_default())
     }
+}
+
+/// A trace that begins here, for what nobody called: a timer, a sweep. Without random bytes there is
+/// none, and no commit either.
+pub(super) fn own_trace() -> Option<String> {
+    let (span_id, trace_id) = (entropy::bytes().ok()?, entropy::bytes().ok()?);
+    Some(Place::new(None, span_id, || trace_id).context.to_string())
 }
 
 /// What was done. `durability` is `Unconfirmed` when the acknowledgement level was not met.

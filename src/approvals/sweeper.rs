@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::execute::{Answer, Named, Order, execute, failed};
+use super::execute::{Answer, Named, Order, execute, failed, own_trace};
 use super::wake::{Wake, each};
 use super::{Api, SharedApi};
 use crate::domain::command::Command;
@@ -124,6 +124,7 @@ async fn sweep(api: &SharedApi, partition: Partition, is_stopping: impl Fn() -> 
 }
 
 async fn sweep_subject(api: Arc<Api>, subject: Subject) -> bool {
+    let trace = own_trace();
     let order = Order {
         subject: &subject,
         target: Named::Nothing,
@@ -132,7 +133,7 @@ async fn sweep_subject(api: Arc<Api>, subject: Subject) -> bool {
         fired: None,
         idempotency: None,
         if_match: None,
-        traceparent: None,
+        traceparent: trace.as_deref(),
         answer: &|_| Ok(Answer::default()),
     };
     execute(&api, &order).await.is_ok()

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::execute::{Answer, Named, Order, execute, failed, settle};
+use super::execute::{Answer, Named, Order, execute, failed, own_trace, settle};
 use super::wake::{Wake, each};
 use super::{Api, SharedApi};
 use crate::domain::command::{Command, Timer};
@@ -54,6 +54,7 @@ async fn fire(api: Arc<Api>, due: DueTimer) -> bool {
         Timer::TimeOutRequest(id) => (Named::Request(id), Command::TimeOutRequest { request: id }),
         Timer::ExpireGrant(id) => (Named::Grant(id), Command::ExpireGrant { grant: id }),
     };
+    let trace = own_trace();
     let order = Order {
         subject: &due.subject,
         target,
@@ -62,7 +63,7 @@ async fn fire(api: Arc<Api>, due: DueTimer) -> bool {
         fired: Some(due.timer),
         idempotency: None,
         if_match: None,
-        traceparent: None,
+        traceparent: trace.as_deref(),
         answer: &|_| Ok(Answer::default()),
     };
     let Err(refusal) = execute(&api, &order).await else { return true };

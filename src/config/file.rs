@@ -131,7 +131,7 @@ pub struct Api {
     pub public_url: Option<Text>,
 }
 
-/// Found by `hosts`, by `path_prefix`, or by a host and a prefix together
+/// Found by `hosts`, or by `path_prefix` under any host; both are needed where another tool has the same
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Tool {
