@@ -135,7 +135,7 @@ impl Folder {
 
 /// The identity provider and the sample tool, on this runtime until the process ends.
 async fn serve_helpers(at: Addresses, folder: &Folder) -> io::Result<(SocketAddr, SocketAddr)> {
-    let (idp, notes) = (TcpListener::bind(at.idp).await?, TcpListener::bind(at.notes).await?);
+    let (idp, notes) = (bind(at.idp).await?, bind(at.notes).await?);
     let (idp_at, notes_at) = (idp.local_addr()?, notes.local_addr()?);
     setup::prepare(folder.path())?;
     let issuer = format!("http://{idp_at}");
@@ -144,6 +144,15 @@ async fn serve_helpers(at: Addresses, folder: &Folder) -> io::Result<(SocketAddr
     tokio::spawn(async move { axum::serve(idp, people).await });
     tokio::spawn(async move { axum::serve(notes, sample_tool::router()).await });
     Ok((idp_at, notes_at))
+}
+
+async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let named = |error| {
+        io::Error::other(format!(
+            "{address}: {error} (--proxy, --api, --idp and --admin choose other addresses)"
+        ))
+    };
+    TcpListener::bind(address).await.map_err(named)
 }
 
 /// The configuration of the data folder; it can only be one for development.
