@@ -16,6 +16,9 @@ use crate::entropy::NoEntropy;
 use crate::identity::Authenticator;
 use crate::policy::{Policy, PolicyProblems};
 use crate::store::embedded::{self, Embedded, OpenError};
+use crate::store::redis::{self, Redis};
+
+use super::stores::Stores;
 use crate::telemetry::metrics::Metrics;
 
 /// Switches the policy's answer off in development; read once, at start.
@@ -30,6 +33,8 @@ pub enum StartError {
     /// The store is there but does not fit, or somebody else holds it.
     #[error(transparent)]
     Store(#[from] OpenError),
+    #[error(transparent)]
+    Redis(#[from] redis::OpenError),
     #[error("{0}")]
     Bind(io::Error),
     #[error(transparent)]
@@ -112,12 +117,14 @@ pub fn key_and_store_problems(config: &Config) -> Vec<String> {
     let clock: SharedClock = Arc::new(SystemClock);
     let keys = Authenticator::open(config, clock.clone(), Metrics::unregistered());
     let mut problems: Vec<String> = keys.err().iter().map(ToString::to_string).collect();
-    let Backend::Embedded { path } = &config.store.backend;
-    if embedded::is_initialised(path) {
-        match open_store(config, &clock) {
-            Ok(_) | Err(StartError::Store(OpenError::InUse { .. })) => (),
-            Err(misfit) => problems.push(misfit.to_string()),
+    match &config.store.backend {
+        Backend::Embedded { path } if embedded::is_initialised(path) => {
+            match open_embedded(config, path, &clock) {
+                Ok(_) | Err(OpenError::InUse { .. }) => (),
+                Err(misfit) => problems.push(misfit.to_string()),
+            }
         }
+        Backend::Embedded { .. } | Backend::Redis(_) => (),
     }
     problems
 }
@@ -126,10 +133,21 @@ pub fn policy_texts(PolicyProblems(problems): &PolicyProblems) -> Vec<String> {
     problems.iter().map(ToString::to_string).collect()
 }
 
-pub fn open_store(config: &Config, clock: &SharedClock) -> Result<Embedded, StartError> {
-    let Backend::Embedded { path } = &config.store.backend;
+fn open_embedded(config: &Config, path: &Path, clock: &SharedClock) -> Result<Embedded, OpenError> {
+    Embedded::open(path, &config.store.seal_keys, PartitionCount::DEFAULT, clock.clone())
+}
+
+/// # Errors
+/// The store does not fit, or somebody else holds it.
+pub async fn open_store(config: &Config, clock: &SharedClock) -> Result<Stores, StartError> {
     let (keys, partitions) = (&config.store.seal_keys, PartitionCount::DEFAULT);
-    Ok(Embedded::open(path, keys, partitions, clock.clone())?)
+    match &config.store.backend {
+        Backend::Embedded { path } => Ok(Stores::Embedded(open_embedded(config, path, clock)?)),
+        Backend::Redis(redis) => {
+            let opened = Redis::open((**redis).clone(), keys, partitions, clock.clone());
+            Ok(Stores::Redis(opened.await?))
+        }
+    }
 }
 
 /// Every file and folder that a reload reads.

@@ -8,6 +8,7 @@ mod descriptors;
 mod load;
 mod reload;
 mod stop;
+mod stores;
 mod watch;
 
 use std::io;
@@ -28,7 +29,6 @@ use crate::identity::Remembered;
 use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
 use crate::store::SharedStore;
-use crate::store::embedded::Embedded;
 use crate::telemetry::ids::{self, DecisionIds, UserHashes};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sample;
@@ -38,6 +38,7 @@ use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
 pub use load::{Ready, StartError, key_and_store_problems, policy_problems};
 pub use reload::Reload;
 pub use stop::Failed;
+use stores::Stores;
 
 /// Where a running process listens, with real ports.
 #[derive(Clone, Debug)]
@@ -76,11 +77,11 @@ struct Bound {
 pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, StartError> {
     let (metrics, scrape) = MetricsHandle::new();
     let ready = Ready::load(&config, &clock, &metrics)?;
-    let embedded = load::open_store(&config, &clock)?;
+    let stores = load::open_store(&config, &clock).await?;
     let bound = bind(&config).await?;
     let addresses = bound.addresses()?;
     load::settle_public_url(&mut config, addresses.api);
-    let store = embedded.store();
+    let store = stores.store();
 
     let (trigger, stop) = shutdown::channel();
     let (background_stop, background_ends) = shutdown::channel();
@@ -93,7 +94,7 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     });
     let users = Arc::new(UserHashes::new()?);
     let parts = Parts { config, ready, clock, metrics, users, store, outbox: &outbox, stop };
-    let gateway = parts.gateway(bound.proxy, &embedded)?;
+    let gateway = parts.gateway(bound.proxy, &stores)?;
     let api = parts.api()?;
     let servers = parts.servers(bound.api, bound.admin, &api, scrape);
     let reload = Arc::new(parts.reload());
@@ -146,7 +147,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn gateway(&self, sockets: Sockets, embedded: &Embedded) -> Result<Gateway, StartError> {
+    fn gateway(&self, sockets: Sockets, stores: &Stores) -> Result<Gateway, StartError> {
         let shared = gateway::Shared {
             routes: Arc::new(ArcSwap::from_pointee(Routes::new(&self.config.tools))),
             catalog: self.ready.catalog.clone(),
@@ -161,10 +162,10 @@ impl Parts<'_> {
             users: self.users.clone(),
         };
         let (authenticator, policy) = (self.ready.authenticator.clone(), self.ready.policy.clone());
-        let embedded = embedded.clone();
+        let stores = stores.clone();
         let make_core = move |_core: usize| {
             let identity = CoreIdentity::new(authenticator.clone(), Remembered::default());
-            (identity, CorePolicy(policy.clone()), embedded.reader())
+            (identity, CorePolicy(policy.clone()), stores.reader())
         };
         let draining = self.stop.receiver();
         gateway::spawn(sockets, &Arc::new(shared), &draining, make_core).map_err(StartError::bind)

@@ -106,10 +106,12 @@ fn problem_error(error: FieldError) -> ProblemError {
 impl From<StoreFault> for Refusal {
     fn from(fault: StoreFault) -> Self {
         match fault {
-            StoreFault::Unreachable(_) | StoreFault::Deadline => Self::new(
-                ProblemCode::StoreUnreachable,
-                "the store did not answer; nothing is lost",
-            ),
+            StoreFault::Unreachable(_) | StoreFault::Deadline | StoreFault::Overloaded => {
+                Self::new(
+                    ProblemCode::StoreUnreachable,
+                    "the store did not answer; nothing is lost",
+                )
+            }
             StoreFault::RolledBack(_)
             | StoreFault::Missing { .. }
             | StoreFault::InvalidRecord { .. } => Self::new(

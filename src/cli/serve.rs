@@ -78,6 +78,10 @@ pub fn not_started(error: &StartError) -> Exit {
             eprintln!("tidegate: {fault}");
             Exit::Misfit
         }
+        StartError::Redis(fault) => {
+            eprintln!("tidegate: {fault}");
+            Exit::Misfit
+        }
         StartError::Bind(fault) => {
             eprintln!("tidegate: a listener cannot be bound: {fault}");
             Exit::Usage

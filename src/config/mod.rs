@@ -65,6 +65,77 @@ pub struct StoreConfig {
 #[derive(Clone, Debug)]
 pub enum Backend {
     Embedded { path: PathBuf },
+    Redis(Box<RedisConfig>),
+}
+
+/// A Redis or Valkey that several gateways share.
+#[derive(Clone, Debug)]
+pub struct RedisConfig {
+    pub nodes: RedisNodes,
+    pub tls: Option<RedisTls>,
+    pub login: RedisLogin,
+    /// 0 unless named; a Cluster has no other.
+    pub database: u16,
+    /// For one read or one commit without waiting for replicas.
+    pub timeout: Duration,
+    pub acknowledge: Acknowledge,
+    /// How many replicas have to be connected and up to date (0: none are asked for). The level
+    /// `replicated` waits for as many.
+    pub replicas: u16,
+    /// A replica that answered longer ago does not count.
+    pub max_replica_lag: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RedisNodes {
+    Standalone(RedisAddress),
+    Sentinel {
+        master: Arc<str>,
+        nodes: Vec<RedisAddress>,
+        login: RedisLogin,
+    },
+    /// Where the Cluster's nodes are asked for; the others are found from these.
+    Cluster(Vec<RedisAddress>),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RedisAddress {
+    /// A name or an IP address (no brackets).
+    pub host: Arc<str>,
+    pub port: u16,
+}
+
+/// PEM files. The system's own list of roots is not used: without `ca` Mozilla's is.
+#[derive(Clone, Debug, Default)]
+pub struct RedisTls {
+    pub ca: Option<PathBuf>,
+    /// For a server that wants to know its clients: certificate chain and key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+/// Whoever Tidegate is at the server. No `Debug` of the password.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct RedisLogin {
+    pub username: Option<Arc<str>>,
+    pub password: Option<Arc<str>>,
+}
+
+impl std::fmt::Debug for RedisLogin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisLogin").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// When a decision counts as kept (docs/store.md).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Acknowledge {
+    /// The primary has it in memory.
+    #[default]
+    Memory,
+    /// The primary has it on disk.
+    Fsync,
+    /// The configured number of replicas have it.
+    Replicated,
 }
 
 /// A key that only gateways hold. No `Debug` of its bytes.

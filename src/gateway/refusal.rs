@@ -45,6 +45,7 @@ impl Refusal {
             }
             StoreFault::Unreachable(_)
             | StoreFault::Deadline
+            | StoreFault::Overloaded
             | StoreFault::RolledBack(_)
             | StoreFault::Missing { .. }
             | StoreFault::InvalidRecord { .. } => {

@@ -41,8 +41,56 @@ pub trait Backend: Send + Sync + 'static {
     /// Puts a value that may be lost in a crash (how far a sink has delivered).
     fn put_lazily(&self, partition: Partition, key: Key, value: Bytes) -> Answer<'_, ()>;
 
-    /// Told which partition moved, after every commit.
+    /// Told which partition moved, after every commit of any process.
     fn moved(&self) -> broadcast::Receiver<Partition>;
+
+    /// Whether a commit can be written and still be lost, so that a new grant is inert until
+    /// [`Backend::settle`] said that it is kept. `false`: an answered commit is kept.
+    fn can_lose_commits(&self) -> bool;
+
+    /// Whether everything that was committed to the partition before this call is kept at the
+    /// configured level.
+    fn settle(&self, partition: Partition) -> Answer<'_, Durability>;
+
+    /// Deletes entries of the log up to and with `up_to`, but never one of the newest
+    /// [`KEPT_ENTRIES`].
+    fn trim(&self, partition: Partition, up_to: u64) -> Answer<'_, ()>;
+
+    /// Deletes what is long over, outside any commit: records, and their places in sets.
+    fn forget(
+        &self,
+        partition: Partition,
+        keys: Vec<Key>,
+        places: Vec<(Key, Member)>,
+    ) -> Answer<'_, ()>;
+
+    /// Puts a partition on a new base; `None`: its head is not the one that was found any more.
+    fn rebase(&self, rebase: Rebase) -> Answer<'_, Option<u64>>;
+
+    /// Writes `tg:meta` if it is not there.
+    fn put_meta(&self, value: Bytes) -> Answer<'_, ()>;
+
+    /// Says something to every process that shares the store, this one included. May be lost.
+    fn announce(&self, message: Bytes) -> Answer<'_, ()>;
+
+    /// What processes said since.
+    fn announcements(&self) -> broadcast::Receiver<Bytes>;
+}
+
+/// Processes prove heads that they remember by entries of the log: a trim leaves these.
+pub const KEPT_ENTRIES: u64 = 1000;
+
+/// Reconciliation: head and markers anew, above everything that was there.
+#[derive(Clone, Debug)]
+pub struct Rebase {
+    pub partition: Partition,
+    /// The head as it was read; it has to be the same still.
+    pub found: Option<Bytes>,
+    pub epoch: u64,
+    /// The entry that this writes gets at least this number, and a higher one than any in the log.
+    pub seq_above: u64,
+    pub commit: CommitId,
+    pub markers: Bytes,
 }
 
 /// The part of a back end that the gateway uses; one per core.

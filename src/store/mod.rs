@@ -31,6 +31,7 @@ pub mod live;
 pub mod memory;
 pub mod reader;
 pub mod record;
+pub mod redis;
 pub mod seal;
 mod versions;
 
@@ -56,6 +57,9 @@ pub enum StoreFault {
     InvalidRecord { key: String, why: &'static str },
     #[error("this clock and the store's differ by {0:?}")]
     ClockSkew(std::time::Duration),
+    /// Too many reads are under way on this core.
+    #[error("too many reads of the store are under way")]
+    Overloaded,
 }
 
 impl StoreFault {
@@ -69,6 +73,7 @@ impl StoreFault {
             Self::Missing { .. } => "missing",
             Self::InvalidRecord { .. } => "grant-record-invalid",
             Self::ClockSkew(_) => "clock-skew",
+            Self::Overloaded => "overloaded",
         }
     }
 }

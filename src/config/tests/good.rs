@@ -37,7 +37,7 @@ fn what_is_left_out_has_its_documented_default() {
     assert_eq!(config.listeners.proxy, ["127.0.0.1:8080".parse().expect("address")]);
     assert_eq!(config.listeners.admin, "127.0.0.1:9090".parse().expect("address"));
     assert_eq!(&*config.api.public_url, "http://127.0.0.1:8081");
-    assert_eq!(config.api.audiences, ["tidegate".into()]);
+    assert_eq!(config.api.audiences, [std::sync::Arc::<str>::from("tidegate")]);
     assert_eq!(config.limits.clock_skew, Duration::from_secs(2));
     assert_eq!(config.limits.header_bytes, 16_384);
     assert_eq!(config.audit.retention, Duration::from_secs(90 * 86_400));
@@ -48,7 +48,7 @@ fn what_is_left_out_has_its_documented_default() {
     assert_eq!(tool.rules[0].access, AccessMode::Grant);
     assert_eq!(&*tool.rules[0].resource, "tool");
     assert!(!tool.forward_credential && !tool.rules[0].default_effect_allow);
-    let Backend::Embedded { path } = config.store.backend;
+    let Backend::Embedded { path } = config.store.backend else { panic!("another store") };
     assert_eq!(path, folder.path().join("./data"));
     assert!(!path.exists(), "loading creates nothing");
 }

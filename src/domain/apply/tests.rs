@@ -162,7 +162,7 @@ fn an_approved_request_becomes_a_grant_whose_clock_starts_at_approval() {
     let done = world.approve(&lead("bob"), request).expect("approved");
     let grant = &done.grants[0];
     assert_eq!(grant.expires_at, START.plus(HOUR * 2));
-    assert_eq!(grant.approvers, ["bob".into()]);
+    assert_eq!(grant.approvers, [std::sync::Arc::<str>::from("bob")]);
     assert_eq!(grant.request, request);
     let kinds: Vec<EventKind> = done.events.iter().map(|event| event.kind).collect();
     assert_eq!(kinds, [EventKind::RequestApproved, EventKind::GrantActivated]);

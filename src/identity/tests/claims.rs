@@ -153,9 +153,15 @@ async fn claims_are_mapped_by_their_configured_names() {
     let identity = Desk::new().show(&ec().mint(&claims).unwrap()).await.unwrap();
     let person = &identity.person;
     assert_eq!(person.email.as_deref(), Some("Alice@example.test"));
-    assert_eq!(person.groups, ["engineering".into(), "on call".into()]);
-    assert_eq!(identity.roles, ["viewer".into()]);
-    assert_eq!(person.scopes, ["read".into(), "write".into()]);
+    assert_eq!(
+        person.groups,
+        [std::sync::Arc::<str>::from("engineering"), std::sync::Arc::<str>::from("on call")]
+    );
+    assert_eq!(identity.roles, [std::sync::Arc::<str>::from("viewer")]);
+    assert_eq!(
+        person.scopes,
+        [std::sync::Arc::<str>::from("read"), std::sync::Arc::<str>::from("write")]
+    );
     assert_eq!(Value::Object((*identity.claims).clone()), claims);
 }
 

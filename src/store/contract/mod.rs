@@ -11,13 +11,15 @@ use crate::clock::ManualClock;
 use crate::config::SealKey;
 use crate::domain::ids::{CommitId, Partition, PartitionCount};
 
-use super::backend::{Backend, LiveSource, LogEntry, Outcome, Range, RawLive, Scored, WriteSet};
+use super::backend::{
+    Backend, LiveSource, LogEntry, Outcome, Range, RawLive, Rebase, Scored, WriteSet,
+};
 use super::checks::Checks;
-use super::keys::Key;
+use super::keys::{Key, Member};
 use super::ledger::Ledger;
 use super::reader::Reader;
 use super::seal::Sealer;
-use super::{Answer, StoreFault};
+use super::{Answer, Durability, StoreFault};
 
 pub mod commits;
 pub mod concurrency;
@@ -149,6 +151,38 @@ impl<B: Backend> Backend for Lossy<B> {
 
     fn moved(&self) -> broadcast::Receiver<Partition> {
         self.inner.moved()
+    }
+
+    fn can_lose_commits(&self) -> bool {
+        self.inner.can_lose_commits()
+    }
+
+    fn settle(&self, p: Partition) -> Answer<'_, Durability> {
+        self.inner.settle(p)
+    }
+
+    fn trim(&self, p: Partition, up_to: u64) -> Answer<'_, ()> {
+        self.inner.trim(p, up_to)
+    }
+
+    fn forget(&self, p: Partition, keys: Vec<Key>, places: Vec<(Key, Member)>) -> Answer<'_, ()> {
+        self.inner.forget(p, keys, places)
+    }
+
+    fn rebase(&self, rebase: Rebase) -> Answer<'_, Option<u64>> {
+        self.inner.rebase(rebase)
+    }
+
+    fn put_meta(&self, value: Bytes) -> Answer<'_, ()> {
+        self.inner.put_meta(value)
+    }
+
+    fn announce(&self, message: Bytes) -> Answer<'_, ()> {
+        self.inner.announce(message)
+    }
+
+    fn announcements(&self) -> broadcast::Receiver<Bytes> {
+        self.inner.announcements()
     }
 }
 

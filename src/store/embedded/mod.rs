@@ -12,14 +12,16 @@ use crate::clock::SharedClock;
 use crate::config::SealKey;
 use crate::domain::ids::{CommitId, Partition, PartitionCount};
 
-use super::backend::{Backend, LiveSource, LogEntry, Outcome, Range, RawLive, Scored, WriteSet};
+use super::backend::{
+    Backend, LiveSource, LogEntry, Outcome, Range, RawLive, Rebase, Scored, WriteSet,
+};
 use super::checks::Checks;
-use super::keys::Key;
+use super::keys::{Key, Member};
 use super::ledger::Ledger;
 use super::reader::Reader;
 use super::record::GenesisError;
 use super::seal::{Sealer, UnusableKeys};
-use super::{Answer, SharedStore, StoreFault};
+use super::{Answer, Durability, SharedStore, StoreFault};
 
 mod batch;
 mod lock;
@@ -37,6 +39,7 @@ use writer::{Job, Writer, answered};
 
 /// So many moves may be waiting for a slow listener before it is told to re-read everything.
 const MOVES: usize = 4096;
+const MESSAGES: usize = 256;
 
 /// What the gateway reads from; a clone per core.
 pub type EmbeddedReader = Reader<MemorySource>;
@@ -55,6 +58,7 @@ pub struct Inner {
     writer: Option<JoinHandle<()>>,
     state: Arc<State>,
     moved: broadcast::Sender<Partition>,
+    said: broadcast::Sender<Bytes>,
     _lock: DirectoryLock,
 }
 
@@ -120,7 +124,9 @@ impl Embedded {
             Writer::start(Arc::new(database), state.clone(), clock.clone(), moved.clone());
         let (jobs, writer) =
             started.map_err(|fault| OpenError::Directory { path: path.to_owned(), fault })?;
-        let inner = Inner { jobs: Some(jobs), writer: Some(writer), state, moved, _lock: lock };
+        let (said, _) = broadcast::channel(MESSAGES);
+        let inner =
+            Inner { jobs: Some(jobs), writer: Some(writer), state, moved, said, _lock: lock };
         let checks = Arc::new(Checks::new(sealer, partitions));
         Ok(Self { inner: Arc::new(inner), checks, clock })
     }
@@ -204,6 +210,41 @@ impl Backend for Arc<Inner> {
 
     fn moved(&self) -> broadcast::Receiver<Partition> {
         self.moved.subscribe()
+    }
+
+    fn can_lose_commits(&self) -> bool {
+        false
+    }
+
+    /// What was answered was made durable before.
+    fn settle(&self, _: Partition) -> Answer<'_, Durability> {
+        Box::pin(async { Ok(Durability::Confirmed) })
+    }
+
+    fn trim(&self, _: Partition, _: u64) -> Answer<'_, ()> {
+        Box::pin(async { Err(failed("not built yet")) })
+    }
+
+    fn forget(&self, _: Partition, _: Vec<Key>, _: Vec<(Key, Member)>) -> Answer<'_, ()> {
+        Box::pin(async { Err(failed("not built yet")) })
+    }
+
+    fn rebase(&self, _: Rebase) -> Answer<'_, Option<u64>> {
+        Box::pin(async { Err(failed("not built yet")) })
+    }
+
+    fn put_meta(&self, _: Bytes) -> Answer<'_, ()> {
+        Box::pin(async { Err(failed("not built yet")) })
+    }
+
+    /// One process: whoever says something is the only one to hear it.
+    fn announce(&self, message: Bytes) -> Answer<'_, ()> {
+        let _ = self.said.send(message);
+        Box::pin(async { Ok(()) })
+    }
+
+    fn announcements(&self) -> broadcast::Receiver<Bytes> {
+        self.said.subscribe()
     }
 }
 

@@ -1,0 +1,53 @@
+//! The configured store, whichever it is.
+
+use crate::domain::grant::Tombstone;
+use crate::domain::subject::SubjectKey;
+use crate::store::embedded::{Embedded, EmbeddedReader};
+use crate::store::redis::{Redis, RedisReader};
+use crate::store::{LiveReader, LiveView, SharedStore, StoreFault};
+
+#[derive(Clone)]
+pub enum Stores {
+    Embedded(Embedded),
+    Redis(Redis),
+}
+
+impl Stores {
+    #[must_use]
+    pub fn store(&self) -> SharedStore {
+        match self {
+            Self::Embedded(store) => store.store(),
+            Self::Redis(store) => store.store(),
+        }
+    }
+
+    /// A reader for the core it is called on.
+    #[must_use]
+    pub fn reader(&self) -> AnyReader {
+        match self {
+            Self::Embedded(store) => AnyReader::Embedded(store.reader()),
+            Self::Redis(store) => AnyReader::Redis(Box::new(store.reader())),
+        }
+    }
+}
+
+pub enum AnyReader {
+    Embedded(EmbeddedReader),
+    Redis(Box<RedisReader>),
+}
+
+impl LiveReader for AnyReader {
+    async fn read(&self, subject: SubjectKey) -> Result<LiveView, StoreFault> {
+        match self {
+            Self::Embedded(reader) => reader.read(subject).await,
+            Self::Redis(reader) => reader.read(subject).await,
+        }
+    }
+
+    async fn tombstones(&self, subject: SubjectKey) -> Result<Vec<Tombstone>, StoreFault> {
+        match self {
+            Self::Embedded(reader) => reader.tombstones(subject).await,
+            Self::Redis(reader) => reader.tombstones(subject).await,
+        }
+    }
+}
