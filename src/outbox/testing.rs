@@ -1,7 +1,7 @@
 //! What the outbox's tests share: events, records, a sink that can be told how to behave, and a
 //! store of events in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -138,6 +138,8 @@ pub struct EventStore {
     pub unreadable: Mutex<Option<Partition>>,
     /// Whether cursors cannot be written and lists cannot be read.
     pub read_only: Mutex<bool>,
+    /// Partitions that another process delivers.
+    pub elsewhere: Mutex<BTreeSet<Partition>>,
     /// In the order of their ids.
     pub grants: Mutex<Vec<Grant>>,
     moved: broadcast::Sender<Partition>,
@@ -150,6 +152,7 @@ impl EventStore {
             cursors: Mutex::default(),
             unreadable: Mutex::default(),
             read_only: Mutex::default(),
+            elsewhere: Mutex::default(),
             grants: Mutex::default(),
             moved: broadcast::channel(4).0,
         })
@@ -164,6 +167,11 @@ impl EventStore {
             events.push(stored(partition, number / 2 + 1, u16::try_from(number % 2).expect("0/1")));
         }
         let _ = self.moved.send(partition);
+    }
+
+    pub fn set_cursor_of(&self, sink: &str, partition: u16, seq: u64) {
+        let mut cursors = self.cursors.lock().expect("no panic");
+        cursors.insert((sink.to_owned(), Partition(partition)), seq);
     }
 
     pub fn cursor_of(&self, sink: &str, partition: u16) -> u64 {
@@ -245,13 +253,20 @@ impl Store for EventStore {
         Box::pin(async move { Ok(self.cursor_of(sink, partition.0)) })
     }
 
-    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()> {
+    fn claim<'a>(&'a self, _sink: &'a str, partition: Partition) -> Answer<'a, bool> {
+        Box::pin(async move { Ok(!self.elsewhere.lock().expect("no panic").contains(&partition)) })
+    }
+
+    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, bool> {
         Box::pin(async move {
             if *self.read_only.lock().expect("no panic") {
                 return Err(StoreFault::Deadline);
             }
+            if self.elsewhere.lock().expect("no panic").contains(&partition) {
+                return Ok(false);
+            }
             self.cursors.lock().expect("no panic").insert((sink.to_owned(), partition), seq);
-            Ok(())
+            Ok(true)
         })
     }
 

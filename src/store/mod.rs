@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::command::{SubjectState, Timer, Transition};
 use crate::domain::event::Event;
@@ -56,7 +57,7 @@ pub enum StoreFault {
     #[error("the record {key} cannot be trusted: {why}")]
     InvalidRecord { key: String, why: &'static str },
     #[error("this clock and the store's differ by {0:?}")]
-    ClockSkew(std::time::Duration),
+    ClockSkew(Duration),
     /// Too many reads are under way on this core.
     #[error("too many reads of the store are under way")]
     Overloaded,
@@ -237,6 +238,9 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
+/// How long a process that says nothing keeps what it delivers from others.
+pub const RELAY_LIFE: Duration = Duration::from_secs(10);
+
 /// Everything but the hot read. Object-safe; every future may be dropped at any point without
 /// leaving half a change.
 pub trait Store: Send + Sync + 'static {
@@ -277,7 +281,11 @@ pub trait Store: Send + Sync + 'static {
     ) -> Answer<'_, Vec<StoredEvent>>;
     /// How far a sink has delivered a partition (0: nothing yet).
     fn cursor<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, u64>;
-    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()>;
+    /// `false`: another process delivers this partition to the sink now, and nothing was written.
+    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, bool>;
+    /// Makes this process the one that delivers a partition to a sink, for [`RELAY_LIFE`] from now;
+    /// `false`: another process is.
+    fn claim<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, bool>;
 
     /// Told after every commit which partition moved; lagging receivers re-read everything.
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition>;

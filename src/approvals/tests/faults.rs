@@ -128,8 +128,12 @@ impl Store for Faulty {
         self.inner.cursor(sink, partition)
     }
 
-    fn set_cursor<'a>(&'a self, sink: &'a str, p: Partition, seq: u64) -> Answer<'a, ()> {
+    fn set_cursor<'a>(&'a self, sink: &'a str, p: Partition, seq: u64) -> Answer<'a, bool> {
         self.inner.set_cursor(sink, p, seq)
+    }
+
+    fn claim<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, bool> {
+        self.inner.claim(sink, partition)
     }
 
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {

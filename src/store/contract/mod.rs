@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, broadcast};
@@ -12,7 +13,8 @@ use crate::config::SealKey;
 use crate::domain::ids::{CommitId, Partition, PartitionCount};
 
 use super::backend::{
-    Backend, LiveSource, LogEntry, Outcome, Range, RawLive, Rebase, Scored, WriteSet,
+    Backend, HeldPut, LiveSource, LogEntry, Outcome, Owner, Range, RawLive, Rebase, Scored,
+    WriteSet,
 };
 use super::checks::Checks;
 use super::keys::{Key, Member};
@@ -147,6 +149,14 @@ impl<B: Backend> Backend for Lossy<B> {
 
     fn put_lazily(&self, p: Partition, key: Key, value: Bytes) -> Answer<'_, ()> {
         self.inner.put_lazily(p, key, value)
+    }
+
+    fn hold(&self, p: Partition, key: Key, owner: Owner, life: Duration) -> Answer<'_, bool> {
+        self.inner.hold(p, key, owner, life)
+    }
+
+    fn put_held(&self, put: HeldPut) -> Answer<'_, bool> {
+        self.inner.put_held(put)
     }
 
     fn moved(&self) -> broadcast::Receiver<Partition> {

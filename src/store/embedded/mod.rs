@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{broadcast, oneshot};
@@ -13,7 +14,8 @@ use crate::config::SealKey;
 use crate::domain::ids::{CommitId, Partition, PartitionCount};
 
 use super::backend::{
-    Backend, LiveSource, LogEntry, Outcome, Range, RawLive, Rebase, Scored, WriteSet,
+    Backend, HeldPut, LiveSource, LogEntry, Outcome, Owner, Range, RawLive, Rebase, Scored,
+    WriteSet,
 };
 use super::checks::Checks;
 use super::keys::{Key, Member};
@@ -206,6 +208,18 @@ impl Backend for Arc<Inner> {
 
     fn put_lazily(&self, _: Partition, key: Key, value: Bytes) -> Answer<'_, ()> {
         Box::pin(self.put(key, Some(value), false))
+    }
+
+    /// One process: nobody else is there to hold it.
+    fn hold(&self, _: Partition, _: Key, _: Owner, _: Duration) -> Answer<'_, bool> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn put_held(&self, put: HeldPut) -> Answer<'_, bool> {
+        Box::pin(async move {
+            self.put(put.key, Some(put.value), false).await?;
+            Ok(true)
+        })
     }
 
     fn moved(&self) -> broadcast::Receiver<Partition> {

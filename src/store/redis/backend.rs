@@ -1,11 +1,14 @@
 //! Everything but the read of every request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::broadcast;
 
-use super::super::backend::{Backend, LogEntry, Outcome, Range, Rebase, Scored, WriteSet};
+use super::super::backend::{
+    Backend, HeldPut, LogEntry, Outcome, Owner, Range, Rebase, Scored, WriteSet,
+};
 use super::super::keys::{Key, Member};
 use super::super::{Answer, Durability, StoreFault};
 use super::Shared;
@@ -52,6 +55,12 @@ impl Backend for Arc<RedisBackend> {
         Box::pin(async { missing() })
     }
     fn put_lazily(&self, _: Partition, _: Key, _: Bytes) -> Answer<'_, ()> {
+        Box::pin(async { missing() })
+    }
+    fn hold(&self, _: Partition, _: Key, _: Owner, _: Duration) -> Answer<'_, bool> {
+        Box::pin(async { missing() })
+    }
+    fn put_held(&self, _: HeldPut) -> Answer<'_, bool> {
         Box::pin(async { missing() })
     }
     fn moved(&self) -> broadcast::Receiver<Partition> {
