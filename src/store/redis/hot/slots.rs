@@ -52,11 +52,6 @@ impl<T> Slots<T> {
         Ticket { slot: self.slots.len() - 1, number }
     }
 
-    pub fn is_waiting(&self, ticket: Ticket) -> bool {
-        let slot = self.slots.get(ticket.slot);
-        slot.is_some_and(|slot| slot.number == ticket.number && slot.is_waiting())
-    }
-
     /// Puts the answer down for whoever waits; the waker is to be called when nothing is borrowed.
     /// Does nothing when nobody waits any more.
     pub fn answer(&mut self, ticket: Ticket, answer: T) -> Option<Waker> {
@@ -111,11 +106,5 @@ impl<T> Slots<T> {
 
     fn of(&mut self, ticket: Ticket) -> Option<&mut Slot<T>> {
         self.slots.get_mut(ticket.slot).filter(|slot| slot.number == ticket.number)
-    }
-}
-
-impl<T> Slot<T> {
-    const fn is_waiting(&self) -> bool {
-        matches!(self.state, State::Waiting(_))
     }
 }
