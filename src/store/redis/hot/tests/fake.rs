@@ -42,7 +42,8 @@ impl Fake {
 }
 
 async fn serve(mut stream: TcpStream, script: Rc<Script>, reads: Rc<Cell<usize>>) {
-    let mut bytes = bytes::BytesMut::new();
+    // Room for every batch whole.
+    let mut bytes = bytes::BytesMut::with_capacity(1 << 20);
     while stream.read_buf(&mut bytes).await.is_ok_and(|count| count > 0) {
         let mut batch = Batch::new();
         while let Some(length) = measure(&bytes).unwrap() {

@@ -85,16 +85,10 @@ fn nobody_at_the_address_is_refused_at_once() {
 fn a_server_that_is_loading_is_refused_as_such_and_serves_afterwards() {
     let mut server = Server::start(
         super::super::super::servers::Program::Redis,
-        &[
-            "--appendonly",
-            "yes",
-            "--key-load-delay",
-            "2000",
-            "--loading-process-events-interval-bytes",
-            "1024",
-        ],
+        &["--key-load-delay", "2000", "--loading-process-events-interval-bytes", "1024"],
     );
     fill(&server, 500);
+    server.ask(&["SAVE"]);
     on_core(async {
         server.restart();
         let source = usual(server.port);
