@@ -33,6 +33,7 @@ use backend::RedisBackend;
 use connect::Connector;
 use health::Health;
 use hot::HotSource;
+use reply::Refusal;
 use routes::Routes;
 
 /// What the gateway reads from; one per core, made on that core.
@@ -122,5 +123,10 @@ impl Redis {
     #[must_use]
     pub fn skew(&self) -> Option<i64> {
         self.shared.health.skew()
+    }
+
+    /// Error replies so far, by their first word.
+    pub fn refusals(&self) -> impl Iterator<Item = (Refusal, u64)> {
+        self.shared.health.refusals()
     }
 }
