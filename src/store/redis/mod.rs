@@ -6,6 +6,7 @@
 //! from a clock too far off refuses (docs/store.md).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::SharedClock;
 use crate::config::{RedisConfig, SealKey};
@@ -19,13 +20,20 @@ use super::seal::{Sealer, UnusableKeys};
 
 pub mod backend;
 pub mod connect;
+pub mod health;
 pub mod hot;
 pub mod reply;
 pub mod routes;
 
+#[cfg(test)]
+#[path = "../../../tests/support/servers.rs"]
+pub(crate) mod servers;
+
 use backend::RedisBackend;
 use connect::Connector;
+use health::Health;
 use hot::HotSource;
+use reply::Refusal;
 use routes::Routes;
 
 /// What the gateway reads from; one per core, made on that core.
@@ -45,6 +53,22 @@ pub struct Shared {
     pub routes: Routes,
     pub checks: Arc<Checks>,
     pub clock: SharedClock,
+    /// How far the clocks of gateway and server may be apart.
+    pub clock_skew: Duration,
+    pub health: Health,
+}
+
+/// What the configuration says elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How far the clocks of gateway and server may be apart.
+    pub clock_skew: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { clock_skew: Duration::from_secs(2) }
+    }
 }
 
 /// The server answers, but it is not one that this gateway can work with.
@@ -68,12 +92,16 @@ impl Redis {
         keys: &[SealKey],
         partitions: PartitionCount,
         clock: SharedClock,
+        options: Options,
     ) -> Result<Self, OpenError> {
         let sealer = Sealer::new(keys)?;
         let checks = Arc::new(Checks::new(sealer, partitions));
         let connector = Connector::new(&config);
         let routes = Routes::new(&config.nodes, partitions);
-        let shared = Arc::new(Shared { config, connector, routes, checks, clock });
+        let Options { clock_skew } = options;
+        let health = Health::default();
+        let shared =
+            Arc::new(Shared { config, connector, routes, checks, clock, clock_skew, health });
         let backend = Arc::new(RedisBackend::new(shared.clone()));
         Ok(Self { shared, backend })
     }
@@ -89,5 +117,16 @@ impl Redis {
     pub fn reader(&self) -> RedisReader {
         let (checks, clock) = (self.shared.checks.clone(), self.shared.clock.clone());
         Reader::new(HotSource::new(self.shared.clone()), checks, clock)
+    }
+
+    /// How far the server's clock is ahead, in milliseconds; `None` before it was asked.
+    #[must_use]
+    pub fn skew(&self) -> Option<i64> {
+        self.shared.health.skew()
+    }
+
+    /// Error replies so far, by their first word.
+    pub fn refusals(&self) -> impl Iterator<Item = (Refusal, u64)> {
+        self.shared.health.refusals()
     }
 }
