@@ -5,8 +5,9 @@ use super::{Program, Server, wait_until};
 impl Server {
     /// Of the same kind, following `self`; returns when it has everything.
     pub fn replica(&self, arguments: &[&str]) -> Self {
+        self.ask(&["CONFIG", "SET", "repl-diskless-sync-delay", "0"]);
         let port = self.port.to_string();
-        let mut all = vec!["--replicaof", "127.0.0.1", &port, "--repl-diskless-sync-delay", "0"];
+        let mut all = vec!["--replicaof", "127.0.0.1", &port];
         all.extend(arguments);
         let replica = Self::start(self.program, &all);
         replica.wait_for_link();

@@ -106,9 +106,11 @@ async fn a_server_that_asks_for_a_client_certificate_gets_the_configured_one() {
 #[tokio::test]
 async fn a_server_without_tls_gets_no_word_in_the_clear() {
     let server = Server::redis();
-    let connector = connector(Some(trusting(&Authority::new())));
+    let mut connector = connector(Some(trusting(&Authority::new())));
+    connector.deadline = Duration::from_millis(100);
+    // It takes the handshake for the beginning of a line and waits for the rest.
     let fault = connector.dial(&address("127.0.0.1", server.port)).await.err().expect("refused");
-    assert!(fault.to_string().contains("TLS: "), "{fault}");
+    assert_eq!(fault.kind(), ErrorKind::TimedOut);
 }
 
 #[tokio::test]

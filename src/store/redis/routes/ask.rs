@@ -1,7 +1,7 @@
 //! One question to one server, over a connection of its own.
 
 use redis::aio::MultiplexedConnection;
-use redis::{Cmd, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, Value};
+use redis::{Cmd, ErrorKind, RedisConnectionInfo, RedisError, Value};
 
 use crate::config::{RedisAddress, RedisLogin};
 
@@ -42,14 +42,16 @@ async fn asked(
     }
     let made = MultiplexedConnection::new(&info, stream).await;
     let (mut connection, driver) = made.map_err(|fault| told(&fault))?;
-    let mut pipeline = Pipeline::new();
-    for command in commands {
-        pipeline.add_command(command.clone());
-    }
-    tokio::select! {
-        answers = pipeline.query_async::<Vec<Value>>(&mut connection) => {
-            answers.map_err(|fault| told(&fault))
+    let asking = async {
+        let mut answers = Vec::with_capacity(commands.len());
+        for command in commands {
+            let answer = command.query_async::<Value>(&mut connection).await;
+            answers.push(answer.map_err(|fault| told(&fault))?);
         }
+        Ok(answers)
+    };
+    tokio::select! {
+        answers = asking => answers,
         () = driver => Err("closed the connection".to_owned()),
     }
 }

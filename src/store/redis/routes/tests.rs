@@ -104,11 +104,12 @@ async fn a_replica_that_a_sentinel_names_is_not_believed_and_dead_sentinels_are_
     sentinel.ask(&["SENTINEL", "MONITOR", Sentinels::MASTER, "127.0.0.1", &port, "1"]);
     let mut gone = Server::start(Program::Sentinel, &[]);
     gone.kill();
-    let routes = routes(&config(watching(&[gone, sentinel])));
+    let sentinels = [gone, sentinel];
+    let routes = routes(&config(watching(&sentinels)));
     let fault = routes.first(Duration::from_millis(1500)).await.expect_err("no primary");
     assert!(routes.table().nodes.is_empty());
     let told = fault.to_string();
-    assert!(told.contains(&format!("127.0.0.1:{port}: no primary")), "{told}");
+    assert!(told.contains(&format!("127.0.0.1:{port}: no primary")), "{port} {told}");
     replica.ask(&["REPLICAOF", "NO", "ONE"]);
     routes.first(SOON).await.expect("it is one now");
     assert_eq!(port_of(&routes, 5), Some(replica.port));
