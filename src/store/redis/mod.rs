@@ -24,6 +24,13 @@ pub mod reply;
 pub mod routes;
 #[cfg(test)]
 #[path = "../../../tests/support/servers.rs"]
+#[expect(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    clippy::missing_errors_doc,
+    clippy::new_without_default,
+    reason = "for tests, here and from outside"
+)]
 pub mod servers;
 pub mod tls;
 
