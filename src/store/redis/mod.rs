@@ -6,22 +6,32 @@
 //! from a clock too far off refuses (docs/store.md).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::SharedClock;
-use crate::config::{RedisConfig, SealKey};
+use crate::config::{Environment, RedisConfig, SealKey};
 use crate::domain::ids::PartitionCount;
 
-use super::SharedStore;
 use super::checks::Checks;
 use super::ledger::Ledger;
 use super::reader::Reader;
 use super::seal::{Sealer, UnusableKeys};
+use super::{SharedStore, StoreFault};
 
+mod acknowledge;
+mod answers;
 pub mod backend;
+mod calls;
 pub mod connect;
+pub mod gate;
 pub mod hot;
+mod link;
+mod open;
+mod pool;
+mod publish;
 pub mod reply;
 pub mod routes;
+mod script;
 #[cfg(test)]
 #[path = "../../../tests/support/servers.rs"]
 #[expect(
@@ -32,10 +42,14 @@ pub mod routes;
     reason = "for tests, here and from outside"
 )]
 pub mod servers;
+mod startup;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 
 use backend::RedisBackend;
 use connect::Connector;
+use gate::Gate;
 use hot::HotSource;
 use routes::Routes;
 
@@ -56,6 +70,18 @@ pub struct Shared {
     pub routes: Routes,
     pub checks: Arc<Checks>,
     pub clock: SharedClock,
+    pub options: Options,
+    /// Closed until the store was found to fit.
+    pub gate: Gate,
+}
+
+/// What the rest of the configuration says to a Redis store.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// A production refuses a server that may lose grants.
+    pub environment: Environment,
+    /// How far the server's clock may be off.
+    pub clock_skew: Duration,
 }
 
 /// The server answers, but it is not one that this gateway can work with.
@@ -81,14 +107,12 @@ impl Redis {
         keys: &[SealKey],
         partitions: PartitionCount,
         clock: SharedClock,
+        options: Options,
     ) -> Result<Self, OpenError> {
-        let sealer = Sealer::new(keys)?;
-        let checks = Arc::new(Checks::new(sealer, partitions));
-        let connector = Connector::new(&config)?;
-        let routes = Routes::new(&config.nodes, partitions);
-        routes.start(&connector);
-        let shared = Arc::new(Shared { config, connector, routes, checks, clock });
+        let shared = Arc::new(Shared::new(config, keys, partitions, clock, options)?);
         let backend = Arc::new(RedisBackend::new(shared.clone()));
+        open::open(&shared, &backend).await?;
+        backend.listen();
         Ok(Self { shared, backend })
     }
 
@@ -103,5 +127,25 @@ impl Redis {
     pub fn reader(&self) -> RedisReader {
         let (checks, clock) = (self.shared.checks.clone(), self.shared.clock.clone());
         Reader::new(HotSource::new(self.shared.clone()), checks, clock)
+    }
+}
+
+impl Shared {
+    /// Connects to nothing yet; the gate is closed.
+    ///
+    /// # Errors
+    /// Seal keys, or files for TLS, that cannot be used.
+    pub fn new(
+        config: RedisConfig,
+        keys: &[SealKey],
+        partitions: PartitionCount,
+        clock: SharedClock,
+        options: Options,
+    ) -> Result<Self, OpenError> {
+        let checks = Arc::new(Checks::new(Sealer::new(keys)?, partitions));
+        let connector = Connector::new(&config)?;
+        let routes = Routes::new(&config.nodes, partitions);
+        let gate = Gate::default();
+        Ok(Self { config, connector, routes, checks, clock, options, gate })
     }
 }
