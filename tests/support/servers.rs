@@ -8,6 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+#[path = "cluster.rs"]
+pub mod cluster;
+#[path = "replicas.rs"]
+pub mod replicas;
+#[path = "tls.rs"]
+pub mod tls;
+
 /// The folder that `scripts/install-servers` prints.
 pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -158,6 +165,15 @@ impl Drop for Server {
     }
 }
 
+/// Panics when it does not come about in 20 seconds.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
 /// A port that was free just now.
 pub fn free_port() -> u16 {
     // A Cluster node also takes the port 10,000 above.
@@ -174,13 +190,13 @@ pub fn free_port() -> u16 {
 pub fn try_ask(address: SocketAddr, command: &[&str]) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut bytes = format!("*{}\r\n", command.len());
+    let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
     for part in command {
-        bytes.push_str(&format!("${}\r\n{part}\r\n", part.len()));
+        write!(bytes, "${}\r\n{part}\r\n", part.len())?;
     }
-    stream.write_all(bytes.as_bytes())?;
+    stream.write_all(&bytes)?;
     let mut reply = Vec::new();
-    let mut chunk = [0; 65_536];
+    let mut chunk = [0; 8192];
     while !complete(&reply) {
         match stream.read(&mut chunk)? {
             0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),

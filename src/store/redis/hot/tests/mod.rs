@@ -8,16 +8,12 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::super::StoreFault;
-use super::super::super::checks::Checks;
 use super::super::super::keys;
-use super::super::super::seal::Sealer;
-use super::super::connect::Connector;
-use super::super::health::Health;
-use super::super::routes::Routes;
+use super::super::Options;
 use super::super::servers::Server;
 use super::*;
 use crate::clock::SystemClock;
-use crate::config::{Acknowledge, RedisConfig, RedisLogin, RedisNodes, SealKey};
+use crate::config::{Acknowledge, Environment, RedisConfig, RedisLogin, RedisNodes, SealKey};
 use crate::domain::ids::PartitionCount;
 use crate::domain::subject::SubjectKey;
 
@@ -60,16 +56,12 @@ fn config(port: u16) -> RedisConfig {
 
 fn shared(config: RedisConfig) -> Shared {
     let keys = [SealKey { id: "k1".into(), bytes: [1; 32].into() }];
-    let checks = Checks::new(Sealer::new(&keys).unwrap(), PartitionCount::DEFAULT);
-    Shared {
-        connector: Connector::new(&config),
-        routes: Routes::new(&config.nodes, PartitionCount::DEFAULT),
-        checks: Arc::new(checks),
-        clock: Arc::new(SystemClock),
-        clock_skew: Duration::from_secs(2),
-        health: Health::default(),
-        config,
-    }
+    let options =
+        Options { environment: Environment::Development, clock_skew: Duration::from_secs(2) };
+    let clock = Arc::new(SystemClock);
+    let shared = Shared::new(config, &keys, PartitionCount::DEFAULT, clock, options).unwrap();
+    shared.gate.open();
+    shared
 }
 
 fn source(config: RedisConfig) -> HotSource {
