@@ -182,8 +182,7 @@ impl RedisBackend {
         self.shared.gate.pass()?;
         let address = self.address_of(partition)?;
         let mut lease = self.commits.lease(&address).await?;
-        let kept =
-            acknowledge::is_everything_kept(&self.shared, &mut lease.link, partition).await;
+        let kept = acknowledge::is_everything_kept(&self.shared, &mut lease.link, partition).await;
         lease.give_back();
         Ok(kept)
     }
@@ -271,11 +270,7 @@ impl RedisBackend {
 }
 
 impl Backend for Arc<RedisBackend> {
-    fn get<'a>(
-        &'a self,
-        partition: Partition,
-        keys: &'a [Key],
-    ) -> Answer<'a, Vec<Option<Bytes>>> {
+    fn get<'a>(&'a self, partition: Partition, keys: &'a [Key]) -> Answer<'a, Vec<Option<Bytes>>> {
         Box::pin(async move {
             if keys.is_empty() {
                 return Ok(Vec::new());
@@ -346,7 +341,8 @@ impl Backend for Arc<RedisBackend> {
 
     fn trim(&self, partition: Partition, up_to: u64) -> Answer<'_, ()> {
         Box::pin(async move {
-            let reply = self.script(partition, &script::TRIM, calls::trim(partition, up_to)).await?;
+            let reply =
+                self.script(partition, &script::TRIM, calls::trim(partition, up_to)).await?;
             match answers::said(reply)?.word.as_str() {
                 "done" => Ok(()),
                 _ => Err(StoreFault::Missing { partition, what: "head" }),

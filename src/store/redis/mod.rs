@@ -12,11 +12,11 @@ use crate::clock::SharedClock;
 use crate::config::{Environment, RedisConfig, SealKey};
 use crate::domain::ids::PartitionCount;
 
-use super::{SharedStore, StoreFault};
 use super::checks::Checks;
 use super::ledger::Ledger;
 use super::reader::Reader;
 use super::seal::{Sealer, UnusableKeys};
+use super::{SharedStore, StoreFault};
 
 mod acknowledge;
 mod answers;

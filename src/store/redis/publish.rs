@@ -125,10 +125,7 @@ async fn subscribe(shared: &Shared, place: usize) -> Result<PubSubStream, StoreF
     timeout(shared.connector.deadline, subscribing).await.unwrap_or(Err(StoreFault::Deadline))
 }
 
-async fn subscribe_at(
-    shared: &Shared,
-    address: &RedisAddress,
-) -> Result<PubSubStream, StoreFault> {
+async fn subscribe_at(shared: &Shared, address: &RedisAddress) -> Result<PubSubStream, StoreFault> {
     let failed = |fault: redis::RedisError| StoreFault::from(not_let_in(&fault));
     let stream = shared.connector.dial(address).await;
     let stream = stream.map_err(|fault| StoreFault::Unreachable(fault.to_string()))?;
