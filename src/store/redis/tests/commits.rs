@@ -120,6 +120,8 @@ async fn out_of_memory_only_what_takes_access_away_is_written() {
     let value = "x".repeat(100_000);
     let filled = (0..200).any(|n| server.ask(&["SET", &n.to_string(), &value]).starts_with("-OOM"));
     assert!(filled);
+    // Firmly beyond: what a client's buffer gives back is no room.
+    server.ask(&["CONFIG", "SET", "maxmemory", "6mb"]);
     let before = digest(&server);
     let answer = backend.commit(write_on(&backend, false).await).await;
     assert!(
