@@ -92,15 +92,23 @@ impl RedisBackend {
             if skewed == Skewed::Refuse && lease.link.skew > bound {
                 return Err(Trouble::Fault(StoreFault::ClockSkew(lease.link.skew)));
             }
-            let replies = lease.ask(&self.shared, ask).await?;
             // One command has one reply; of more, each is looked at by whoever sent them.
-            if let [only] = replies.as_slice()
-                && let Some(refused) = super::link::refusal_of(only)
-            {
-                lease.give_back();
-                return Err(refused);
+            let asked = lease.ask(&self.shared, ask).await.and_then(|replies| {
+                let refused = match replies.as_slice() {
+                    [reply] => super::link::refusal_of(reply),
+                    _ => None,
+                };
+                refused.map_or(Ok(replies), Err)
+            });
+            match asked {
+                Ok(replies) => Ok((lease, replies)),
+                Err(trouble) => {
+                    if !trouble.is_about_routes() {
+                        lease.give_back();
+                    }
+                    Err(trouble)
+                }
             }
-            Ok((lease, replies))
         };
         let answer = answer.await;
         if answer.as_ref().is_err_and(Trouble::is_about_routes) {
