@@ -246,6 +246,7 @@ pub fn timer_member(timer: &Timer) -> Member {
     match timer {
         Timer::TimeOutRequest(id) => Key::EMPTY.with(b"time-out:").with_text(Base32(id.random)),
         Timer::ExpireGrant(id) => Key::EMPTY.with(b"expire:").with_text(Base32(id.random)),
+        Timer::ConfirmGrant(id) => Key::EMPTY.with(b"confirm:").with_text(Base32(id.random)),
     }
 }
 

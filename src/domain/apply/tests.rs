@@ -30,6 +30,7 @@ impl World {
             partition: subject.key().partition(PartitionCount::DEFAULT),
             subject,
             version: 0,
+            confirms_later: false,
             markers: Arc::new(Markers::default()),
             requests: BTreeMap::new(),
             grants: BTreeMap::new(),

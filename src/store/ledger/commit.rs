@@ -80,7 +80,9 @@ impl<B: Backend> Ledger<B> {
         if let Some(stored) = stored {
             let (version, seq) =
                 parse_stored_commit(&stored).ok_or_else(|| invalid(&own, "not an answer"))?;
-            let durability = Durability::Confirmed;
+            // Only the try that wrote it knew; what cannot be said is not confirmed.
+            let settled = self.backend.settle(partition).await;
+            let durability = settled.unwrap_or(Durability::Unconfirmed);
             return Ok(Prepared::Already(Committed::Done { version, seq, durability }));
         }
         let base = self.base(partition, &known, head.as_ref(), markers.as_ref()).await?;

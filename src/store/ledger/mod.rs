@@ -18,8 +18,8 @@ use super::keys::{self, Key};
 use super::memory::Known;
 use super::record::{number, open_json};
 use super::{
-    Answer, Commit, Committed, DuePlace, DueTimers, KillOrder, Killed, KilledPlace, ListQuery,
-    Load, Loaded, Page, Store, StoreFault, StoredEvent,
+    Answer, Commit, Committed, DuePlace, DueTimers, Durability, KillOrder, Killed, KilledPlace,
+    ListQuery, Load, Loaded, Page, Store, StoreFault, StoredEvent,
 };
 
 mod commit;
@@ -179,6 +179,14 @@ impl<B: Backend> Store for Ledger<B> {
     fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()> {
         let key = keys::sink(partition, sink);
         self.backend.put_lazily(partition, key, seq.to_string().into())
+    }
+
+    fn can_lose_commits(&self) -> bool {
+        self.backend.can_lose_commits()
+    }
+
+    fn settle(&self, partition: Partition) -> Answer<'_, Durability> {
+        self.backend.settle(partition)
     }
 
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {
