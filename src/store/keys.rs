@@ -128,6 +128,17 @@ pub fn meta() -> Key {
     Key::EMPTY.with(b"tg:meta")
 }
 
+/// Under this name the question of a reconciliation is sealed; no record stands there.
+#[must_use]
+pub fn reconcile_question() -> Key {
+    Key::EMPTY.with(b"tg:reconcile:question")
+}
+
+#[must_use]
+pub fn reconcile_answer() -> Key {
+    Key::EMPTY.with(b"tg:reconcile:answer")
+}
+
 #[must_use]
 pub fn head(partition: Partition) -> Key {
     Key::in_partition(partition).with(b"head")

@@ -30,8 +30,10 @@ pub mod ledger;
 pub mod live;
 pub mod memory;
 pub mod reader;
+pub mod reconcile;
 pub mod record;
 pub mod redis;
+pub mod revoked;
 pub mod seal;
 mod versions;
 

@@ -66,7 +66,10 @@ impl Item for Grant {
 }
 
 impl<B: Backend> Ledger<B> {
-    pub(super) async fn load_subject(&self, load: Load<'_>) -> Result<Loaded, StoreFault> {
+    pub(in crate::store) async fn load_subject(
+        &self,
+        load: Load<'_>,
+    ) -> Result<Loaded, StoreFault> {
         let partition = load.subject.key().partition(self.checks.partitions);
         let anchor = keys::subject(partition, load.subject.key());
         let [mut anchor_value] = self.get(partition, [anchor]).await?;

@@ -35,9 +35,9 @@ mod timers;
 const READ_TRIES: usize = 8;
 
 pub struct Ledger<B> {
-    backend: B,
-    checks: Arc<Checks>,
-    clock: SharedClock,
+    pub(super) backend: B,
+    pub(super) checks: Arc<Checks>,
+    pub(super) clock: SharedClock,
 }
 
 impl<B: Backend> Ledger<B> {
@@ -72,7 +72,7 @@ impl<B: Backend> Ledger<B> {
         Ok(base)
     }
 
-    async fn get<const N: usize>(
+    pub(super) async fn get<const N: usize>(
         &self,
         partition: Partition,
         keys: [Key; N],
