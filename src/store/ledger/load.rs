@@ -170,10 +170,8 @@ impl<B: Backend> Ledger<B> {
             grant.map(|grant| grant_status(grant, &state.markers, now))
                 == Some(GrantStatus::Unconfirmed)
         };
-        let answer = match record.waits_for.iter().any(waits) {
-            true => record.answer.unconfirmed(),
-            false => record.answer,
-        };
+        let is_early = record.waits_for.iter().any(waits);
+        let answer = if is_early { record.answer.unconfirmed() } else { record.answer };
         Ok((now < record.at.plus(ANSWER_LIFE)).then_some(answer))
     }
 }

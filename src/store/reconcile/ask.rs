@@ -37,8 +37,11 @@ impl<B: Backend> Ledger<B> {
         let (mut questions, mut heard) = (Vec::new(), Heard::default());
         let begin = Instant::now();
         for end in [begin + asking.wait / 2, begin + asking.wait] {
+            if heard.is_enough(&asking) {
+                break;
+            }
             questions.push(self.ask_once().await?);
-            while !asking.enough.is_some_and(|enough| heard.instances() >= enough) {
+            while !heard.is_enough(&asking) {
                 let Some(message) = next(&mut channel, end).await? else { break };
                 match self.opened(&message) {
                     Some(Message::Part(part)) if questions.contains(&part.nonce) => heard.add(part),
@@ -88,6 +91,10 @@ impl Heard {
         if collected.of == of {
             collected.parts.insert(part.number, part.says);
         }
+    }
+
+    fn is_enough(&self, asking: &Asking) -> bool {
+        asking.enough.is_some_and(|enough| self.instances() >= enough)
     }
 
     /// Of how many processes an answer is whole.

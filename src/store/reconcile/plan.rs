@@ -18,6 +18,10 @@ use crate::store::{Head, StoreFault};
 use super::Answers;
 use super::message::PartitionSays;
 
+/// A head is not sealed. One that claims a higher place than any log comes to would leave none behind
+/// it.
+const HIGHEST_SEQ: u64 = 1 << 48;
+
 /// Why a partition is repaired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -88,6 +92,7 @@ impl<B: Backend> Ledger<B> {
         }
         let heads = says.iter().filter_map(|says| remembered_head(says)).chain(found.head);
         let (epochs, seqs): (Vec<u64>, Vec<u64>) = heads.map(|head| (head.epoch, head.seq)).unzip();
+        let seqs = seqs.into_iter().filter(|seq| *seq <= HIGHEST_SEQ);
         let all = says.iter().filter_map(|says| says.markers.as_ref()).chain(&found.markers);
         let epochs = epochs.into_iter().chain(all.clone().map(|markers| markers.epoch));
         let generation = says.iter().map(|says| says.generation).max().unwrap_or(0);
@@ -95,7 +100,7 @@ impl<B: Backend> Ledger<B> {
             found: head,
             reasons,
             epoch: epochs.max().unwrap_or(0).saturating_add(1),
-            seq_above: seqs.into_iter().max().unwrap_or(0).saturating_add(1),
+            seq_above: seqs.max().unwrap_or(0).saturating_add(1),
             markers: merged(all.map(|record| &record.markers), generation, now)?,
         })
     }
