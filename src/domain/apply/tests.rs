@@ -632,8 +632,8 @@ fn unknown_objects_and_texts_without_bound_are_refused() {
 fn unconfirmed() -> (World, Transition, GrantId) {
     let mut world = World::new();
     world.state.confirms_later = true;
-    let request = world.submit(&template());
-    let done = world.try_do(&lead("bob"), &approve(request)).expect("approved");
+    let request = world.submit(&one_step());
+    let done = world.approve(&lead("bob"), request).expect("approved");
     let grant = done.grants[0].id;
     (world, done, grant)
 }
@@ -658,8 +658,7 @@ fn where_commits_can_be_lost_a_grant_is_activated_once_it_is_confirmed() {
 #[test]
 fn what_ended_unconfirmed_is_not_confirmed_and_its_timer_goes() {
     let (mut world, _, grant) = unconfirmed();
-    let (authority, reason) = (Authority::Any, "over".to_owned());
-    let done = world.try_do(&lead("bob"), &Command::Revoke { grant, reason, authority });
+    let done = world.try_do(&lead("bob"), &revoke(grant, Authority::Any));
     let timers = done.expect("revoked").timers;
     assert!(timers.contains(&TimerChange::Remove { timer: Timer::ConfirmGrant(grant) }));
     let confirm = Command::ConfirmGrant { grant };
