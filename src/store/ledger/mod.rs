@@ -19,8 +19,8 @@ use super::keys::{self, Key};
 use super::memory::Known;
 use super::record::{number, open_json};
 use super::{
-    Answer, Commit, Committed, DuePlace, DueTimers, KillOrder, Killed, KilledPlace, ListQuery,
-    Load, Loaded, Page, RELAY_LIFE, Store, StoreFault, StoredEvent,
+    Answer, Commit, Committed, DuePlace, DueTimers, Durability, KillOrder, Killed, KilledPlace,
+    ListQuery, Load, Loaded, Page, RELAY_LIFE, Store, StoreFault, StoredEvent,
 };
 
 mod commit;
@@ -36,9 +36,9 @@ mod timers;
 const READ_TRIES: usize = 8;
 
 pub struct Ledger<B> {
-    backend: B,
-    checks: Arc<Checks>,
-    clock: SharedClock,
+    pub(super) backend: B,
+    pub(super) checks: Arc<Checks>,
+    pub(super) clock: SharedClock,
     /// Who this process is to leases; drawn when it is first needed.
     owner: OnceLock<Owner>,
 }
@@ -75,7 +75,7 @@ impl<B: Backend> Ledger<B> {
         Ok(base)
     }
 
-    async fn get<const N: usize>(
+    pub(super) async fn get<const N: usize>(
         &self,
         partition: Partition,
         keys: [Key; N],
@@ -206,6 +206,14 @@ impl<B: Backend> Store for Ledger<B> {
             let lease = keys::relay(partition, sink);
             self.backend.hold(partition, lease, self.owner()?, RELAY_LIFE).await
         })
+    }
+
+    fn can_lose_commits(&self) -> bool {
+        self.backend.can_lose_commits()
+    }
+
+    fn settle(&self, partition: Partition) -> Answer<'_, Durability> {
+        self.backend.settle(partition)
     }
 
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {
