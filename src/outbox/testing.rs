@@ -21,7 +21,8 @@ use crate::domain::subject::{Actor, Subject};
 use crate::domain::time::Timestamp;
 use crate::store::{
     Answer, Commit, Committed, Cursor, DuePlace, DueTimers, KillOrder, Killed, KilledPlace,
-    ListQuery, Load, Loaded, Page, Store, StoreFault, StoredEvent,
+    ListQuery, Load, Loaded, Page, RetainPlace, Retained, Retention, Store, StoreFault,
+    StoredEvent,
 };
 use crate::telemetry::decision::DecisionRecord;
 
@@ -140,6 +141,10 @@ pub struct EventStore {
     pub read_only: Mutex<bool>,
     /// In the order of their ids.
     pub grants: Mutex<Vec<Grant>>,
+    /// What was asked to go.
+    pub retained: Mutex<Vec<(Partition, Retention)>>,
+    /// A partition where more may go after every page.
+    pub endless: Mutex<Option<Partition>>,
     moved: broadcast::Sender<Partition>,
 }
 
@@ -151,6 +156,8 @@ impl EventStore {
             unreadable: Mutex::default(),
             read_only: Mutex::default(),
             grants: Mutex::default(),
+            retained: Mutex::default(),
+            endless: Mutex::default(),
             moved: broadcast::channel(4).0,
         })
     }
@@ -252,6 +259,22 @@ impl Store for EventStore {
             }
             self.cursors.lock().expect("no panic").insert((sink.to_owned(), partition), seq);
             Ok(())
+        })
+    }
+
+    fn retain(&self, partition: Partition, retention: Retention) -> Answer<'_, Retained> {
+        Box::pin(async move {
+            self.retained.lock().expect("no panic").push((partition, retention));
+            if *self.unreadable.lock().expect("no panic") == Some(partition) {
+                return Err(StoreFault::RolledBack(partition));
+            }
+            let after = match retention.from {
+                Some(RetainPlace::Log { after }) => after,
+                _ => 0,
+            };
+            let endless = *self.endless.lock().expect("no panic") == Some(partition);
+            let next = endless.then_some(RetainPlace::Log { after: after + 1 });
+            Ok(Retained { next, ..Retained::default() })
         })
     }
 

@@ -32,11 +32,13 @@ pub mod memory;
 pub mod reader;
 pub mod record;
 pub mod redis;
+mod retention;
 pub mod seal;
 mod versions;
 
 pub use crate::domain::markers::KillOrder;
 pub use live::{LiveGrant, LiveView};
+pub use retention::{RetainPlace, Retained, Retention};
 
 /// Why the store could not answer. Every one of them refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -278,6 +280,11 @@ pub trait Store: Send + Sync + 'static {
     /// How far a sink has delivered a partition (0: nothing yet).
     fn cursor<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, u64>;
     fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()>;
+
+    /// One page of the work of retention: trims the log, then forgets what is over. Never takes
+    /// anything that is open, younger or not delivered, nor one of the newest
+    /// [`backend::KEPT_ENTRIES`] entries.
+    fn retain(&self, partition: Partition, retention: Retention) -> Answer<'_, Retained>;
 
     /// Told after every commit which partition moved; lagging receivers re-read everything.
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition>;

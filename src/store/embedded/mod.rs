@@ -221,12 +221,14 @@ impl Backend for Arc<Inner> {
         Box::pin(async { Ok(Durability::Confirmed) })
     }
 
-    fn trim(&self, _: Partition, _: u64) -> Answer<'_, ()> {
-        Box::pin(async { Err(failed("not built yet")) })
+    fn trim(&self, partition: Partition, up_to: u64) -> Answer<'_, ()> {
+        let (reply, answer) = oneshot::channel();
+        Box::pin(self.ask(Job::Trim { partition, up_to, reply }, answer))
     }
 
-    fn forget(&self, _: Partition, _: Vec<Key>, _: Vec<(Key, Member)>) -> Answer<'_, ()> {
-        Box::pin(async { Err(failed("not built yet")) })
+    fn forget(&self, _: Partition, keys: Vec<Key>, places: Vec<(Key, Member)>) -> Answer<'_, ()> {
+        let (reply, answer) = oneshot::channel();
+        Box::pin(self.ask(Job::Forget { keys, places, reply }, answer))
     }
 
     fn rebase(&self, _: Rebase) -> Answer<'_, Option<u64>> {

@@ -19,7 +19,7 @@ use super::memory::Known;
 use super::record::{number, open_json};
 use super::{
     Answer, Commit, Committed, DuePlace, DueTimers, KillOrder, Killed, KilledPlace, ListQuery,
-    Load, Loaded, Page, Store, StoreFault, StoredEvent,
+    Load, Loaded, Page, Retained, Retention, Store, StoreFault, StoredEvent,
 };
 
 mod commit;
@@ -29,6 +29,7 @@ mod kill;
 mod killed;
 mod list;
 mod load;
+mod retain;
 mod timers;
 
 /// How often a read that was overtaken by a commit is made again.
@@ -179,6 +180,10 @@ impl<B: Backend> Store for Ledger<B> {
     fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()> {
         let key = keys::sink(partition, sink);
         self.backend.put_lazily(partition, key, seq.to_string().into())
+    }
+
+    fn retain(&self, partition: Partition, retention: Retention) -> Answer<'_, Retained> {
+        Box::pin(self.retain_page(partition, retention))
     }
 
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {
