@@ -5,6 +5,7 @@
 
 mod adapters;
 mod descriptors;
+mod inspect;
 mod load;
 mod reload;
 mod stop;
@@ -35,6 +36,7 @@ use crate::telemetry::sample;
 use crate::telemetry::scrape::MetricsHandle;
 
 use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
+pub use inspect::{Held, InspectError, StoreReport, SubjectReport, show_subject, store_status};
 pub use load::{Ready, StartError, key_and_store_problems, policy_problems};
 pub use reload::Reload;
 pub use stop::Failed;

@@ -1,8 +1,11 @@
 //! The configured store, whichever it is.
 
+use std::sync::Arc;
+
 use crate::domain::grant::Tombstone;
 use crate::domain::subject::SubjectKey;
 use crate::store::embedded::{Embedded, EmbeddedReader};
+use crate::store::inspect::Inspect;
 use crate::store::redis::{Redis, RedisReader};
 use crate::store::{LiveReader, LiveView, SharedStore, StoreFault};
 
@@ -18,6 +21,15 @@ impl Stores {
         match self {
             Self::Embedded(store) => store.store(),
             Self::Redis(store) => store.store(),
+        }
+    }
+
+    /// For `tidegate store status`.
+    #[must_use]
+    pub fn inspect(&self) -> Arc<dyn Inspect> {
+        match self {
+            Self::Embedded(store) => store.inspect(),
+            Self::Redis(store) => store.inspect(),
         }
     }
 

@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 
 use super::client::{Api, ApiArgs, Failed};
 use super::output::{self, Format, Output};
+use super::store::StoreTools;
 use super::{
     Arguments, Checks, Command, Exit, approve, check, deny, grants, request, requests, revoke,
 };
+use crate::app::InspectError;
 use clap::Parser;
 
 /// What a call looked like: `POST /path?query`, the token, the body.
@@ -78,7 +80,9 @@ impl Server {
             Command::Revoke(args) => revoke::call(&api(&args.api)?, &args),
             Command::Grants(args) => grants::call(&api(&args.api)?, &args),
             Command::Requests(args) => requests::call(&api(&args.api)?, &args),
-            Command::Dev(_) | Command::Serve(_) | Command::Check(_) => panic!("no verb"),
+            Command::Dev(_) | Command::Serve(_) | Command::Check(_) | Command::Store(_) => {
+                panic!("no verb")
+            }
         }
     }
 
@@ -118,7 +122,12 @@ fn no(_: &Method, _: &Uri) -> (u16, &'static str, Value) {
     (403, "application/problem+json", problem)
 }
 
-const NOTHING: Checks = Checks { policies: |_| Vec::new(), keys_and_store: |_| Vec::new() };
+const NO_STORE: StoreTools = StoreTools {
+    show: |_, _| Err(InspectError::Usage("not asked here".to_owned())),
+    status: |_| Err(InspectError::Usage("not asked here".to_owned())),
+};
+const NOTHING: Checks =
+    Checks { policies: |_| Vec::new(), keys_and_store: |_| Vec::new(), store: NO_STORE };
 
 #[test]
 fn a_request_is_asked_for_with_the_types_that_the_template_names() {

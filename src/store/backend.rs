@@ -10,6 +10,7 @@ use crate::domain::ids::{CommitId, Partition};
 use crate::domain::markers::Generation;
 use crate::domain::time::Timestamp;
 
+use super::inspect::BackendStatus;
 use super::keys::{Key, Member};
 use super::{Answer, Durability, Head, StoreFault};
 
@@ -75,6 +76,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What processes said since.
     fn announcements(&self) -> broadcast::Receiver<Bytes>;
+
+    /// What there is to say about itself, for people; nothing, unless it has something to say.
+    fn status(&self) -> Answer<'_, BackendStatus> {
+        Box::pin(async { Ok(BackendStatus::default()) })
+    }
 }
 
 /// Processes prove heads that they remember by entries of the log: a trim leaves these.

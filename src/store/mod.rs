@@ -25,6 +25,7 @@ mod compact;
 mod contract;
 mod cursor;
 pub mod embedded;
+pub mod inspect;
 pub mod keys;
 pub mod ledger;
 pub mod live;

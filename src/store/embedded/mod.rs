@@ -16,6 +16,7 @@ use super::backend::{
     Backend, LiveSource, LogEntry, Outcome, Range, RawLive, Rebase, Scored, WriteSet,
 };
 use super::checks::Checks;
+use super::inspect::{BackendStatus, Inspect};
 use super::keys::{Key, Member};
 use super::ledger::Ledger;
 use super::reader::Reader;
@@ -59,6 +60,7 @@ pub struct Inner {
     state: Arc<State>,
     moved: broadcast::Sender<Partition>,
     said: broadcast::Sender<Bytes>,
+    path: PathBuf,
     _lock: DirectoryLock,
 }
 
@@ -125,14 +127,20 @@ impl Embedded {
         let (jobs, writer) =
             started.map_err(|fault| OpenError::Directory { path: path.to_owned(), fault })?;
         let (said, _) = broadcast::channel(MESSAGES);
-        let inner =
-            Inner { jobs: Some(jobs), writer: Some(writer), state, moved, said, _lock: lock };
+        let (jobs, writer, path) = (Some(jobs), Some(writer), path.to_owned());
+        let inner = Inner { jobs, writer, state, moved, said, path, _lock: lock };
         let checks = Arc::new(Checks::new(sealer, partitions));
         Ok(Self { inner: Arc::new(inner), checks, clock })
     }
 
     #[must_use]
     pub fn store(&self) -> SharedStore {
+        Arc::new(Ledger::new(self.inner.clone(), self.checks.clone(), self.clock.clone()))
+    }
+
+    /// For `tidegate store status`.
+    #[must_use]
+    pub fn inspect(&self) -> Arc<dyn Inspect> {
         Arc::new(Ledger::new(self.inner.clone(), self.checks.clone(), self.clock.clone()))
     }
 
@@ -247,6 +255,19 @@ impl Backend for Arc<Inner> {
 
     fn announcements(&self) -> broadcast::Receiver<Bytes> {
         self.said.subscribe()
+    }
+
+    fn status(&self) -> Answer<'_, BackendStatus> {
+        Box::pin(async {
+            let file = self.path.join(open::FILE);
+            let size = tokio::fs::metadata(&file).await.map_err(failed)?.len();
+            let lines = vec![
+                ("back end".to_owned(), "embedded".to_owned()),
+                ("file".to_owned(), file.display().to_string()),
+                ("bytes".to_owned(), size.to_string()),
+            ];
+            Ok(BackendStatus { lines })
+        })
     }
 }
 

@@ -25,6 +25,7 @@ use super::{
 mod commit;
 mod derive;
 mod events;
+mod inspect;
 mod kill;
 mod killed;
 mod list;

@@ -13,6 +13,7 @@ use crate::domain::ids::PartitionCount;
 
 use super::SharedStore;
 use super::checks::Checks;
+use super::inspect::Inspect;
 use super::ledger::Ledger;
 use super::reader::Reader;
 use super::seal::{Sealer, UnusableKeys};
@@ -80,6 +81,13 @@ impl Redis {
 
     #[must_use]
     pub fn store(&self) -> SharedStore {
+        let (checks, clock) = (self.shared.checks.clone(), self.shared.clock.clone());
+        Arc::new(Ledger::new(self.backend.clone(), checks, clock))
+    }
+
+    /// For `tidegate store status`.
+    #[must_use]
+    pub fn inspect(&self) -> Arc<dyn Inspect> {
         let (checks, clock) = (self.shared.checks.clone(), self.shared.clock.clone());
         Arc::new(Ledger::new(self.backend.clone(), checks, clock))
     }
