@@ -27,7 +27,7 @@ fn text(bytes: &[u8]) -> String {
 fn show_tells_what_a_subject_holds_and_why_something_does_not_count() {
     let mut world = World::start();
     let kept = world.grant("alice")["grants"][0].clone();
-    let revoked = world.grant("alice")["grants"][0]["id"].as_str().expect("an id").to_owned();
+    let revoked = world.grant("alice")["grants"][0].as_str().expect("an id").to_owned();
     let revoke = format!("/grants/{revoked}/revoke");
     assert_eq!(world.api("bob").post(&revoke, &json!({ "reason": "over" })).status, 200);
     let pending = world.api("alice").submit("operator");
@@ -39,11 +39,10 @@ fn show_tells_what_a_subject_holds_and_why_something_does_not_count() {
     let grants = shown["grants"].as_array().expect("grants");
     assert_eq!(grants.len(), 1, "{shown}");
     let expected = [
-        ("id", kept["id"].clone()),
+        ("id", kept),
         ("tool", json!("warehouse")),
         ("role", json!("viewer")),
         ("template", json!("reader")),
-        ("expires_at", kept["expires_at"].clone()),
         ("confirmed", json!(true)),
         ("counts", json!(true)),
         ("narrowing", json!([])),
@@ -69,7 +68,7 @@ fn status_counts_what_every_partition_holds() {
     let _granted = world.grant("alice");
     let _pending = world.api("alice").submit("operator");
     let kill = json!({ "tool": "warehouse", "reason": "drill" });
-    assert_eq!(world.api("root").post("/revocations", &kill).status, 200);
+    assert_eq!(world.api("carol").post("/revocations", &kill).status, 200);
     world.gateway.stop();
 
     let status = json_of(&world, &["status"]);

@@ -8,6 +8,7 @@ use crate::store::embedded::{Embedded, EmbeddedReader};
 use crate::store::inspect::Inspect;
 use crate::store::redis::{Redis, RedisReader};
 use crate::store::{LiveReader, LiveView, SharedStore, StoreFault};
+use crate::telemetry::sample::Skew;
 
 #[derive(Clone)]
 pub enum Stores {
@@ -30,6 +31,16 @@ impl Stores {
         match self {
             Self::Embedded(store) => store.inspect(),
             Self::Redis(store) => store.inspect(),
+        }
+    }
+
+    /// How far this clock and the store's are apart.
+    #[must_use]
+    pub fn skew(&self) -> Skew {
+        match self {
+            // One clock for both.
+            Self::Embedded(_) => Box::new(|| Some(0)),
+            Self::Redis(_) => Box::new(|| None),
         }
     }
 

@@ -8,7 +8,7 @@ use super::super::Exit;
 use super::super::output::{Format, Output, table};
 use super::{StoreTools, asked};
 use crate::app::{Held, SubjectReport};
-use crate::domain::access::Narrowing;
+use crate::domain::access::{Narrowing, PathPattern};
 use crate::domain::grant::{EndedWhy, Tombstone};
 use crate::domain::request::Request;
 use crate::iso8601::time;
@@ -60,7 +60,7 @@ fn held(Held { grant, does_not_count }: &Held) -> Value {
 }
 
 fn narrowing(narrowing: &Narrowing) -> Value {
-    let paths: Vec<&str> = narrowing.paths.iter().map(|path| path.as_str()).collect();
+    let paths: Vec<&str> = narrowing.paths.iter().map(PathPattern::as_str).collect();
     json!({ "methods": narrowing.methods, "paths": paths })
 }
 

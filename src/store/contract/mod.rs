@@ -288,6 +288,7 @@ macro_rules! contract_suite {
             lists: a_cursor_goes_on_where_the_page_ended;
             lists: filters_leave_out_what_does_not_fit;
             lists: a_decided_request_is_no_longer_pending_in_the_list;
+            lists: the_status_of_a_partition_counts_what_it_holds;
             retention: the_log_loses_what_is_old_and_taken_by_every_sink;
             retention: the_newest_entries_stay_however_old_they_are;
             retention: a_trim_is_no_roll_back_and_hides_none;
