@@ -173,6 +173,12 @@ impl EventStore {
         let _ = self.moved.send(partition);
     }
 
+    /// Takes away what a partition has up to and with `seq`.
+    pub fn trim(&self, partition: u16, seq: u64) {
+        let mut events = self.events.lock().expect("no panic");
+        events.retain(|event| event.partition.0 != partition || event.seq > seq);
+    }
+
     pub fn cursor_of(&self, sink: &str, partition: u16) -> u64 {
         let key = (sink.to_owned(), Partition(partition));
         self.cursors.lock().expect("no panic").get(&key).copied().unwrap_or(0)
@@ -242,8 +248,10 @@ impl Store for EventStore {
                 return Err(StoreFault::RolledBack(partition));
             }
             let events = self.events.lock().expect("no panic");
-            let of_partition = events.iter().filter(|e| e.partition == partition && e.seq > after);
-            let last = after + u64::try_from(limit.min(3)).expect("small");
+            let mut of_partition =
+                events.iter().filter(|e| e.partition == partition && e.seq > after).peekable();
+            let first = of_partition.peek().map_or(after, |first| first.seq - 1);
+            let last = first + u64::try_from(limit.min(3)).expect("small");
             Ok(of_partition.take_while(|e| e.seq <= last).cloned().collect())
         })
     }

@@ -118,6 +118,9 @@ pub async fn the_log_loses_what_is_old_and_taken_by_every_sink<W: World>() {
     // A sink that is configured now begins with what there is.
     let left = process.events().await;
     assert_eq!(left.iter().map(|event| event.seq).collect::<Vec<_>>(), [6]);
+    // So does whoever had come to a place that is gone.
+    let rest = process.store.read_events(partition(&alice()), 2, 10).await.expect("events");
+    assert_eq!(rest.iter().map(|event| event.seq).collect::<Vec<_>>(), [6]);
 }
 
 pub async fn the_newest_entries_stay_however_old_they_are<W: World>() {
