@@ -187,3 +187,6 @@ fn why_not_live(grant: &LiveGrant<'_>, markers: &Markers, now: Timestamp) -> Opt
     let starts_later = grant.not_before.is_some_and(|start| now < start);
     starts_later.then(|| "it has not begun".to_owned())
 }
+
+#[cfg(test)]
+mod tests;
