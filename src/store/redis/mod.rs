@@ -6,26 +6,40 @@
 //! from a clock too far off refuses (docs/store.md).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::SharedClock;
-use crate::config::{RedisConfig, SealKey};
+use crate::config::{Environment, RedisConfig, SealKey};
 use crate::domain::ids::PartitionCount;
 
-use super::SharedStore;
+use super::{SharedStore, StoreFault};
 use super::checks::Checks;
 use super::inspect::Inspect;
 use super::ledger::Ledger;
 use super::reader::Reader;
 use super::seal::{Sealer, UnusableKeys};
 
+mod acknowledge;
+mod answers;
 pub mod backend;
+mod calls;
 pub mod connect;
+pub mod gate;
 pub mod hot;
+mod link;
+mod open;
+mod pool;
+mod publish;
 pub mod reply;
 pub mod routes;
+mod script;
+mod startup;
+#[cfg(test)]
+mod tests;
 
 use backend::RedisBackend;
 use connect::Connector;
+use gate::Gate;
 use hot::HotSource;
 use routes::Routes;
 
@@ -46,6 +60,18 @@ pub struct Shared {
     pub routes: Routes,
     pub checks: Arc<Checks>,
     pub clock: SharedClock,
+    pub options: Options,
+    /// Closed until the store was found to fit.
+    pub gate: Gate,
+}
+
+/// What the rest of the configuration says to a Redis store.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// A production refuses a server that may lose grants.
+    pub environment: Environment,
+    /// How far the server's clock may be off.
+    pub clock_skew: Duration,
 }
 
 /// The server answers, but it is not one that this gateway can work with.
@@ -69,13 +95,12 @@ impl Redis {
         keys: &[SealKey],
         partitions: PartitionCount,
         clock: SharedClock,
+        options: Options,
     ) -> Result<Self, OpenError> {
-        let sealer = Sealer::new(keys)?;
-        let checks = Arc::new(Checks::new(sealer, partitions));
-        let connector = Connector::new(&config);
-        let routes = Routes::new(&config.nodes, partitions);
-        let shared = Arc::new(Shared { config, connector, routes, checks, clock });
+        let shared = Arc::new(Shared::new(config, keys, partitions, clock, options)?);
         let backend = Arc::new(RedisBackend::new(shared.clone()));
+        open::open(&shared, &backend).await?;
+        backend.listen();
         Ok(Self { shared, backend })
     }
 
@@ -97,5 +122,25 @@ impl Redis {
     pub fn reader(&self) -> RedisReader {
         let (checks, clock) = (self.shared.checks.clone(), self.shared.clock.clone());
         Reader::new(HotSource::new(self.shared.clone()), checks, clock)
+    }
+}
+
+impl Shared {
+    /// Connects to nothing yet; the gate is closed.
+    ///
+    /// # Errors
+    /// Seal keys that cannot be used.
+    pub fn new(
+        config: RedisConfig,
+        keys: &[SealKey],
+        partitions: PartitionCount,
+        clock: SharedClock,
+        options: Options,
+    ) -> Result<Self, UnusableKeys> {
+        let checks = Arc::new(Checks::new(Sealer::new(keys)?, partitions));
+        let connector = Connector::new(&config);
+        let routes = Routes::new(&config.nodes, partitions);
+        let gate = Gate::default();
+        Ok(Self { config, connector, routes, checks, clock, options, gate })
     }
 }

@@ -1,0 +1,10 @@
+//! Against real servers.
+
+mod world;
+
+mod contract {
+    use super::world::StandaloneWorld;
+    use crate::store::contract::contract_suite;
+
+    contract_suite!(StandaloneWorld);
+}
