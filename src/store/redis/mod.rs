@@ -34,6 +34,7 @@ pub mod reply;
 pub mod routes;
 mod script;
 mod startup;
+mod status;
 #[cfg(test)]
 mod tests;
 

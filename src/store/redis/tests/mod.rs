@@ -1,5 +1,6 @@
 //! Against real servers.
 
+mod status;
 mod world;
 
 mod contract {
