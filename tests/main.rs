@@ -13,6 +13,7 @@ mod command_line;
 mod harness;
 mod hostile;
 mod metrics;
+mod store_command;
 mod story;
 mod tidy;
 mod traces;

@@ -5,6 +5,7 @@
 
 mod adapters;
 mod descriptors;
+mod inspect;
 mod load;
 mod reload;
 mod stop;
@@ -30,12 +31,14 @@ use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
 use crate::store::SharedStore;
 use crate::store::reconcile::Reconciler;
+use crate::telemetry::events::approvals::StoreFailed;
 use crate::telemetry::ids::{self, DecisionIds, UserHashes};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::sample;
+use crate::telemetry::sample::{self, Skew};
 use crate::telemetry::scrape::MetricsHandle;
 
 use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
+pub use inspect::{Held, InspectError, StoreReport, SubjectReport, show_subject, store_status};
 pub use load::{
     Ready, Reconcilable, StartError, key_and_store_problems, open_to_reconcile, policy_problems,
 };
@@ -104,7 +107,7 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let api = parts.api()?;
     let servers = parts.servers(bound.api, bound.admin, &api, scrape);
     let reload = Arc::new(parts.reload());
-    let background = parts.background(&api, &background_ends, &reload)?;
+    let background = parts.background(&api, &background_ends, &reload, stores.skew())?;
     Ok(Running {
         addresses,
         reload,
@@ -220,13 +223,18 @@ impl Parts<'_> {
 
     /// What `/readyz` asks when it is called; nothing of it is remembered.
     fn checks(&self) -> Vec<Check> {
-        let store = self.store.clone();
+        let (store, metrics) = (self.store.clone(), self.metrics.clone());
         let (authenticator, clock) = (self.ready.authenticator.clone(), self.clock.clone());
         let (outbox, stop) = (self.outbox.health(), self.stop.clone());
         vec![
             Check::new("store", move || {
-                let store = store.clone();
-                async move { store.probe().await.map_err(|fault| fault.to_string()) }
+                let (store, metrics) = (store.clone(), metrics.clone());
+                async move {
+                    store.probe().await.map_err(|fault| {
+                        StoreFailed { metrics: &metrics, fault: &fault, during: "readyz" }.emit();
+                        fault.to_string()
+                    })
+                }
             }),
             Check::new("keys", move || {
                 let ready = authenticator.ready(clock.now());
@@ -248,6 +256,7 @@ impl Parts<'_> {
         api: &SharedApi,
         stop: &Stop,
         reload: &Arc<Reload>,
+        skew: Skew,
     ) -> Result<JoinSet<()>, StartError> {
         let mut tasks = JoinSet::new();
         let timers = approvals::timers::run(api.clone(), stop.receiver());
@@ -258,6 +267,7 @@ impl Parts<'_> {
         });
         tasks.spawn(self.ready.authenticator.clone().refresh());
         tasks.spawn(watch::run(reload.clone()));
+        tasks.spawn(sample::follow_skew(skew, self.metrics.clone()));
         tasks.spawn(sample::run(self.store.clone(), self.clock.clone(), self.metrics.clone()));
         let (reconciler, instance) = (self.reconciler.clone(), ids::instance()?);
         tasks.spawn(async move {

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use crate::domain::grant::Tombstone;
 use crate::domain::subject::SubjectKey;
 use crate::store::embedded::{Embedded, EmbeddedReader};
+use crate::store::inspect::Inspect;
 use crate::store::reconcile::Reconciler;
 use crate::store::redis::{Redis, RedisReader};
 use crate::store::{LiveReader, LiveView, SharedStore, StoreFault};
+use crate::telemetry::sample::Skew;
 
 #[derive(Clone)]
 pub enum Stores {
@@ -30,6 +32,29 @@ impl Stores {
         match self {
             Self::Embedded(store) => store.reconciler(),
             Self::Redis(store) => store.reconciler(),
+        }
+    }
+
+    /// For `tidegate store status`.
+    #[must_use]
+    pub fn inspect(&self) -> Arc<dyn Inspect> {
+        match self {
+            Self::Embedded(store) => store.inspect(),
+            Self::Redis(store) => store.inspect(),
+        }
+    }
+
+    /// How far this clock and the store's are apart.
+    #[must_use]
+    pub fn skew(&self) -> Skew {
+        match self {
+            // One clock for both.
+            Self::Embedded(_) => Box::new(|| Some(0)),
+            // The gauge is positive when this clock is ahead.
+            Self::Redis(store) => {
+                let store = store.clone();
+                Box::new(move || store.skew().map(|ahead| -ahead))
+            }
         }
     }
 

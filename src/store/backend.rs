@@ -11,6 +11,7 @@ use crate::domain::ids::{CommitId, Partition};
 use crate::domain::markers::Generation;
 use crate::domain::time::Timestamp;
 
+use super::inspect::BackendStatus;
 use super::keys::{Key, Member};
 use super::{Answer, Durability, Head, StoreFault};
 
@@ -89,6 +90,11 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What processes said since.
     fn announcements(&self) -> broadcast::Receiver<Bytes>;
+
+    /// What there is to say about itself, for people; nothing, unless it has something to say.
+    fn status(&self) -> Answer<'_, BackendStatus> {
+        Box::pin(async { Ok(BackendStatus::default()) })
+    }
 }
 
 /// A process, as leases name it: random, and new at every start.

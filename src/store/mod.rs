@@ -26,6 +26,7 @@ mod compact;
 mod contract;
 mod cursor;
 pub mod embedded;
+pub mod inspect;
 pub mod keys;
 pub mod ledger;
 pub mod live;
@@ -34,12 +35,14 @@ pub mod reader;
 pub mod reconcile;
 pub mod record;
 pub mod redis;
+mod retention;
 pub mod revoked;
 pub mod seal;
 mod versions;
 
 pub use crate::domain::markers::KillOrder;
 pub use live::{LiveGrant, LiveView};
+pub use retention::{RetainPlace, Retained, Retention};
 
 /// Why the store could not answer. Every one of them refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -312,6 +315,11 @@ pub trait Store: Send + Sync + 'static {
     /// Whether everything that was committed to the partition before this call is kept at the
     /// configured level.
     fn settle(&self, partition: Partition) -> Answer<'_, Durability>;
+
+    /// One page of the work of retention: trims the log, then forgets what is over. Never takes
+    /// anything that is open, younger or not delivered, nor one of the newest
+    /// [`backend::KEPT_ENTRIES`] entries.
+    fn retain(&self, partition: Partition, retention: Retention) -> Answer<'_, Retained>;
 
     /// Told after every commit which partition moved; lagging receivers re-read everything.
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition>;

@@ -156,6 +156,10 @@ impl Store for Faulty {
         self.inner.settle(partition)
     }
 
+    fn retain(&self, partition: Partition, retention: Retention) -> Answer<'_, Retained> {
+        self.inner.retain(partition, retention)
+    }
+
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {
         self.inner.moved()
     }

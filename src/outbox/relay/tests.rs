@@ -50,6 +50,16 @@ async fn every_event_arrives_once_and_in_the_order_of_its_partition() {
 }
 
 #[tokio::test]
+async fn a_new_sink_begins_with_what_a_trimmed_log_still_has() {
+    let (store, recorder) = (EventStore::new(), Recorder::default());
+    store.append(0, 20);
+    store.trim(0, 7);
+    let _running = start(&store, SinkHandle::start("new", recorder.clone()));
+    eventually("it has come to the end", || store.cursor_of("new", 0) == 10).await;
+    assert_eq!(got(&recorder, 0), sequences(20)[14..]);
+}
+
+#[tokio::test]
 async fn a_sink_that_fails_gets_the_same_events_again_with_the_same_ids() {
     let (store, recorder) = (EventStore::new(), Recorder::default());
     recorder.set(|state| state.broken = true);

@@ -30,6 +30,7 @@ pub mod fixtures;
 pub mod lists;
 pub mod markers;
 pub mod reconciling;
+pub mod retention;
 pub mod tampering;
 pub mod time_travel;
 
@@ -339,6 +340,16 @@ macro_rules! contract_suite {
             lists: a_cursor_goes_on_where_the_page_ended;
             lists: filters_leave_out_what_does_not_fit;
             lists: a_decided_request_is_no_longer_pending_in_the_list;
+            lists: the_status_of_a_partition_counts_what_it_holds;
+            retention: the_log_loses_what_is_old_and_taken_by_every_sink;
+            retention: the_newest_entries_stay_however_old_they_are;
+            retention: a_trim_is_no_roll_back_and_hides_none;
+            retention: trimming_never_takes_what_is_young_or_undelivered;
+            retention: an_edited_entry_does_not_keep_the_log_for_ever;
+            retention: what_is_over_for_long_is_forgotten_and_nothing_else;
+            retention: a_request_stays_as_long_as_its_grants;
+            retention: an_edited_record_is_not_forgotten_and_holds_up_nothing;
+            retention: more_than_a_page_is_forgotten_page_by_page;
             concurrency: of_fifty_writers_on_one_version_exactly_one_wins;
             concurrency: fifty_writers_that_reload_all_succeed;
         );

@@ -20,16 +20,18 @@ use super::memory::Known;
 use super::record::{number, open_json};
 use super::{
     Answer, Commit, Committed, DuePlace, DueTimers, Durability, KillOrder, Killed, KilledPlace,
-    ListQuery, Load, Loaded, Page, RELAY_LIFE, Store, StoreFault, StoredEvent,
+    ListQuery, Load, Loaded, Page, RELAY_LIFE, Retained, Retention, Store, StoreFault, StoredEvent,
 };
 
 mod commit;
 mod derive;
 mod events;
+mod inspect;
 mod kill;
 mod killed;
 mod list;
 mod load;
+mod retain;
 mod timers;
 
 /// How often a read that was overtaken by a commit is made again.
@@ -214,6 +216,10 @@ impl<B: Backend> Store for Ledger<B> {
 
     fn settle(&self, partition: Partition) -> Answer<'_, Durability> {
         self.backend.settle(partition)
+    }
+
+    fn retain(&self, partition: Partition, retention: Retention) -> Answer<'_, Retained> {
+        Box::pin(self.retain_page(partition, retention))
     }
 
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {

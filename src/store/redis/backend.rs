@@ -10,12 +10,13 @@ use tokio::sync::broadcast;
 use super::super::backend::{
     Backend, HeldPut, LogEntry, Outcome, Owner, Range, Rebase, Scored, WriteSet,
 };
+use super::super::inspect::BackendStatus;
 use super::super::keys::{self, Key, Member};
 use super::super::{Answer, Durability, StoreFault};
 use super::link::{Link, Trouble, only};
 use super::pool::{Ask, Lease, Pool};
 use super::publish::Listeners;
-use super::{Shared, acknowledge, answers, calls, script};
+use super::{Shared, acknowledge, answers, calls, script, status};
 use crate::config::RedisAddress;
 use crate::domain::ids::{CommitId, Partition};
 
@@ -417,5 +418,9 @@ impl Backend for Arc<RedisBackend> {
 
     fn announcements(&self) -> broadcast::Receiver<Bytes> {
         self.listeners.said()
+    }
+
+    fn status(&self) -> Answer<'_, BackendStatus> {
+        Box::pin(status::status(self))
     }
 }

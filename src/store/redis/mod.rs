@@ -13,6 +13,7 @@ use crate::config::{Environment, RedisConfig, SealKey};
 use crate::domain::ids::PartitionCount;
 
 use super::checks::Checks;
+use super::inspect::Inspect;
 use super::ledger::Ledger;
 use super::reader::Reader;
 use super::reconcile::Reconciler;
@@ -45,6 +46,7 @@ mod script;
 )]
 pub mod servers;
 mod startup;
+mod status;
 #[cfg(test)]
 mod tests;
 pub mod tls;
@@ -130,6 +132,13 @@ impl Redis {
     /// Asks the other gateways, answers them, and repairs what they remember otherwise.
     #[must_use]
     pub fn reconciler(&self) -> Arc<dyn Reconciler> {
+        let (checks, clock) = (self.shared.checks.clone(), self.shared.clock.clone());
+        Arc::new(Ledger::new(self.backend.clone(), checks, clock))
+    }
+
+    /// For `tidegate store status`.
+    #[must_use]
+    pub fn inspect(&self) -> Arc<dyn Inspect> {
         let (checks, clock) = (self.shared.checks.clone(), self.shared.clock.clone());
         Arc::new(Ledger::new(self.backend.clone(), checks, clock))
     }
