@@ -7,6 +7,7 @@ use crate::config::Acknowledge;
 use crate::domain::ids::Partition;
 use crate::store::Durability;
 use crate::store::backend::{Backend, Outcome};
+use crate::store::redis::servers::{Program, Server};
 
 const P: Partition = Partition(3);
 

@@ -11,6 +11,7 @@ use crate::config::{Acknowledge, Environment, RedisConfig, SealKey};
 use crate::domain::ids::PartitionCount;
 use crate::store::contract::fixtures::{START, alice, of_request, partition, request};
 use crate::store::contract::{PARTITIONS, key};
+use crate::store::redis::servers::{Program, Server};
 use crate::store::{Committed, Load, Store, StoreFault, keys};
 
 const PRODUCTION: Options = Options { environment: Environment::Production, ..OPTIONS };
