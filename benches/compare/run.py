@@ -86,7 +86,7 @@ def main():
         try:
             world = World(processes, chosen)
             good = revocation.run(world, chosen, say) if chosen.revocation else compare(world, chosen)
-        except DidNotStart as fault:
+        except (DidNotStart, RuntimeError, OSError) as fault:
             say(str(fault))
             good = False
         finally:
