@@ -67,7 +67,8 @@ def with_lua(tools, folder, port, upstream_port):
     compiled = os.path.dirname(glob.glob(f"{root}/lib/*/lua/5.1/cjson.so")[0])
     names = ("ISSUER", "AUDIENCE", "KEY_ID", "ISSUER_PEM", "REDIS_PORT")
     main = "".join(f"env BENCH_{name};\n" for name in names)
-    main += "".join(f"load_module {root}/lib/nginx/modules/{name}_module.so;\n" for name in ("ndk_http", "ngx_http_lua"))
+    for module in ("ndk_http", "ngx_http_lua"):
+        main += f"load_module {root}/lib/nginx/modules/{module}_module.so;\n"
     paths = f"""
   lua_package_path '{LUA}/?.lua;{root}/share/lua/5.1/?.lua;;';
   lua_package_cpath '{compiled}/?.so;;';

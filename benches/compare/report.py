@@ -8,7 +8,8 @@ COLUMNS = ["rate", "p50", "p99", "proxy", "helper", "redis", "upstream"]
 def table(world, cells):
     """Medians over the rounds; ratios with their spread."""
     lines = [
-        "| peer | requests/s | p50 ms | p99 ms | proxy us | helper us | Redis us | upstream us | CPU / nginx plain | requests/s / nginx plain |",
+        "| peer | requests/s | p50 ms | p99 ms | proxy us | helper us | Redis us | upstream us "
+        "| CPU / nginx plain | requests/s / nginx plain |",
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, rounds in cells.items():

@@ -131,12 +131,15 @@ fn varint(rest: &mut &[u8]) -> Option<u64> {
 
 /// A `CheckResponse` with its gRPC frame: `status.code` (1, 1), `denied_response.status.code` (2, 1, 1).
 fn verdict(status: u16) -> Bytes {
-    if status == 200 {
-        return Bytes::from_static(&[0, 0, 0, 0, 2, 0x0a, 0]);
-    }
-    let [low, high] = [0x80 | (status & 0x7f) as u8, (status >> 7) as u8];
+    let [low, high] = match status {
+        200 => return Bytes::from_static(&[0, 0, 0, 0, 2, 0x0a, 0]),
+        401 => [0x91, 3],
+        403 => [0x93, 3],
+        _ => [0xf7, 3],
+    };
+    let frame = [0, 0, 0, 0, 11];
     let denied = [0x0a, 2, 0x08, 7, 0x12, 5, 0x0a, 3, 0x08, low, high];
-    Bytes::from([&[0, 0, 0, 0, denied.len() as u8][..], &denied[..]].concat())
+    Bytes::from([&frame[..], &denied[..]].concat())
 }
 
 /// Reconnects for ever; what was asked of a connection that died is answered 503.
