@@ -54,7 +54,7 @@ fn keys(server: &Server, prefix: &str) -> Vec<String> {
     loop {
         let reply = server.ask(&["SCAN", &cursor, "MATCH", &pattern, "COUNT", "20000"]);
         let mut lines = reply.split("\r\n");
-        cursor = lines.nth(2).expect("a cursor").to_owned();
+        lines.nth(2).expect("a cursor").clone_into(&mut cursor);
         found.extend(lines.filter(|line| line.starts_with(prefix)).map(str::to_owned));
         if cursor == "0" {
             found.sort_unstable();
@@ -70,14 +70,8 @@ fn weigh(server: &Server, keys: &[String]) -> Vec<usize> {
     let mut replies = BufReader::new(stream.try_clone().expect("a stream")).lines();
     let mut weights = Vec::with_capacity(keys.len());
     for some in keys.chunks(AT_ONCE) {
-        let asked: String = some
-            .iter()
-            .map(|key| {
-                let length = key.len();
-                format!("*5\r\n$6\r\nMEMORY\r\n$5\r\nUSAGE\r\n${length}\r\n{key}\r\n$7\r\nSAMPLES\r\n$1\r\n0\r\n")
-            })
-            .collect();
-        stream.write_all(asked.as_bytes()).expect("Redis");
+        let asked: Vec<String> = some.iter().map(|key| memory_usage(key)).collect();
+        stream.write_all(asked.concat().as_bytes()).expect("Redis");
         weights.extend(replies.by_ref().take(some.len()).map(|line| {
             let line = line.expect("a reply");
             line.strip_prefix(':')
@@ -86,6 +80,14 @@ fn weigh(server: &Server, keys: &[String]) -> Vec<usize> {
         }));
     }
     weights
+}
+
+/// Without sampling: everything in the value is counted.
+fn memory_usage(key: &str) -> String {
+    let length = key.len();
+    format!(
+        "*5\r\n$6\r\nMEMORY\r\n$5\r\nUSAGE\r\n${length}\r\n{key}\r\n$7\r\nSAMPLES\r\n$1\r\n0\r\n"
+    )
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure to read")]
