@@ -1,6 +1,7 @@
 """Everything that one run starts: Redis, the upstream, the peers, Tidegate."""
 
 import os
+import platform
 import subprocess
 
 import envoy
@@ -50,7 +51,8 @@ class World:
                 continue
             try:
                 for peer in starters[name](redis):
-                    self.peers[peer.name] = peer
+                    if peer.name in wanted:
+                        self.peers[peer.name] = peer
             except (DidNotStart, RuntimeError, OSError) as fault:
                 self.failures[name] = str(fault)
 
@@ -135,13 +137,18 @@ class World:
             "commit": commit + (" (changed)" if changed else ""),
             "tidegate": f"{told([self.settings.binary, '--version'])}, store: {self.settings.store}",
             "nginx": told([f"{tools}/root/usr/sbin/nginx", "-v"], root),
-            "envoy": told([f"{tools}/envoy", "--version"], pattern="version: "),
+            "envoy": told([f"{tools}/envoy", "--version"]),
             "redis": told([f"{servers}/bin/redis-server", "--version"]),
             "wrk": told([f"{tools}/root/usr/bin/wrk", "-v"], root).split(" Copyright")[0],
+            "python": platform.python_version(),
         }
 
 
-def told(command, environment=None, pattern=""):
-    result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(environment or {})})
-    lines = [line.strip() for line in (result.stdout + result.stderr).splitlines() if line.strip()]
-    return next((line for line in lines if pattern in line), "")
+def told(command, environment=None):
+    """The first line that a program says about itself, without where it is."""
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **(environment or {})})
+    except OSError:
+        return "not there"
+    lines = (line.strip() for line in (result.stdout + result.stderr).splitlines())
+    return next(filter(None, lines), "").removeprefix(f"{command[0]}  version: ")
