@@ -87,7 +87,8 @@ async fn open(server: &Server) -> Redis {
         tls: None,
         login: RedisLogin::default(),
         database: 0,
-        timeout: Duration::from_millis(250),
+        // Filling keeps the server busy for longer than a request would wait.
+        timeout: Duration::from_secs(10),
         acknowledge: Acknowledge::Memory,
         replicas: 0,
         max_replica_lag: Duration::from_secs(10),

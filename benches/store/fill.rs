@@ -21,7 +21,7 @@ pub const GRANTS: usize = 5;
 pub const TOOL: &str = "warehouse";
 const LASTS: Duration = Duration::from_secs(8 * 3600);
 /// Commits under way at a time.
-const WORKERS: usize = 64;
+const WORKERS: usize = 16;
 
 pub fn subject(number: usize) -> Subject {
     Subject::new("https://idp.example.com", &format!("user-{number}@example.com"))
