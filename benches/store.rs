@@ -4,7 +4,14 @@
 //! were committed like any other (request, events and timers included). Reads of both alternate, one
 //! at a time. `scripts/bench-store` runs it and says what can be set.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that is surprised should stop")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    clippy::large_stack_arrays,
+    reason = "a benchmark that is surprised should stop"
+)]
 
 #[path = "store/fill.rs"]
 mod fill;
