@@ -28,10 +28,12 @@ use std::time::{Duration, Instant};
 use fill::{GRANTS, TOOL, now, subject};
 use servers::{Program, Server};
 use tidegate::clock::SystemClock;
-use tidegate::config::{Acknowledge, RedisAddress, RedisConfig, RedisLogin, RedisNodes, SealKey};
+use tidegate::config::{
+    Acknowledge, Environment, RedisAddress, RedisConfig, RedisLogin, RedisNodes, SealKey,
+};
 use tidegate::domain::ids::PartitionCount;
 use tidegate::store::embedded::Embedded;
-use tidegate::store::redis::Redis;
+use tidegate::store::redis::{Options, Redis};
 use tidegate::store::{LiveReader, SharedStore};
 use tokio::task::LocalSet;
 
@@ -101,7 +103,9 @@ async fn open(server: &Server) -> Redis {
         max_replica_lag: Duration::from_secs(10),
     };
     let clock = Arc::new(SystemClock);
-    let opened = Redis::open(config, &[key()], PartitionCount::DEFAULT, clock).await;
+    let options =
+        Options { environment: Environment::Development, clock_skew: Duration::from_secs(2) };
+    let opened = Redis::open(config, &[key()], PartitionCount::DEFAULT, clock, options).await;
     opened.expect("the store opens")
 }
 

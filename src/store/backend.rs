@@ -121,7 +121,7 @@ pub struct Rebase {
     pub found: Option<Bytes>,
     pub epoch: u64,
     /// The entry that this writes gets at least this number, and a higher one than any in the log.
-    pub seq_above: u64,
+    pub lowest_seq: u64,
     pub commit: CommitId,
     pub markers: Bytes,
 }

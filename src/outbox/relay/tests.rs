@@ -196,7 +196,8 @@ async fn a_file_gets_every_event_through_crashes_at_any_point() {
     let path = dir.path().join("audit.jsonl");
     let store = EventStore::new();
     for round in 0..20_u64 {
-        store.append(u16::try_from(round % 4).expect("small"), 5);
+        // Whole commits: two events each.
+        store.append(u16::try_from(round % 4).expect("small"), 6);
         let running = start(&store, SinkHandle::start("f", FileSink::new(path.clone())));
         // Killed wherever it happens to be.
         for _ in 0..round {

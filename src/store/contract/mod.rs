@@ -358,7 +358,9 @@ macro_rules! contract_suite {
         $(
             #[tokio::test]
             async fn $test() {
-                $crate::store::contract::$module::$test::<$world>().await;
+                // As the cores of the gateway run.
+                let test = $crate::store::contract::$module::$test::<$world>();
+                tokio::task::LocalSet::new().run_until(test).await;
             }
         )*
     };

@@ -273,11 +273,11 @@ pub async fn a_new_base_needs_the_head_that_was_found<W: World>() {
     let found = world.get(&keys::head(place)).await;
     let markers = world.get(&keys::markers(place)).await.expect("markers");
     process.write(&alice(), of_grants(&[&grant(&alice(), START)])).await;
-    let rebase = |found: Option<Bytes>, seq_above| Rebase {
+    let rebase = |found: Option<Bytes>, lowest_seq| Rebase {
         partition: place,
         found,
         epoch: 2,
-        seq_above,
+        lowest_seq,
         commit: CommitId(unique()),
         markers: markers.clone(),
     };

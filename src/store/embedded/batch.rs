@@ -129,7 +129,7 @@ impl<'t> Batch<'t> {
         }
         let last = self.log.range((place, 0)..=(place, u64::MAX))?.next_back().transpose()?;
         let last = last.map_or(0, |(key, _)| key.value().1);
-        let seq = rebase.seq_above.max(last.saturating_add(1));
+        let seq = rebase.lowest_seq.max(last.saturating_add(1));
         let head = Head { epoch: rebase.epoch, seq, id: rebase.commit };
         self.put(&forever(keys::head(rebase.partition), head_text(&head)))?;
         self.put(&forever(keys::markers(rebase.partition), rebase.markers.clone()))?;

@@ -55,7 +55,7 @@ pub struct Plan {
     /// Above every epoch that anybody has seen.
     pub epoch: u64,
     /// Above every place of the log that anybody has seen.
-    pub seq_above: u64,
+    pub lowest_seq: u64,
     /// With a generation above every one that anybody has seen.
     pub markers: Markers,
 }
@@ -100,7 +100,7 @@ impl<B: Backend> Ledger<B> {
             found: head,
             reasons,
             epoch: epochs.max().unwrap_or(0).saturating_add(1),
-            seq_above: seqs.max().unwrap_or(0).saturating_add(1),
+            lowest_seq: seqs.max().unwrap_or(0).saturating_add(1),
             markers: merged(all.map(|record| &record.markers), generation, now)?,
         })
     }

@@ -202,7 +202,7 @@ impl<B: Backend> Ledger<B> {
             partition,
             found: plan.found.clone(),
             epoch: plan.epoch,
-            seq_above: plan.seq_above,
+            lowest_seq: plan.lowest_seq,
             commit: entropy::commit_id().map_err(|e| StoreFault::Unreachable(e.to_string()))?,
             markers,
         };

@@ -106,7 +106,7 @@ pub fn rebase(rebase: &Rebase, config: &RedisConfig) -> Cmd {
         keys::fence(partition),
     ]));
     call.arg(u8::from(rebase.found.is_some())).arg(&rebase.found.clone().unwrap_or_default()[..]);
-    call.arg(rebase.epoch).arg(rebase.seq_above).arg(hex(&rebase.commit.0));
+    call.arg(rebase.epoch).arg(rebase.lowest_seq).arg(hex(&rebase.commit.0));
     call.arg(&rebase.markers[..]).arg(keys::moved_channel(config.database, partition));
     call
 }

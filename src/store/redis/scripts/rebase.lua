@@ -19,7 +19,7 @@ end
 if #last > 15 or #ARGV[4] > 15 then
   return redis.error_reply('ERR the sequence number is out of range')
 end
-local seq = string.format('%.0f', math.max(tonumber(last), tonumber(ARGV[4])) + 1)
+local seq = string.format('%.0f', math.max(tonumber(last) + 1, tonumber(ARGV[4])))
 -- As in a commit: it has to work when the server is out of memory.
 redis.call('DEL', KEYS[4])
 redis.call('XADD', KEYS[3], seq .. '-0', 'c', ARGV[5])

@@ -1,6 +1,5 @@
 //! When a commit counts as kept.
 
-use super::super::servers::{Program, Server};
 use super::commits::write_on;
 use super::world::{self, OPTIONS, backend_on};
 use crate::config::Acknowledge;

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::servers::{Program, Server};
 use super::super::{OpenError, Options, Redis};
 use super::world::{self, OPTIONS};
 use crate::clock::ManualClock;

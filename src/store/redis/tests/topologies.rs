@@ -55,8 +55,7 @@ fn login() -> RedisLogin {
     RedisLogin { username: Some("tidegate".into()), password: Some("PASSWORD".into()) }
 }
 
-/// The command of the operations page, `more` as it says, and what the tests themselves do to the
-/// store when they set it back.
+/// The command of the operations page, and `more` as it says.
 fn give_least_rights(server: &Server, more: &[&str]) {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
     let page = std::fs::read_to_string(page).expect("the page");
@@ -65,7 +64,6 @@ fn give_least_rights(server: &Server, more: &[&str]) {
     let mut words = vec!["ACL", "SETUSER"];
     words.extend(command.split_whitespace());
     words.extend(more);
-    words.extend(["+xdel", "+xsetid"]);
     let reply = server.ask(&words);
     assert_eq!(reply, "+OK\r\n");
 }

@@ -8,14 +8,14 @@ use redis::{Value, cmd};
 
 use crate::clock::ManualClock;
 use crate::config::{Acknowledge, Environment, RedisAddress, RedisConfig, RedisLogin, RedisNodes};
-use crate::domain::ids::{CommitId, Partition, PartitionCount};
-use crate::store::StoreFault;
-use crate::store::backend::{Backend, LiveSource, RawLive};
+use crate::domain::ids::{Partition, PartitionCount, hex};
+use crate::store::backend::Backend;
 use crate::store::contract::fixtures::START;
 use crate::store::contract::{PARTITIONS, World, key};
 use crate::store::keys::{self, Key};
 use crate::store::record::parse_head;
 use crate::store::redis::backend::RedisBackend;
+use crate::store::redis::hot::HotSource;
 use crate::store::redis::pool::Ask;
 use crate::store::redis::servers::Server;
 use crate::store::redis::{Options, Shared, open};
@@ -79,6 +79,11 @@ pub async fn backend_on(config: RedisConfig, options: Options) -> Arc<RedisBacke
     let shared = shared(config, PARTITIONS, options);
     let backend = Arc::new(RedisBackend::sweeping_after(shared.clone(), NEVER_SWEPT));
     open::open(&shared, &backend).await.expect("it fits");
+    let mut moved = backend.moved();
+    backend.listen();
+    // Everything counts as moved once it listens.
+    let last = PARTITIONS.all().last();
+    while moved.recv().await.ok() != last {}
     backend
 }
 
@@ -99,24 +104,27 @@ impl<S: Servers> RedisWorld<S> {
         let mut found = all.filter(|partition| keys::head(*partition) == *head_key);
         let Some(partition) = found.next() else { return };
         let log = keys::events(partition);
-        let after = self.backend.log(partition, head.seq, 1000).await.expect("it reads");
-        let mut delete = cmd("XDEL");
-        delete.arg(log.as_bytes());
-        for entry in &after {
-            delete.arg(format!("{}-0", entry.seq));
+        let entries = self.backend.log(partition, 0, 10_000).await.expect("it reads");
+        if entries.last().is_none_or(|last| last.seq <= head.seq) {
+            return;
         }
-        if !after.is_empty() {
-            self.ask(&log, delete).await;
-            let mut set = cmd("XSETID");
-            set.arg(log.as_bytes()).arg(format!("{}-0", head.seq));
-            self.ask(&log, set).await;
+        // Written anew: a server remembers how far the entries went that were deleted one by one.
+        self.delete(&log).await;
+        for entry in entries.iter().filter(|entry| entry.seq <= head.seq) {
+            let mut add = cmd("XADD");
+            add.arg(log.as_bytes()).arg(format!("{}-0", entry.seq));
+            add.arg("c").arg(hex(&entry.commit.0));
+            for (number, event) in entry.events.iter().enumerate() {
+                add.arg(format!("e{number}")).arg(&event[..]);
+            }
+            assert!(matches!(self.ask(&log, add).await, Value::BulkString(_)), "cut");
         }
     }
 }
 
 impl<S: Servers> World for RedisWorld<S> {
     type Backend = Arc<RedisBackend>;
-    type Source = ColdSource;
+    type Source = HotSource;
 
     async fn fresh() -> Self {
         Self::on(Arc::new(S::start())).await
@@ -134,8 +142,8 @@ impl<S: Servers> World for RedisWorld<S> {
         self.backend.clone()
     }
 
-    fn source(&self) -> ColdSource {
-        ColdSource(self.backend.clone())
+    fn source(&self) -> HotSource {
+        HotSource::new(self.backend.shared.clone())
     }
 
     async fn get(&self, key: &Key) -> Option<Bytes> {
@@ -165,6 +173,9 @@ impl<S: Servers> World for RedisWorld<S> {
 impl RedisBackend {
     /// Whatever a test wants of the node that holds `key`.
     pub async fn raw(&self, key: &Key, command: redis::Cmd) -> Value {
+        if *key == keys::meta() {
+            return self.ask_somewhere(&command).await.expect("it answers");
+        }
         let text = key.as_str();
         let number = text.split(['p', '}']).nth(1).and_then(|number| number.parse().ok());
         let partition = Partition(number.expect("a key of a partition"));
@@ -173,30 +184,5 @@ impl RedisBackend {
         let (lease, mut replies) = self.reads().ask_at(&address, ask).await.expect("it answers");
         lease.give_back();
         replies.remove(0)
-    }
-}
-
-/// Reads what the gateway reads, with the commands of everybody else.
-pub struct ColdSource(Arc<RedisBackend>);
-
-impl LiveSource for ColdSource {
-    async fn live(&self, partition: Partition, live: &Key) -> Result<RawLive, StoreFault> {
-        let keys = [keys::head(partition), keys::markers(partition), *live];
-        let values: [Option<Bytes>; 3] =
-            self.0.get(partition, &keys).await?.try_into().expect("three");
-        let [head, markers, live] = values;
-        Ok(RawLive { head, markers, live })
-    }
-
-    async fn one(&self, partition: Partition, key: &Key) -> Result<Option<Bytes>, StoreFault> {
-        Ok(self.0.get(partition, &[*key]).await?.remove(0))
-    }
-
-    async fn commit_at(
-        &self,
-        partition: Partition,
-        seq: u64,
-    ) -> Result<Option<CommitId>, StoreFault> {
-        Backend::commit_at(&self.0, partition, seq).await
     }
 }
