@@ -27,7 +27,7 @@ const MISTAKES: [(&str, &str, &[&str]); 44] = [
         &["tls"],
     ),
     ("  embedded: { path: ./store }", "  embedded: { pth: ./store }", &["store.embedded", "path"]),
-    ("  embedded: { path: ./store }", "  redis: { url: 'redis://127.0.0.1' }", &["store.redis"]),
+    ("  embedded: { path: ./store }", "  redis: { url: 'http://127.0.0.1' }", &["store.redis.url"]),
     ("  embedded: { path: ./store }", "  embedded: { path: ./seal.key }", &["store.embedded.path"]),
     ("file: ./seal.key", "file: ./no.key", &["store.seal_keys[0].file"]),
     ("file: ./seal.key", "file: ./short.key", &["store.seal_keys[0].file", "32"]),

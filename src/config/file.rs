@@ -27,6 +27,10 @@ pub struct File {
     pub audit: Option<Audit>,
 }
 
+mod store;
+
+use store::Store;
+
 type Text = String;
 type Texts = Vec<String>;
 
@@ -66,30 +70,6 @@ pub struct Listeners {
 pub struct Listener {
     /// IP:PORT
     pub address: Text,
-}
-
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Store {
-    pub embedded: Embedded,
-    /// The first seals, all verify
-    #[schemars(length(min = 1))]
-    pub seal_keys: Vec<SealKey>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Embedded {
-    /// A directory, created when it is not there
-    pub path: Text,
-}
-
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct SealKey {
-    pub id: Text,
-    /// A raw file of 32 bytes or more that only its owner may read
-    pub file: Text,
 }
 
 /// Exactly one of `jwks_file`, `jwks_url`, `discovery`, `pem_file` and `secret_file`

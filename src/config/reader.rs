@@ -188,19 +188,32 @@ impl<'a> At<'a> {
         self.text(expected).map(|text| self.context.folder.join(text))
     }
 
-    /// As [`Self::path`], without noting a problem: for values that no message may show.
+    /// Text that is not empty, without noting a problem: for values that no message may show.
     ///
     /// # Errors
     /// What was found instead, without the value.
-    pub fn quiet_path(&self) -> Result<PathBuf, String> {
-        let Value::Scalar { text, .. } = &self.node.value else {
-            return Err("something that is not a path".to_owned());
+    pub fn quiet_text(&self) -> Result<String, String> {
+        let text = match &self.node.value {
+            Value::Scalar { text, plain: true } if is_null(text) => {
+                return Err("nothing".to_owned());
+            }
+            Value::Scalar { text, .. } => text,
+            Value::List(_) => return Err("a list".to_owned()),
+            Value::Map(_) => return Err("a mapping".to_owned()),
         };
         let text = match self.context.env {
             Some(env) => interpolate(text, env)?.0,
             None => text.clone(),
         };
-        if text.is_empty() { Err("nothing".to_owned()) } else { Ok(self.context.folder.join(text)) }
+        if text.is_empty() { Err("nothing".to_owned()) } else { Ok(text) }
+    }
+
+    /// As [`Self::path`], like [`Self::quiet_text`].
+    ///
+    /// # Errors
+    /// What was found instead, without the value.
+    pub fn quiet_path(&self) -> Result<PathBuf, String> {
+        self.quiet_text().map(|text| self.context.folder.join(text))
     }
 
     pub fn directory(&self) -> Option<PathBuf> {

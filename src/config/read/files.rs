@@ -42,6 +42,21 @@ pub fn secret(at: &At<'_>, strict: bool) -> Option<(PathBuf, Vec<u8>)> {
     }
 }
 
+/// A file with a private key that only its owner may read; it is read where it is used.
+pub fn private(at: &At<'_>, strict: bool) -> Option<PathBuf> {
+    let expected = "the path of a readable file with a private key";
+    let path = match at.quiet_path() {
+        Ok(path) => path,
+        Err(found) => return at.refuse_as(found, expected),
+    };
+    let file = if path.is_file() { std::fs::File::open(&path).ok() } else { None };
+    let Some(file) = file else {
+        return at.refuse_as("no file that can be read (value not shown)", expected);
+    };
+    check_mode(at, &file, strict)?;
+    Some(path)
+}
+
 #[cfg(unix)]
 fn check_mode(at: &At<'_>, file: &std::fs::File, strict: bool) -> Option<()> {
     use std::os::unix::fs::PermissionsExt;

@@ -5,6 +5,8 @@ mod checks;
 mod files;
 mod issuers;
 mod listeners;
+mod redis;
+mod redis_url;
 mod rules;
 mod sections;
 mod store;
@@ -25,9 +27,7 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let strict = environment != Some(Environment::Development);
     let deployment = map.or("deployment", "tidegate".into(), name);
     let listeners = listeners::listeners(&map);
-    let store = map.need("store", "`embedded: { path: ./data }` and `seal_keys`", |at| {
-        store::store(at, strict)
-    });
+    let store = map.need("store", store::SHAPE, |at| store::store(at, strict));
     let issuers = map.need("issuers", "at least one issuer", |at| issuers::issuers(at, strict));
     let api = sections::api(&map, issuers.as_deref(), listeners.as_ref());
     let tools = map.need("tools", "at least one tool", tools::tools);

@@ -3,17 +3,22 @@
 use crate::config::reader::At;
 use crate::config::{Backend, SealKey, StoreConfig};
 
-use super::{files, name};
+use super::{files, name, redis};
+
+pub const SHAPE: &str = "`redis: { url: ... }` or `embedded: { path: ./data }`, and `seal_keys`";
 
 pub fn store(at: &At<'_>, strict: bool) -> Option<StoreConfig> {
-    let map = at.map("`embedded: { path: ./data }` and `seal_keys`")?;
-    map.later(&["redis"]);
-    let later = map.has("redis");
-    let backend = match map.get("embedded") {
-        Some(at) => embedded(&at),
-        // Already refused; that no other store is named would be a second word on one thing.
-        None if later => None,
-        None => map.refuse("no store", "a store that is named: `embedded: { path: ./data }`"),
+    let map = at.map(SHAPE)?;
+    let ways = [
+        map.get("redis").map(|at| redis::redis(&at, strict)),
+        map.get("embedded").map(|at| embedded(&at)),
+    ];
+    let mut named = ways.into_iter().flatten();
+    let expected = "exactly one of redis and embedded";
+    let backend = match (named.next(), named.next()) {
+        (Some(backend), None) => backend,
+        (None, _) => map.refuse("no store", expected),
+        (Some(_), Some(_)) => map.refuse("more than one store", expected),
     };
     let expected = "at least one `{ id: k1, file: ./seal.key }`";
     let seal_keys = map.need("seal_keys", expected, |at| {

@@ -37,8 +37,12 @@ policy: { zzzzzzzz: 1, directory: ./policies }
 catalog: { zzzzzzzz: 1, directory: ./catalog }
 audit: { zzzzzzzz: 1, decisions: { zzzzzzzz: 1 }, sinks: [{ file: { zzzzzzzz: 1, path: ./a } }] }
 "#;
-    let problems = folder.load(text).expect_err("unknown keys").0;
+    let mut problems = folder.load(text).expect_err("unknown keys").0;
     assert_eq!(problems.len(), 18, "{problems:?}");
+    let redis = r#"redis: { zzzzzzzz: 1, sentinel: { zzzzzzzz: 1, master: m, nodes: ["redis://127.0.0.1"] }, tls: { zzzzzzzz: 1 } }"#;
+    let redis = super::changed("embedded: { path: ./data }", redis);
+    problems.extend(folder.load(&redis).expect_err("unknown keys").0);
+    assert_eq!(problems.len(), 21, "{problems:?}");
     let schema = file::schema();
     for problem in problems {
         let words = problem.expected.strip_prefix("one of the keys ").expect("a list of keys");
