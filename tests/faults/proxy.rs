@@ -93,7 +93,8 @@ impl Proxy {
     pub fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let shared = Arc::new(Shared { state: Mutex::new(State::new(target)), changed: Condvar::new() });
+        let shared =
+            Arc::new(Shared { state: Mutex::new(State::new(target)), changed: Condvar::new() });
         let accepting = shared.clone();
         thread::spawn(move || accept(&accepting, listener, address));
         Self { address, shared }

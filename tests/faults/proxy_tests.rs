@@ -91,7 +91,8 @@ fn what_is_held_or_slow_comes_at_last() {
     let (_server, proxy) = pair();
     let mut client = Raw::connect(proxy.address).expect("connected");
     client.say(&["SET", "a", "late"]);
-    for fault in [Fault::Hold, Fault::Trickle(Duration::from_secs(1)), Fault::Delay(Duration::MAX)] {
+    for fault in [Fault::Hold, Fault::Trickle(Duration::from_secs(1)), Fault::Delay(Duration::MAX)]
+    {
         proxy.rule(Rule::all(fault));
         client.send(&[b"GET", b"a"]).expect("sent");
         client.timeout(Duration::from_millis(100));

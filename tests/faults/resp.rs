@@ -42,9 +42,7 @@ impl Value {
             Self::Line(_, bytes) | Self::Blob(_, bytes) => {
                 String::from_utf8_lossy(bytes).into_owned()
             }
-            Self::List(_, values) => {
-                values.iter().map(Self::text).collect::<Vec<_>>().join(" ")
-            }
+            Self::List(_, values) => values.iter().map(Self::text).collect::<Vec<_>>().join(" "),
         }
     }
 
@@ -215,7 +213,6 @@ impl Raw {
         self.ask(&[b"SET", key.as_bytes(), value, b"KEEPTTL"]);
     }
 }
-
 
 #[test]
 fn values_read_back_as_they_were_written_and_wait_for_their_end() {
