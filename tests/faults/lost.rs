@@ -19,7 +19,7 @@ fn bare() -> Server {
     Server::start(Program::Redis, &["--appendonly", "no", "--repl-diskless-sync-delay", "0"])
 }
 
-fn replica_of(primary: &Server) -> Server {
+pub fn replica_of(primary: &Server) -> Server {
     let of = format!("127.0.0.1 {}", primary.port);
     let replica = Server::start(Program::Redis, &["--appendonly", "no", "--replicaof", &of]);
     in_step(primary, &replica);
@@ -27,7 +27,7 @@ fn replica_of(primary: &Server) -> Server {
 }
 
 /// Until the replica has everything.
-fn in_step(primary: &Server, replica: &Server) {
+pub fn in_step(primary: &Server, replica: &Server) {
     let mut from = Raw::connect(primary.address()).expect("the primary");
     let mut to = Raw::connect(replica.address()).expect("the replica");
     let offset = |raw: &mut Raw| {
@@ -49,7 +49,9 @@ fn in_step(primary: &Server, replica: &Server) {
 fn failed_over(world: &mut RedisWorld, users: &[String]) -> Server {
     let grants: Vec<String> = users.iter().map(|user| world.grant(user)).collect();
     for node in 0..world.nodes.len() {
-        users.iter().for_each(|user| assert_eq!(world.status(node, user), 200));
+        for user in users {
+            assert_eq!(world.status(node, user), 200);
+        }
     }
     let replica = replica_of(&world.server);
     let mut promoting = Raw::connect(replica.address()).expect("the replica");
@@ -149,7 +151,7 @@ fn a_store_that_came_back_empty_lets_nobody_in() {
     eventually("the server to be read again", RECOVERY, || {
         let answer = world.visit(0, "alice");
         assert_eq!(answer.status, 503, "{answer:?}");
-        (world.metric(0, "tidegate_store_errors_total{kind=\"missing\"}") > 0.0).then_some(())
+        (world.metric(0, "tidegate_store_errors_total{kind=\"missing\"}") > 0).then_some(())
     });
     refused_for_good(&world, &["alice", "eve"]);
     assert!(world.redis().get("tg:meta").is_none(), "a running gateway does not begin anew");

@@ -4,6 +4,7 @@
 mod clocks;
 mod crashes;
 mod forged;
+mod levels;
 mod lost;
 mod outages;
 mod proxy;
@@ -11,6 +12,7 @@ mod proxy_tests;
 mod pump;
 mod resp;
 #[path = "../support/servers.rs"]
+#[expect(dead_code, reason = "shared with the crate's own tests")]
 mod servers;
 mod shared;
 mod starting;

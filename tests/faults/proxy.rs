@@ -310,7 +310,9 @@ impl Shared {
 
     pub fn closed(&self, connection: usize) {
         if let Some(pair) = self.lock().connections.remove(&connection) {
-            pair.iter().for_each(|stream| drop(stream.shutdown(Shutdown::Both)));
+            for stream in &pair {
+                let _shut = stream.shutdown(Shutdown::Both);
+            }
         }
     }
 }

@@ -96,7 +96,9 @@ impl Value {
                 let count = if is_map(*kind) { values.len() / 2 } else { values.len() };
                 out.push(*kind);
                 out.extend_from_slice(format!("{count}\r\n").as_bytes());
-                values.iter().for_each(|value| value.encode(out));
+                for value in values {
+                    value.encode(out);
+                }
             }
         }
     }

@@ -11,7 +11,7 @@ use crate::harness::eventually;
 
 use super::outages::everything_is_refused;
 use super::servers::{Program, Server};
-use super::world::{RECOVERY, RedisWorld, sealer};
+use super::world::{RECOVERY, RedisWorld, beside_url, sealer};
 
 #[test]
 fn a_gateway_starts_without_its_server_and_heals_by_itself() {
@@ -86,21 +86,17 @@ fn misfit_of(
     }
 }
 
-fn with_login(password: &str) -> impl FnOnce(String) -> String + use<'_> {
-    move |config| {
-        let login = format!(", password: \"{password}\" }}");
-        config.replacen("\" }\n  seal_keys", &format!("\"{login}\n  seal_keys"), 1)
-    }
-}
+const RIGHT: &str = "password: canary-of-a-password";
+const WRONG: &str = "password: another-canary";
 
 #[test]
 fn a_wrong_password_is_refused_at_start() {
     let server = Server::start(Program::Redis, &["--appendonly", "yes"]);
     let mut world = RedisWorld::without_gateways(server);
     world.redis().say(&["CONFIG", "SET", "requirepass", "canary-of-a-password"]);
-    misfit(&world, &["password"], with_login("another-canary"));
+    misfit(&world, &["password"], beside_url(WRONG));
     misfit(&world, &["password"], |config| config);
-    world.join(with_login("canary-of-a-password"));
+    world.join(beside_url(RIGHT));
     assert_eq!(world.visit(0, "alice").problem(), "no-grant");
     assert!(!world.logs().contains("canary-of-a-password"));
 }
@@ -162,10 +158,12 @@ fn a_server_that_evicts_is_refused_in_production_and_warned_of_in_development() 
         ["--appendonly", "yes", "--maxmemory-policy", "allkeys-lru", "--requirepass", "secret"];
     let mut world = RedisWorld::without_gateways(Server::start(Program::Redis, &evicting));
     let production = |config: String| {
-        with_login("secret")(config.replace("environment: development", "environment: production"))
+        beside_url("password: secret")(
+            config.replace("environment: development", "environment: production"),
+        )
     };
     misfit(&world, &["maxmemory-policy", "allkeys-lru", "noeviction"], production);
-    world.join(with_login("secret"));
+    world.join(beside_url("password: secret"));
     eventually("the warning", Duration::from_secs(5), || {
         world.nodes[0].gateway.log().contains("maxmemory-policy").then_some(())
     });

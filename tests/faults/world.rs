@@ -181,20 +181,29 @@ impl RedisWorld {
         if ready { String::new() } else { answer.text() }
     }
 
-    /// The sum over all series of gateway `node` that begin with `name`.
-    pub fn metric(&self, node: usize, name: &str) -> f64 {
-        let text = self.admin(node, "/metrics").text();
-        let of_name = text.lines().filter(|line| line.starts_with(name));
-        let value = |line: &str| line.split(" # ").next()?.rsplit(' ').next()?.parse::<f64>().ok();
-        of_name.filter_map(value).sum()
+    /// The sum over all counters of gateway `node` that begin with `name`.
+    pub fn metric(&self, node: usize, name: &str) -> u64 {
+        self.values(node, name).iter().map(|value| value.parse::<u64>().expect("a count")).sum()
     }
 
-    pub fn store_errors(&self, node: usize) -> f64 {
+    pub fn clock_skew(&self, node: usize) -> f64 {
+        let values = self.values(node, "tidegate_clock_skew_seconds");
+        values.first().and_then(|value| value.parse().ok()).expect("a gauge")
+    }
+
+    fn values(&self, node: usize, name: &str) -> Vec<String> {
+        let text = self.admin(node, "/metrics").text();
+        let of_name = text.lines().filter(|line| line.starts_with(name));
+        let value = |line: &str| line.split(" # ").next()?.rsplit(' ').next().map(str::to_owned);
+        of_name.filter_map(value).collect()
+    }
+
+    pub fn store_errors(&self, node: usize) -> u64 {
         self.metric(node, "tidegate_store_errors_total")
     }
 
     /// How often a record was found that cannot be trusted.
-    pub fn invalid_records(&self, node: usize) -> f64 {
+    pub fn invalid_records(&self, node: usize) -> u64 {
         self.metric(node, "tidegate_store_errors_total{kind=\"grant-record-invalid\"}")
     }
 
@@ -237,6 +246,11 @@ impl Drop for RedisWorld {
             }
         }
     }
+}
+
+/// For [`RedisWorld::join`]: more keys beside `url`.
+pub fn beside_url(keys: &str) -> impl FnOnce(String) -> String + use<'_> {
+    move |config| config.replacen("\" }\n  seal_keys", &format!("\", {keys} }}\n  seal_keys"), 1)
 }
 
 pub fn subject(user: &str) -> Subject {
