@@ -19,7 +19,8 @@ fn off_by(seconds: i64) -> Server {
         ("FAKETIME", shift.as_str()),
         ("DONT_FAKE_MONOTONIC", "1"),
     ];
-    let server = Server::start_with(Program::Redis, &["--appendonly", "yes"], &environment);
+    // The other server's allocator and libfaketime do not get along.
+    let server = Server::start_with(Program::Valkey, &["--appendonly", "yes"], &environment);
     let told: i64 =
         super::resp::Raw::connect(server.address()).expect("the server").say(&["TIME"]).items()[0]
             .text()
