@@ -8,6 +8,13 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+#[path = "cluster.rs"]
+pub mod cluster;
+#[path = "replicas.rs"]
+pub mod replicas;
+#[path = "tls.rs"]
+pub mod tls;
+
 /// The folder that `scripts/install-servers` prints.
 pub fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
@@ -155,6 +162,15 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Panics when it does not come about in 20 seconds.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain: {what}");
+        std::thread::park_timeout(Duration::from_millis(20));
     }
 }
 

@@ -22,6 +22,10 @@ pub mod connect;
 pub mod hot;
 pub mod reply;
 pub mod routes;
+#[cfg(test)]
+#[path = "../../../tests/support/servers.rs"]
+pub mod servers;
+pub mod tls;
 
 use backend::RedisBackend;
 use connect::Connector;
@@ -52,6 +56,8 @@ pub struct Shared {
 pub enum OpenError {
     #[error("the seal keys cannot be used: {0}")]
     Keys(#[from] UnusableKeys),
+    #[error("store.redis.tls cannot be used: {0}")]
+    Tls(#[from] tls::UnusableTls),
     /// What was found, what was expected, and what to do.
     #[error("{0}")]
     Misfit(String),
@@ -71,8 +77,9 @@ impl Redis {
     ) -> Result<Self, OpenError> {
         let sealer = Sealer::new(keys)?;
         let checks = Arc::new(Checks::new(sealer, partitions));
-        let connector = Connector::new(&config);
+        let connector = Connector::new(&config)?;
         let routes = Routes::new(&config.nodes, partitions);
+        routes.start(&connector);
         let shared = Arc::new(Shared { config, connector, routes, checks, clock });
         let backend = Arc::new(RedisBackend::new(shared.clone()));
         Ok(Self { shared, backend })
