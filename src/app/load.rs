@@ -143,8 +143,10 @@ pub async fn open_store(config: &Config, clock: &SharedClock) -> Result<Stores, 
     let (keys, partitions) = (&config.store.seal_keys, PartitionCount::DEFAULT);
     match &config.store.backend {
         Backend::Embedded { path } => Ok(Stores::Embedded(open_embedded(config, path, clock)?)),
-        Backend::Redis(redis) => {
-            let opened = Redis::open((**redis).clone(), keys, partitions, clock.clone());
+        Backend::Redis(settings) => {
+            let options = redis::Options { clock_skew: config.limits.clock_skew };
+            let opened =
+                Redis::open((**settings).clone(), keys, partitions, clock.clone(), options);
             Ok(Stores::Redis(opened.await?))
         }
     }

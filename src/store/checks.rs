@@ -151,7 +151,8 @@ impl Checks {
             return Err(invalid(&key, "its generation is not the sealed version"));
         }
         let verified = VerifiedMarkers {
-            bytes: bytes.clone(),
+            // A copy: a reply may be part of a much larger buffer, which would be kept with it.
+            bytes: Bytes::copy_from_slice(bytes),
             epoch: record.epoch,
             markers: Arc::new(record.markers),
         };

@@ -6,6 +6,7 @@
 //! from a clock too far off refuses (docs/store.md).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::SharedClock;
 use crate::config::{RedisConfig, SealKey};
@@ -19,6 +20,7 @@ use super::seal::{Sealer, UnusableKeys};
 
 pub mod backend;
 pub mod connect;
+pub mod health;
 pub mod hot;
 pub mod reply;
 pub mod routes;
@@ -29,6 +31,7 @@ pub mod tls;
 
 use backend::RedisBackend;
 use connect::Connector;
+use health::Health;
 use hot::HotSource;
 use routes::Routes;
 
@@ -49,6 +52,22 @@ pub struct Shared {
     pub routes: Routes,
     pub checks: Arc<Checks>,
     pub clock: SharedClock,
+    /// How far the clocks of gateway and server may be apart.
+    pub clock_skew: Duration,
+    pub health: Health,
+}
+
+/// What the configuration says elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Options {
+    /// How far the clocks of gateway and server may be apart.
+    pub clock_skew: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { clock_skew: Duration::from_secs(2) }
+    }
 }
 
 /// The server answers, but it is not one that this gateway can work with.
@@ -74,13 +93,17 @@ impl Redis {
         keys: &[SealKey],
         partitions: PartitionCount,
         clock: SharedClock,
+        options: Options,
     ) -> Result<Self, OpenError> {
         let sealer = Sealer::new(keys)?;
         let checks = Arc::new(Checks::new(sealer, partitions));
         let connector = Connector::new(&config)?;
         let routes = Routes::new(&config.nodes, partitions);
         routes.start(&connector);
-        let shared = Arc::new(Shared { config, connector, routes, checks, clock });
+        let Options { clock_skew } = options;
+        let health = Health::default();
+        let shared =
+            Arc::new(Shared { config, connector, routes, checks, clock, clock_skew, health });
         let backend = Arc::new(RedisBackend::new(shared.clone()));
         Ok(Self { shared, backend })
     }
@@ -96,5 +119,11 @@ impl Redis {
     pub fn reader(&self) -> RedisReader {
         let (checks, clock) = (self.shared.checks.clone(), self.shared.clock.clone());
         Reader::new(HotSource::new(self.shared.clone()), checks, clock)
+    }
+
+    /// How far the server's clock is ahead, in milliseconds; `None` before it was asked.
+    #[must_use]
+    pub fn skew(&self) -> Option<i64> {
+        self.shared.health.skew()
     }
 }

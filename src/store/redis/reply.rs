@@ -26,6 +26,28 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// In the order of their declaration.
+    pub const ALL: [Self; 18] = [
+        Self::Moved,
+        Self::Ask,
+        Self::TryAgain,
+        Self::ClusterDown,
+        Self::CrossSlot,
+        Self::Loading,
+        Self::MasterDown,
+        Self::Busy,
+        Self::ReadOnly,
+        Self::NoReplicas,
+        Self::NoAuth,
+        Self::WrongPass,
+        Self::NoPerm,
+        Self::Misconf,
+        Self::OutOfMemory,
+        Self::NoScript,
+        Self::WrongType,
+        Self::Other,
+    ];
+
     /// From the text of an error reply without its leading `-`.
     #[must_use]
     pub fn of(text: &[u8]) -> Self {

@@ -1,0 +1,183 @@
+//! The part of RESP2 that the hot read needs, strictly (redis.io, "Redis serialization protocol").
+//!
+//! Two steps: [`measure`] finds where a reply ends and refuses everything out of bounds; [`Parts`]
+//! then takes a whole reply apart in the order that the question expects.
+
+use bytes::Bytes;
+
+use super::super::reply::Refusal;
+
+/// The longest value of a key; the live value of a subject is some kilobytes at most.
+pub const LONGEST_VALUE: usize = 1 << 20;
+/// The longest reply: one entry of the log with all its events.
+pub const LONGEST_REPLY: usize = 4 << 20;
+/// Values in one reply, those in nested lists included.
+const MOST_VALUES: usize = 16_384;
+const DEEPEST: usize = 3;
+/// The text of an error or a status.
+const LONGEST_LINE: usize = 4096;
+/// A number: sign and 19 digits.
+const LONGEST_NUMBER: usize = 20;
+
+/// Not a reply that this client could have asked for: the connection cannot be believed any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken;
+
+/// The length of the reply that `bytes` begin with; `None` when it is not all there yet.
+///
+/// # Errors
+/// It is no reply, or a larger or deeper one than any that is asked for.
+pub fn measure(bytes: &[u8]) -> Result<Option<usize>, Broken> {
+    let mut left = MOST_VALUES;
+    match end_of_value(bytes, 0, DEEPEST, &mut left)? {
+        Some(end) if end <= LONGEST_REPLY => Ok(Some(end)),
+        None if bytes.len() < LONGEST_REPLY => Ok(None),
+        Some(_) | None => Err(Broken),
+    }
+}
+
+fn end_of_value(
+    bytes: &[u8],
+    at: usize,
+    lists_left: usize,
+    values_left: &mut usize,
+) -> Result<Option<usize>, Broken> {
+    *values_left = values_left.checked_sub(1).ok_or(Broken)?;
+    let Some(kind) = bytes.get(at) else { return Ok(None) };
+    let longest = match kind {
+        b'$' | b'*' | b':' => LONGEST_NUMBER,
+        b'+' | b'-' => LONGEST_LINE,
+        _ => return Err(Broken),
+    };
+    let Some(line) = line(bytes, at + 1, longest)? else { return Ok(None) };
+    let mut end = at + 1 + line.len() + 2;
+    match kind {
+        b'$' => end_of_bulk(bytes, end, number(line)?),
+        b'*' => {
+            let lists_left = lists_left.checked_sub(1).ok_or(Broken)?;
+            let count = usize::try_from(number(line)?).map_err(|_negative| Broken)?;
+            if count > *values_left {
+                return Err(Broken);
+            }
+            for _ in 0..count {
+                match end_of_value(bytes, end, lists_left, values_left)? {
+                    Some(next) => end = next,
+                    None => return Ok(None),
+                }
+            }
+            Ok(Some(end))
+        }
+        b':' => number(line).map(|_integer| Some(end)),
+        _ => Ok(Some(end)),
+    }
+}
+
+fn end_of_bulk(bytes: &[u8], start: usize, length: i64) -> Result<Option<usize>, Broken> {
+    if length == -1 {
+        return Ok(Some(start));
+    }
+    let length = usize::try_from(length).map_err(|_negative| Broken)?;
+    if length > LONGEST_VALUE {
+        return Err(Broken);
+    }
+    let end = start + length;
+    match bytes.get(end..end + 2) {
+        Some(b"\r\n") => Ok(Some(end + 2)),
+        Some(_) => Err(Broken),
+        None => Ok(None),
+    }
+}
+
+/// The text from `from` to the next CR LF, which is not part of it.
+fn line(bytes: &[u8], from: usize, longest: usize) -> Result<Option<&[u8]>, Broken> {
+    let rest = bytes.get(from..).unwrap_or_default();
+    let Some(length) = memchr::memchr(b'\r', rest.get(..=longest).unwrap_or(rest)) else {
+        return if rest.len() > longest { Err(Broken) } else { Ok(None) };
+    };
+    match rest.get(length + 1) {
+        Some(b'\n') => Ok(rest.get(..length)),
+        Some(_) => Err(Broken),
+        None => Ok(None),
+    }
+}
+
+/// A decimal number as servers write it: no plus, no leading zeros, no minus zero.
+fn number(text: &[u8]) -> Result<i64, Broken> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let canonical = match digits {
+        b"0" => digits.len() == text.len(),
+        [b'1'..=b'9', ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    let text = std::str::from_utf8(text).map_err(|_bytes| Broken)?;
+    if canonical { text.parse().map_err(|_too_large| Broken) } else { Err(Broken) }
+}
+
+/// A whole reply, taken apart from the front. Every answer is `None` when the next value is of
+/// another kind.
+pub struct Parts {
+    reply: Bytes,
+    at: usize,
+}
+
+impl Parts {
+    /// Of bytes that [`measure`] found to be exactly one reply.
+    #[must_use]
+    pub const fn new(reply: Bytes) -> Self {
+        Self { reply, at: 0 }
+    }
+
+    /// What an error reply says; `None` for every other reply.
+    #[must_use]
+    pub fn refusal(&self) -> Option<Refusal> {
+        let text = self.reply.strip_prefix(b"-")?;
+        Some(Refusal::of(text.strip_suffix(b"\r\n")?))
+    }
+
+    /// How many values the list that comes next has.
+    pub fn list(&mut self) -> Option<usize> {
+        usize::try_from(number(self.header(b'*')?.as_ref()).ok()?).ok()
+    }
+
+    pub fn integer(&mut self) -> Option<i64> {
+        number(self.header(b':')?.as_ref()).ok()
+    }
+
+    pub fn status(&mut self) -> Option<Bytes> {
+        self.header(b'+')
+    }
+
+    /// A string, or nil.
+    pub fn value(&mut self) -> Option<Option<Bytes>> {
+        let length = number(self.header(b'$')?.as_ref()).ok()?;
+        if length == -1 {
+            return Some(None);
+        }
+        let (start, length) = (self.at, usize::try_from(length).ok()?);
+        let end = start.checked_add(length)?;
+        if self.reply.get(end..end.checked_add(2)?)? != b"\r\n" {
+            return None;
+        }
+        self.at = end + 2;
+        Some(Some(self.reply.slice(start..end)))
+    }
+
+    pub fn string(&mut self) -> Option<Bytes> {
+        self.value()?
+    }
+
+    /// Nothing is left.
+    pub fn end(&self) -> Option<()> {
+        (self.at == self.reply.len()).then_some(())
+    }
+
+    fn header(&mut self, kind: u8) -> Option<Bytes> {
+        if self.reply.get(self.at) != Some(&kind) {
+            return None;
+        }
+        let start = self.at + 1;
+        let length = line(&self.reply, start, LONGEST_LINE).ok()??.len();
+        self.at = start + length + 2;
+        Some(self.reply.slice(start..start + length))
+    }
+}
