@@ -28,7 +28,7 @@ fn invalid(world: &RedisWorld, what: &str, value: &[u8]) {
 
 fn refusals_logged(world: &RedisWorld) -> usize {
     let log = world.nodes[0].gateway.log();
-    log.lines().filter(|line| line.contains("grant-record-invalid")).count()
+    log.lines().filter(|line| line.contains("cannot be trusted")).count()
 }
 
 #[test]

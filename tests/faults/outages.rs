@@ -11,7 +11,7 @@ use crate::harness::eventually;
 use super::proxy::{Fault, Rule};
 use super::resp::{Raw, Value};
 use super::servers::{Program, Server};
-use super::world::{HOST, PROMPT, RECOVERY, RedisWorld};
+use super::world::{HOST, PROMPT, RedisWorld};
 
 /// `alice` has a grant, `rita` had one, `eve` never had any.
 pub fn prepared(server: Server) -> RedisWorld {
@@ -295,9 +295,7 @@ fn every_answer_is_right_or_a_refusal_while_replies_are_a_little_slow() {
 fn a_demoted_primary_is_not_read_from_although_it_still_answers() {
     let world = prepared(Server::redis());
     world.redis().say(&["REPLICAOF", "127.0.0.1", "1"]);
-    eventually("the demotion to be noticed", RECOVERY, || {
-        (world.status(0, "alice") == 503).then_some(())
-    });
+    world.settles(0, "alice", 503);
     everything_is_refused(&world);
     assert!(!world.reasons(0).is_empty());
     world.redis().say(&["REPLICAOF", "NO", "ONE"]);

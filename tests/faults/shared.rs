@@ -11,7 +11,7 @@ use crate::harness::{eventually, scale};
 
 use super::proxy::{Fault, Rule, most_in_a_second};
 use super::servers::Server;
-use super::world::{HOST, PROMPT, RECOVERY, RedisWorld};
+use super::world::{HOST, PROMPT, RedisWorld};
 
 const CONNECTIONS: usize = 16;
 
@@ -186,7 +186,4 @@ fn a_stalled_connection_of_one_core_does_not_hold_up_the_others() {
     assert!(cores == 1 || !served.is_empty(), "nobody was served");
     world.proxy.heal();
     world.recovers("alice");
-    eventually("every core to be well", RECOVERY, || {
-        (0..8).all(|_| world.status(0, "alice") == 200).then_some(())
-    });
 }

@@ -114,8 +114,8 @@ fn a_replica_is_refused_at_start() {
 fn other_seal_keys_are_refused_at_start() {
     let world = RedisWorld::start();
     let other = |folder: &Path| fs::write(folder.join("seal.key"), [9; 32]).expect("written");
-    misfit_of(&world, &["seal key"], |config| config, other);
-    misfit(&world, &["seal key"], |config| config.replace("id: k1", "id: k2"));
+    misfit_of(&world, &["seal_keys"], |config| config, other);
+    misfit(&world, &["seal_keys"], |config| config.replace("id: k1", "id: k2"));
 }
 
 /// `tg:meta` as a gateway of another kind would have sealed it.
@@ -147,7 +147,7 @@ fn a_forged_description_of_the_store_is_refused_at_start() {
     let good = redis.get("tg:meta").expect("a value");
     for cut in [0, 1, 20, good.len() - 1] {
         redis.set("tg:meta", &good[..cut]);
-        misfit(&world, &["tg:meta"], |config| config);
+        misfit(&world, &["seal"], |config| config);
     }
     redis.set("tg:meta", &good);
 }

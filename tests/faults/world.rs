@@ -216,14 +216,20 @@ impl RedisWorld {
     pub fn recovers(&self, user: &str) {
         let start = Instant::now();
         for node in 0..self.nodes.len() {
-            eventually("the gateway to recover", RECOVERY, || {
-                (self.status(node, user) == 200).then_some(())
-            });
+            self.settles(node, user, 200);
             eventually("the gateway to be ready", RECOVERY, || {
                 self.reasons(node).is_empty().then_some(())
             });
         }
         println!("recovered after {:?}", start.elapsed());
+    }
+
+    /// Until every core of gateway `node` answers `user` with `status`: each new connection may
+    /// come to another one.
+    pub fn settles(&self, node: usize, user: &str, status: u16) {
+        eventually("every core to answer so", RECOVERY, || {
+            (0..16).all(|_| self.status(node, user) == status).then_some(())
+        });
     }
 
     pub fn logs(&self) -> String {
