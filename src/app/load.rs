@@ -144,9 +144,12 @@ pub async fn open_store(config: &Config, clock: &SharedClock) -> Result<Stores, 
     match &config.store.backend {
         Backend::Embedded { path } => Ok(Stores::Embedded(open_embedded(config, path, clock)?)),
         Backend::Redis(settings) => {
-            let options = redis::Options { clock_skew: config.limits.clock_skew };
-            let opened =
-                Redis::open((**settings).clone(), keys, partitions, clock.clone(), options);
+            let options = redis::Options {
+                environment: config.environment,
+                clock_skew: config.limits.clock_skew,
+            };
+            let settings = (**settings).clone();
+            let opened = Redis::open(settings, keys, partitions, clock.clone(), options);
             Ok(Stores::Redis(opened.await?))
         }
     }

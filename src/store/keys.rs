@@ -13,6 +13,7 @@
 //! tg:{p07}:answer:<digest>            an idempotency answer, for 24 hours        sealed
 //! tg:{p07}:commit:<id>                what a commit answered, for 24 hours       plain text
 //! tg:{p07}:sink:<digest>              how far a sink has delivered               plain text
+//! tg:{p07}:fence                      written to be waited for (Redis)           plain text
 //! tg:{p07}:events                     the log: one entry per commit              entries sealed
 //! tg:{p07}:timers                     set of timer names by due time
 //! tg:{p07}:requests                   set of request ids by creation time
@@ -187,6 +188,12 @@ pub fn sink(partition: Partition, name: &str) -> Key {
     Key::in_partition(partition).with(b"sink:").with_hex(half)
 }
 
+/// Holds nothing: it is written when a write is needed that means nothing.
+#[must_use]
+pub fn fence(partition: Partition) -> Key {
+    Key::in_partition(partition).with(b"fence")
+}
+
 /// Also the name that seals event `index` of a commit to `subject`.
 #[must_use]
 pub fn event(partition: Partition, subject: SubjectKey, index: u16) -> Key {
@@ -231,6 +238,24 @@ pub fn grants(partition: Partition, slice: Slice) -> Key {
         Slice::Open => key.with(b":open"),
         Slice::Of(subject) => key.with(b":of:").with_hex(&subject.0),
     }
+}
+
+/// Where the heads of new commits are published; a server's databases share their channels.
+#[must_use]
+pub fn moved_channel(database: u16, partition: Partition) -> String {
+    format!("tg:{database}:moved:{partition}")
+}
+
+/// Matches every [`moved_channel`] of a database.
+#[must_use]
+pub fn moved_pattern(database: u16) -> String {
+    format!("tg:{database}:moved:*")
+}
+
+/// Where processes speak to each other.
+#[must_use]
+pub fn gateways_channel(database: u16) -> String {
+    format!("tg:{database}:gateways")
 }
 
 /// A member of a set: an id of 26 characters, or a timer's name.

@@ -141,7 +141,9 @@ pub fn number(text: &str) -> Option<u64> {
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
-fn parse_commit(text: &str) -> Option<CommitId> {
+/// A commit id in 32 hexadecimal digits.
+#[must_use]
+pub fn parse_commit(text: &str) -> Option<CommitId> {
     let digits = text.as_bytes();
     if digits.len() != 32 {
         return None;

@@ -43,15 +43,8 @@ impl Cluster {
             let met = self.nodes[0].ask(&["CLUSTER", "MEET", "127.0.0.1", &port.to_string(), &bus]);
             assert!(met.starts_with("+OK"), "{met}");
         }
-        wait_until("the Cluster is whole", || self.nodes.iter().all(|node| self.is_whole(node)));
+        wait_until("the Cluster is whole", || self.nodes.iter().all(is_whole));
         self
-    }
-
-    fn is_whole(&self, node: &Server) -> bool {
-        let info = node.ask(&["CLUSTER", "INFO"]);
-        info.contains("cluster_state:ok")
-            && info.contains("cluster_known_nodes:3")
-            && info.contains("cluster_slots_ok:16384")
     }
 
     pub fn id(&self, node: usize) -> String {
@@ -110,4 +103,11 @@ fn node(program: Program, arguments: &[&str]) -> Server {
     let mut all = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
     all.extend(arguments);
     Server::start(program, &all)
+}
+
+fn is_whole(node: &Server) -> bool {
+    let info = node.ask(&["CLUSTER", "INFO"]);
+    info.contains("cluster_state:ok")
+        && info.contains("cluster_known_nodes:3")
+        && info.contains("cluster_slots_ok:16384")
 }

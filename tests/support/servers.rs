@@ -190,13 +190,13 @@ pub fn free_port() -> u16 {
 pub fn try_ask(address: SocketAddr, command: &[&str]) -> std::io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let mut bytes = format!("*{}\r\n", command.len());
+    let mut bytes = format!("*{}\r\n", command.len()).into_bytes();
     for part in command {
-        bytes.push_str(&format!("${}\r\n{part}\r\n", part.len()));
+        write!(bytes, "${}\r\n{part}\r\n", part.len())?;
     }
-    stream.write_all(bytes.as_bytes())?;
+    stream.write_all(&bytes)?;
     let mut reply = Vec::new();
-    let mut chunk = [0; 65_536];
+    let mut chunk = [0; 8192];
     while !complete(&reply) {
         match stream.read(&mut chunk)? {
             0 => return Err(std::io::ErrorKind::UnexpectedEof.into()),

@@ -214,9 +214,8 @@ fn protected(map: &Map<'_>, config: &RedisConfig, strict: bool) -> Option<()> {
     if hosts.iter().all(is_here) {
         return Some(());
     }
-    let is_known =
-        config.login.password.is_some() || config.tls.as_ref().is_some_and(|t| t.client.is_some());
-    let (found, expected) = match (config.tls.is_some(), is_known) {
+    let has_login = config.login.password.is_some();
+    let (found, expected) = match (config.tls.is_some(), has_login) {
         (false, _) => ("a server off loopback without TLS", "rediss:// or `tls`"),
         (true, false) => ("a server off loopback without a login", "a password"),
         (true, true) => return Some(()),

@@ -51,7 +51,7 @@ fn a_login_comes_from_the_url_or_from_keys() {
 fn rediss_or_the_key_tls_mean_tls() {
     assert!(redis(r#"{ url: "rediss://:p@redis.example.com" }"#).tls.is_some());
     assert!(redis(r#"{ url: "redis://127.0.0.1", tls: {} }"#).tls.is_some());
-    let text = r#"{ url: "rediss://10.0.0.1", tls: { ca: ./jwks.json, certificate: ./jwks.json, key: ./seal.key } }"#;
+    let text = r#"{ url: "rediss://:p@10.0.0.1", tls: { ca: ./jwks.json, certificate: ./jwks.json, key: ./seal.key } }"#;
     let tls = redis(text).tls.expect("TLS");
     assert!(tls.ca.is_some() && tls.client.is_some());
 }

@@ -1,84 +1,389 @@
 //! Everything but the read of every request.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use redis::{Cmd, Value, cmd};
 use tokio::sync::broadcast;
 
 use super::super::backend::{Backend, LogEntry, Outcome, Range, Rebase, Scored, WriteSet};
-use super::super::keys::{Key, Member};
+use super::super::keys::{self, Key, Member};
 use super::super::{Answer, Durability, StoreFault};
-use super::Shared;
+use super::link::{Link, Trouble, only};
+use super::pool::{Ask, Lease, Pool};
+use super::publish::Listeners;
+use super::reply::Refusal;
+use super::{Shared, acknowledge, answers, calls, script};
+use crate::config::RedisAddress;
 use crate::domain::ids::{CommitId, Partition};
 
+/// Reads take turns on so many links to each node.
+const READING_LINKS: usize = 8;
+/// How long a retry waits for newer routes.
+const LOOK_FOR_ROUTES: Duration = Duration::from_millis(100);
+/// A record's own time decides; the server's clock may run fast by this and delete nothing live.
+const SWEEP_SLACK: Duration = Duration::from_secs(24 * 60 * 60);
+/// The longest message from process to process.
+pub const LONGEST_MESSAGE: usize = 1 << 20;
+
 pub struct RedisBackend {
-    _shared: Arc<Shared>,
-    moved: broadcast::Sender<Partition>,
-    said: broadcast::Sender<Bytes>,
+    pub(super) shared: Arc<Shared>,
+    reads: Pool,
+    commits: Pool,
+    listeners: Listeners,
+    slack: Duration,
+}
+
+/// What may happen when the clocks differ.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Skewed {
+    Refuse,
+    GoOn,
 }
 
 impl RedisBackend {
     #[must_use]
     pub fn new(shared: Arc<Shared>) -> Self {
-        let (moved, said) = (broadcast::channel(4096).0, broadcast::channel(256).0);
-        Self { _shared: shared, moved, said }
+        Self::sweeping_after(shared, SWEEP_SLACK)
     }
-}
 
-fn missing<T>() -> Result<T, StoreFault> {
-    Err(StoreFault::Unreachable("not built yet".into()))
+    /// Records are swept no earlier than `slack` after they may be.
+    pub(super) fn sweeping_after(shared: Arc<Shared>, slack: Duration) -> Self {
+        let links = acknowledge::links(shared.config.acknowledge);
+        Self {
+            reads: Pool::new(shared.clone(), READING_LINKS),
+            commits: Pool::new(shared.clone(), links),
+            listeners: Listeners::new(shared.clone()),
+            shared,
+            slack,
+        }
+    }
+
+    /// Asks the node that holds `partition`; once more when it turns out not to, or when the
+    /// connection broke: what is asked means the same when it is asked twice.
+    async fn ask(
+        &self,
+        pool: &Pool,
+        partition: Partition,
+        ask: Ask<'_>,
+        skewed: Skewed,
+    ) -> Result<(Lease, Vec<Value>), StoreFault> {
+        match self.ask_once(pool, partition, ask, skewed).await {
+            Err(trouble) if trouble.is_about_routes() => {
+                self.wait_for_routes().await;
+                Ok(self.ask_once(pool, partition, ask, skewed).await?)
+            }
+            answer => Ok(answer?),
+        }
+    }
+
+    async fn ask_once(
+        &self,
+        pool: &Pool,
+        partition: Partition,
+        ask: Ask<'_>,
+        skewed: Skewed,
+    ) -> Result<(Lease, Vec<Value>), Trouble> {
+        self.shared.gate.pass().map_err(Trouble::Fault)?;
+        let address = self.address_of(partition).map_err(Trouble::Fault)?;
+        let answer = async {
+            let mut lease = pool.lease(&address).await?;
+            let bound = self.shared.options.clock_skew;
+            if skewed == Skewed::Refuse && lease.link.skew > bound {
+                return Err(Trouble::Fault(StoreFault::ClockSkew(lease.link.skew)));
+            }
+            let replies = lease.ask(&self.shared, ask).await?;
+            // One command has one reply; of more, each is looked at by whoever sent them.
+            if let [only] = replies.as_slice()
+                && let Some(refused) = super::link::refusal_of(only)
+            {
+                lease.give_back();
+                return Err(refused);
+            }
+            Ok((lease, replies))
+        };
+        let answer = answer.await;
+        if answer.as_ref().is_err_and(Trouble::is_about_routes) {
+            self.shared.routes.went_stale();
+        }
+        answer
+    }
+
+    fn address_of(&self, partition: Partition) -> Result<RedisAddress, StoreFault> {
+        let table = self.shared.routes.table();
+        let nobody = || StoreFault::Unreachable(format!("no node is known to hold {partition}"));
+        table.address_of(partition).cloned().ok_or_else(nobody)
+    }
+
+    /// Until there is another table, but not for long.
+    async fn wait_for_routes(&self) {
+        let version = self.shared.routes.table().version;
+        let newer = async {
+            while self.shared.routes.table().version == version {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = tokio::time::timeout(LOOK_FOR_ROUTES, newer).await;
+    }
+
+    /// One command that changes no more when it is sent twice; its reply.
+    async fn command(&self, partition: Partition, command: Cmd) -> Result<Value, StoreFault> {
+        let ask = Ask::Commands(std::slice::from_ref(&command));
+        let (lease, replies) = self.ask(&self.reads, partition, ask, Skewed::GoOn).await?;
+        lease.give_back();
+        Ok(only(replies)?)
+    }
+
+    async fn script(
+        &self,
+        partition: Partition,
+        script: &script::Script,
+        call: Cmd,
+    ) -> Result<Value, StoreFault> {
+        let ask = Ask::Script(script, &call);
+        let (lease, replies) = self.ask(&self.reads, partition, ask, Skewed::GoOn).await?;
+        lease.give_back();
+        Ok(only(replies)?)
+    }
+
+    async fn commit_write(&self, write: WriteSet) -> Result<Outcome, StoreFault> {
+        let partition = write.partition;
+        let call = calls::commit(&write, &self.shared.config, self.slack)?;
+        let skewed = if write.only_ends { Skewed::GoOn } else { Skewed::Refuse };
+        let ask = Ask::Script(&script::COMMIT, &call);
+        let (mut lease, replies) = self.ask(&self.commits, partition, ask, skewed).await?;
+        let answered = answers::commit(partition, write.commit, only(replies)?)?;
+        let Outcome::Done { version, seq, durability: _ } = answered.outcome else {
+            lease.give_back();
+            return Ok(answered.outcome);
+        };
+        // It binds now, whether it is kept or not.
+        self.listeners.tell_own(partition, write.commit);
+        let durability = self.wait_until_kept(&mut lease.link, partition, answered.again).await;
+        lease.give_back();
+        Ok(Outcome::Done { version, seq, durability })
+    }
+
+    async fn wait_until_kept(
+        &self,
+        link: &mut Link,
+        partition: Partition,
+        again: bool,
+    ) -> Durability {
+        if again {
+            // Somebody else's connection wrote it: waiting on this one would be over at once.
+            return acknowledge::is_everything_kept(&self.shared, link, partition).await;
+        }
+        acknowledge::is_kept(&self.shared, link).await
+    }
+
+    async fn settle_partition(&self, partition: Partition) -> Result<Durability, StoreFault> {
+        self.shared.gate.pass()?;
+        let address = self.address_of(partition)?;
+        let mut lease = self.commits.lease(&address).await?;
+        let kept = acknowledge::is_everything_kept(&self.shared, &mut lease.link, partition).await;
+        lease.give_back();
+        Ok(kept)
+    }
+
+    async fn rebase_partition(&self, rebase: Rebase) -> Result<Option<u64>, StoreFault> {
+        let call = calls::rebase(&rebase, &self.shared.config);
+        let ask = Ask::Script(&script::REBASE, &call);
+        // Once: what was written would not be recognised as one's own the second time.
+        let asked = self.ask_once(&self.commits, rebase.partition, ask, Skewed::GoOn).await;
+        let (mut lease, replies) = asked?;
+        let said = answers::said(only(replies)?)?;
+        if said.word != "done" {
+            lease.give_back();
+            return Ok(None);
+        }
+        let seq = said.rest.first().and_then(|seq| std::str::from_utf8(seq).ok());
+        let seq = seq.and_then(super::super::record::number);
+        let seq = seq.ok_or_else(|| super::link::strange("a rebase"))?;
+        self.listeners.tell_own(rebase.partition, rebase.commit);
+        let kept = acknowledge::is_kept(&self.shared, &mut lease.link).await;
+        lease.give_back();
+        match kept {
+            Durability::Confirmed => Ok(Some(seq)),
+            Durability::Unconfirmed => {
+                let why = "the new base is written, but not kept at the configured level";
+                Err(StoreFault::Unreachable(why.into()))
+            }
+        }
+    }
+
+    async fn forget_all(
+        &self,
+        partition: Partition,
+        keys: Vec<Key>,
+        places: Vec<(Key, Member)>,
+    ) -> Result<(), StoreFault> {
+        let mut commands = Vec::with_capacity(places.len() + 1);
+        for (set, member) in &places {
+            let mut remove = cmd("ZREM");
+            remove.arg(set.as_bytes()).arg(member.as_bytes());
+            commands.push(remove);
+        }
+        if !keys.is_empty() {
+            let mut delete = cmd("DEL");
+            for key in &keys {
+                delete.arg(key.as_bytes());
+            }
+            commands.push(delete);
+        }
+        if commands.is_empty() {
+            return Ok(());
+        }
+        let ask = Ask::Commands(&commands);
+        let (lease, replies) = self.ask(&self.reads, partition, ask, Skewed::GoOn).await?;
+        lease.give_back();
+        for reply in replies {
+            only(vec![reply])?;
+        }
+        Ok(())
+    }
+
+    /// A key that belongs to no partition is on one node of a Cluster; the others say so.
+    pub(super) async fn ask_somewhere(&self, command: &Cmd) -> Result<Value, Trouble> {
+        let nodes = self.shared.routes.table().nodes.clone();
+        let mut last = Trouble::Broken("no node is known".into());
+        for address in &nodes {
+            let ask = Ask::Commands(std::slice::from_ref(command));
+            let (lease, replies) = self.reads.ask_at(address, ask).await?;
+            lease.give_back();
+            match only(replies) {
+                Err(moved @ Trouble::Refused(Refusal::Moved, _)) => last = moved,
+                answer => return answer,
+            }
+        }
+        Err(last)
+    }
+
+    pub(super) fn reads(&self) -> &Pool {
+        &self.reads
+    }
+
+    pub(super) fn listen(&self) {
+        self.listeners.start();
+    }
 }
 
 impl Backend for Arc<RedisBackend> {
-    fn get<'a>(&'a self, _: Partition, _: &'a [Key]) -> Answer<'a, Vec<Option<Bytes>>> {
-        Box::pin(async { missing() })
+    fn get<'a>(&'a self, partition: Partition, keys: &'a [Key]) -> Answer<'a, Vec<Option<Bytes>>> {
+        Box::pin(async move {
+            if keys.is_empty() {
+                return Ok(Vec::new());
+            }
+            let reply = self.command(partition, calls::get(keys)).await?;
+            Ok(answers::values(reply, keys.len())?)
+        })
     }
-    fn commit(&self, _: WriteSet) -> Answer<'_, Outcome> {
-        Box::pin(async { missing() })
+
+    fn commit(&self, write: WriteSet) -> Answer<'_, Outcome> {
+        Box::pin(self.commit_write(write))
     }
-    fn commit_at(&self, _: Partition, _: u64) -> Answer<'_, Option<CommitId>> {
-        Box::pin(async { missing() })
+
+    fn commit_at(&self, partition: Partition, seq: u64) -> Answer<'_, Option<CommitId>> {
+        Box::pin(async move {
+            let range = calls::log(partition, seq, Some(seq), 1);
+            let entries = answers::log(self.command(partition, range).await?)?;
+            let entry = entries.first().filter(|entry| entry.seq == seq);
+            Ok(entry.map(|entry| entry.commit))
+        })
     }
-    fn log(&self, _: Partition, _: u64, _: usize) -> Answer<'_, Vec<LogEntry>> {
-        Box::pin(async { missing() })
+
+    fn log(&self, partition: Partition, after: u64, limit: usize) -> Answer<'_, Vec<LogEntry>> {
+        Box::pin(async move {
+            let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
+            let range = calls::log(partition, first, None, limit);
+            Ok(answers::log(self.command(partition, range).await?)?)
+        })
     }
+
     fn members<'a>(
         &'a self,
-        _: Partition,
-        _: &'a Key,
-        _: Range,
-        _: usize,
+        partition: Partition,
+        set: &'a Key,
+        range: Range,
+        limit: usize,
     ) -> Answer<'a, Vec<Scored>> {
-        Box::pin(async { missing() })
+        Box::pin(async move {
+            let call = calls::members(set, range, limit);
+            let reply = self.script(partition, &script::MEMBERS, call).await?;
+            let mut members = answers::members(reply)?;
+            if matches!(range, Range::Below(_)) {
+                members.reverse();
+            }
+            Ok(members)
+        })
     }
-    fn put_lazily(&self, _: Partition, _: Key, _: Bytes) -> Answer<'_, ()> {
-        Box::pin(async { missing() })
+
+    fn put_lazily(&self, partition: Partition, key: Key, value: Bytes) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let mut set = cmd("SET");
+            set.arg(key.as_bytes()).arg(&value[..]);
+            self.command(partition, set).await.map(drop)
+        })
     }
+
     fn moved(&self) -> broadcast::Receiver<Partition> {
-        self.moved.subscribe()
+        self.listeners.moved()
     }
+
     fn can_lose_commits(&self) -> bool {
-        true
+        self.shared.config.acknowledge != crate::config::Acknowledge::Memory
     }
-    fn settle(&self, _: Partition) -> Answer<'_, Durability> {
-        Box::pin(async { missing() })
+
+    fn settle(&self, partition: Partition) -> Answer<'_, Durability> {
+        Box::pin(self.settle_partition(partition))
     }
-    fn trim(&self, _: Partition, _: u64) -> Answer<'_, ()> {
-        Box::pin(async { missing() })
+
+    fn trim(&self, partition: Partition, up_to: u64) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let reply =
+                self.script(partition, &script::TRIM, calls::trim(partition, up_to)).await?;
+            match answers::said(reply)?.word.as_str() {
+                "done" => Ok(()),
+                _ => Err(StoreFault::Missing { partition, what: "head" }),
+            }
+        })
     }
-    fn forget(&self, _: Partition, _: Vec<Key>, _: Vec<(Key, Member)>) -> Answer<'_, ()> {
-        Box::pin(async { missing() })
+
+    fn forget(
+        &self,
+        partition: Partition,
+        keys: Vec<Key>,
+        places: Vec<(Key, Member)>,
+    ) -> Answer<'_, ()> {
+        Box::pin(self.forget_all(partition, keys, places))
     }
-    fn rebase(&self, _: Rebase) -> Answer<'_, Option<u64>> {
-        Box::pin(async { missing() })
+
+    fn rebase(&self, rebase: Rebase) -> Answer<'_, Option<u64>> {
+        Box::pin(self.rebase_partition(rebase))
     }
-    fn put_meta(&self, _: Bytes) -> Answer<'_, ()> {
-        Box::pin(async { missing() })
+
+    fn put_meta(&self, value: Bytes) -> Answer<'_, ()> {
+        Box::pin(async move {
+            let mut set = cmd("SET");
+            set.arg(keys::meta().as_bytes()).arg(&value[..]).arg("NX");
+            Ok(self.ask_somewhere(&set).await.map(drop)?)
+        })
     }
-    fn announce(&self, _: Bytes) -> Answer<'_, ()> {
-        Box::pin(async { missing() })
+
+    fn announce(&self, message: Bytes) -> Answer<'_, ()> {
+        Box::pin(async move {
+            if message.len() > LONGEST_MESSAGE {
+                return Err(StoreFault::Unreachable("the message is too long".into()));
+            }
+            self.shared.gate.pass()?;
+            let mut publish = cmd("PUBLISH");
+            publish.arg(keys::gateways_channel(self.shared.config.database)).arg(&message[..]);
+            Ok(self.ask_somewhere(&publish).await.map(drop)?)
+        })
     }
+
     fn announcements(&self) -> broadcast::Receiver<Bytes> {
-        self.said.subscribe()
+        self.listeners.said()
     }
 }

@@ -9,28 +9,48 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::SharedClock;
-use crate::config::{RedisConfig, SealKey};
+use crate::config::{Environment, RedisConfig, SealKey};
 use crate::domain::ids::PartitionCount;
 
-use super::SharedStore;
 use super::checks::Checks;
 use super::ledger::Ledger;
 use super::reader::Reader;
 use super::seal::{Sealer, UnusableKeys};
+use super::{SharedStore, StoreFault};
 
+mod acknowledge;
+mod answers;
 pub mod backend;
+mod calls;
 pub mod connect;
+pub mod gate;
 pub mod health;
 pub mod hot;
+mod link;
+mod open;
+mod pool;
+mod publish;
 pub mod reply;
 pub mod routes;
+mod script;
 #[cfg(test)]
 #[path = "../../../tests/support/servers.rs"]
+#[expect(
+    clippy::must_use_candidate,
+    clippy::return_self_not_must_use,
+    clippy::missing_errors_doc,
+    clippy::new_without_default,
+    reason = "for tests, here and from outside"
+)]
 pub mod servers;
+mod startup;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 
 use backend::RedisBackend;
 use connect::Connector;
+use gate::Gate;
 use health::Health;
 use hot::HotSource;
 use routes::Routes;
@@ -52,21 +72,24 @@ pub struct Shared {
     pub routes: Routes,
     pub checks: Arc<Checks>,
     pub clock: SharedClock,
-    /// How far the clocks of gateway and server may be apart.
-    pub clock_skew: Duration,
+    pub options: Options,
+    /// Closed until the store was found to fit.
+    pub gate: Gate,
     pub health: Health,
 }
 
-/// What the configuration says elsewhere.
+/// What the rest of the configuration says to a Redis store.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// How far the clocks of gateway and server may be apart.
+    /// A production refuses a server that may lose grants.
+    pub environment: Environment,
+    /// How far the server's clock may be off.
     pub clock_skew: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { clock_skew: Duration::from_secs(2) }
+        Self { environment: Environment::Development, clock_skew: Duration::from_secs(2) }
     }
 }
 
@@ -95,16 +118,10 @@ impl Redis {
         clock: SharedClock,
         options: Options,
     ) -> Result<Self, OpenError> {
-        let sealer = Sealer::new(keys)?;
-        let checks = Arc::new(Checks::new(sealer, partitions));
-        let connector = Connector::new(&config)?;
-        let routes = Routes::new(&config.nodes, partitions);
-        routes.start(&connector);
-        let Options { clock_skew } = options;
-        let health = Health::default();
-        let shared =
-            Arc::new(Shared { config, connector, routes, checks, clock, clock_skew, health });
+        let shared = Arc::new(Shared::new(config, keys, partitions, clock, options)?);
         let backend = Arc::new(RedisBackend::new(shared.clone()));
+        open::open(&shared, &backend).await?;
+        backend.listen();
         Ok(Self { shared, backend })
     }
 
@@ -125,5 +142,25 @@ impl Redis {
     #[must_use]
     pub fn skew(&self) -> Option<i64> {
         self.shared.health.skew()
+    }
+}
+
+impl Shared {
+    /// Connects to nothing yet; the gate is closed.
+    ///
+    /// # Errors
+    /// Seal keys, or files for TLS, that cannot be used.
+    pub fn new(
+        config: RedisConfig,
+        keys: &[SealKey],
+        partitions: PartitionCount,
+        clock: SharedClock,
+        options: Options,
+    ) -> Result<Self, OpenError> {
+        let checks = Arc::new(Checks::new(Sealer::new(keys)?, partitions));
+        let connector = Connector::new(&config)?;
+        let routes = Routes::new(&config.nodes, partitions);
+        let (gate, health) = (Gate::default(), Health::default());
+        Ok(Self { config, connector, routes, checks, clock, options, gate, health })
     }
 }

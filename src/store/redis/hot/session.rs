@@ -156,7 +156,7 @@ impl<'a> Session<'a> {
         let server = vitals::time(parts).ok_or_else(|| fault("a reply of another shape"))?;
         let skew = vitals::skew(server, sent, self.shared.clock.now());
         self.shared.health.saw_skew(skew);
-        let on_time = vitals::check_skew(skew, self.shared.clock_skew);
+        let on_time = vitals::check_skew(skew, self.shared.options.clock_skew);
         let verdict = self.against.take().map_or(on_time, Err);
         self.asking = false;
         self.served_since = self.served_since.or_else(|| Some(Instant::now()));

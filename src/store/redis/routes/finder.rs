@@ -72,8 +72,8 @@ impl Finder {
         login: &RedisLogin,
     ) -> Result<Table, String> {
         let mut asking = JoinSet::new();
-        for node in nodes.iter().cloned() {
-            let (connector, login) = (self.brief(), login.clone());
+        for node in nodes {
+            let (connector, login, node) = (self.brief(), login.clone(), node.clone());
             let questions = sentinel::questions(master);
             asking.spawn(async move { ask(&connector, &login, &node, &questions).await });
         }
@@ -103,9 +103,11 @@ impl Finder {
     /// Whoever answers first; the others get a head start each, so that one that hangs costs little.
     async fn ask_cluster(&mut self, configured: &[RedisAddress]) -> Result<Table, String> {
         let mut nodes = self.known.table.load().nodes.clone();
-        nodes.extend(
-            configured.iter().filter(|node| !nodes.contains(node)).cloned().collect::<Vec<_>>(),
-        );
+        for node in configured {
+            if !nodes.contains(node) {
+                nodes.push(node.clone());
+            }
+        }
         self.turn = self.turn.wrapping_add(1) % nodes.len().max(1);
         nodes.rotate_left(self.turn);
         let mut asking = JoinSet::new();

@@ -8,12 +8,7 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::super::super::StoreFault;
-use super::super::super::checks::Checks;
 use super::super::super::keys;
-use super::super::super::seal::Sealer;
-use super::super::connect::Connector;
-use super::super::health::Health;
-use super::super::routes::Routes;
 use super::super::servers::Server;
 use super::*;
 use crate::clock::SystemClock;
@@ -59,16 +54,8 @@ fn config(port: u16) -> RedisConfig {
 
 fn shared(config: RedisConfig) -> Shared {
     let keys = [SealKey { id: "k1".into(), bytes: [1; 32].into() }];
-    let checks = Checks::new(Sealer::new(&keys).unwrap(), PartitionCount::DEFAULT);
-    Shared {
-        connector: Connector::new(&config),
-        routes: Routes::new(&config.nodes, PartitionCount::DEFAULT),
-        checks: Arc::new(checks),
-        clock: Arc::new(SystemClock),
-        clock_skew: Duration::from_secs(2),
-        health: Health::default(),
-        config,
-    }
+    let options = super::super::Options::default();
+    Shared::new(config, &keys, PartitionCount::DEFAULT, Arc::new(SystemClock), options).unwrap()
 }
 
 fn source(config: RedisConfig) -> HotSource {

@@ -150,7 +150,7 @@ fn a_clock_that_is_too_far_off_refuses_until_it_is_right_again() {
         let clock = ManualClock::at(now.plus(Duration::from_secs(3600)));
         let mut shared = shared(config(server.port));
         shared.clock = clock.clone();
-        shared.clock_skew = Duration::from_secs(30);
+        shared.options.clock_skew = Duration::from_secs(30);
         let source = HotSource::new(Arc::new(shared));
         match live(&source, 0).await {
             Err(StoreFault::ClockSkew(apart)) => {
