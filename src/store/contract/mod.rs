@@ -195,6 +195,7 @@ pub struct Held<S> {
 #[derive(Default)]
 pub struct Slow {
     next_waits: Mutex<bool>,
+    waits: Notify,
     go_on: Notify,
 }
 
@@ -202,6 +203,11 @@ impl Slow {
     /// The next reply is made, then waits for [`Slow::arrive`].
     pub fn hold_next(&self) {
         *self.next_waits.lock().expect("not poisoned") = true;
+    }
+
+    /// Until that reply was made.
+    pub async fn held(&self) {
+        self.waits.notified().await;
     }
 
     pub fn arrive(&self) {
@@ -214,6 +220,7 @@ impl<S: LiveSource> LiveSource for Held<S> {
         let reply = self.inner.live(partition, live).await;
         let waits = std::mem::take(&mut *self.slow.next_waits.lock().expect("not poisoned"));
         if waits {
+            self.slow.waits.notify_one();
             self.slow.go_on.notified().await;
         }
         reply

@@ -124,7 +124,7 @@ pub async fn an_answer_that_was_overtaken_is_no_roll_back<W: World>() {
     tokio::select! {
         biased;
         answer = &mut slow => panic!("it was not held: {answer:?}"),
-        () = std::future::ready(()) => (),
+        () = process.slow.held() => (),
     }
     // While the answer is on its way, this process commits and another core reads.
     let revoked = ended(only, EndedWhy::Revoked, START);

@@ -13,7 +13,6 @@ use super::super::{Answer, Durability, StoreFault};
 use super::link::{Link, Trouble, only};
 use super::pool::{Ask, Lease, Pool};
 use super::publish::Listeners;
-use super::reply::Refusal;
 use super::{Shared, acknowledge, answers, calls, script};
 use crate::config::RedisAddress;
 use crate::domain::ids::{CommitId, Partition};
@@ -93,15 +92,23 @@ impl RedisBackend {
             if skewed == Skewed::Refuse && lease.link.skew > bound {
                 return Err(Trouble::Fault(StoreFault::ClockSkew(lease.link.skew)));
             }
-            let replies = lease.ask(&self.shared, ask).await?;
             // One command has one reply; of more, each is looked at by whoever sent them.
-            if let [only] = replies.as_slice()
-                && let Some(refused) = super::link::refusal_of(only)
-            {
-                lease.give_back();
-                return Err(refused);
+            let asked = lease.ask(&self.shared, ask).await.and_then(|replies| {
+                let refused = match replies.as_slice() {
+                    [reply] => super::link::refusal_of(reply),
+                    _ => None,
+                };
+                refused.map_or(Ok(replies), Err)
+            });
+            match asked {
+                Ok(replies) => Ok((lease, replies)),
+                Err(trouble) => {
+                    if !trouble.is_about_routes() {
+                        lease.give_back();
+                    }
+                    Err(trouble)
+                }
             }
-            Ok((lease, replies))
         };
         let answer = answer.await;
         if answer.as_ref().is_err_and(Trouble::is_about_routes) {
@@ -128,8 +135,8 @@ impl RedisBackend {
     }
 
     /// One command that changes no more when it is sent twice; its reply.
-    async fn command(&self, partition: Partition, command: Cmd) -> Result<Value, StoreFault> {
-        let ask = Ask::Commands(std::slice::from_ref(&command));
+    async fn command(&self, partition: Partition, command: &Cmd) -> Result<Value, StoreFault> {
+        let ask = Ask::Commands(std::slice::from_ref(command));
         let (lease, replies) = self.ask(&self.reads, partition, ask, Skewed::GoOn).await?;
         lease.give_back();
         Ok(only(replies)?)
@@ -139,17 +146,17 @@ impl RedisBackend {
         &self,
         partition: Partition,
         script: &script::Script,
-        call: Cmd,
+        call: &Cmd,
     ) -> Result<Value, StoreFault> {
-        let ask = Ask::Script(script, &call);
+        let ask = Ask::Script(script, call);
         let (lease, replies) = self.ask(&self.reads, partition, ask, Skewed::GoOn).await?;
         lease.give_back();
         Ok(only(replies)?)
     }
 
-    async fn commit_write(&self, write: WriteSet) -> Result<Outcome, StoreFault> {
+    async fn commit_write(&self, write: &WriteSet) -> Result<Outcome, StoreFault> {
         let partition = write.partition;
-        let call = calls::commit(&write, &self.shared.config, self.slack)?;
+        let call = calls::commit(write, &self.shared.config, self.slack)?;
         let skewed = if write.only_ends { Skewed::GoOn } else { Skewed::Refuse };
         let ask = Ask::Script(&script::COMMIT, &call);
         let (mut lease, replies) = self.ask(&self.commits, partition, ask, skewed).await?;
@@ -187,8 +194,8 @@ impl RedisBackend {
         Ok(kept)
     }
 
-    async fn rebase_partition(&self, rebase: Rebase) -> Result<Option<u64>, StoreFault> {
-        let call = calls::rebase(&rebase, &self.shared.config);
+    async fn rebase_partition(&self, rebase: &Rebase) -> Result<Option<u64>, StoreFault> {
+        let call = calls::rebase(rebase, &self.shared.config);
         let ask = Ask::Script(&script::REBASE, &call);
         // Once: what was written would not be recognised as one's own the second time.
         let asked = self.ask_once(&self.commits, rebase.partition, ask, Skewed::GoOn).await;
@@ -216,18 +223,18 @@ impl RedisBackend {
     async fn forget_all(
         &self,
         partition: Partition,
-        keys: Vec<Key>,
-        places: Vec<(Key, Member)>,
+        keys: &[Key],
+        places: &[(Key, Member)],
     ) -> Result<(), StoreFault> {
         let mut commands = Vec::with_capacity(places.len() + 1);
-        for (set, member) in &places {
+        for (set, member) in places {
             let mut remove = cmd("ZREM");
             remove.arg(set.as_bytes()).arg(member.as_bytes());
             commands.push(remove);
         }
         if !keys.is_empty() {
             let mut delete = cmd("DEL");
-            for key in &keys {
+            for key in keys {
                 delete.arg(key.as_bytes());
             }
             commands.push(delete);
@@ -248,12 +255,15 @@ impl RedisBackend {
     pub(super) async fn ask_somewhere(&self, command: &Cmd) -> Result<Value, Trouble> {
         let nodes = self.shared.routes.table().nodes.clone();
         let mut last = Trouble::Broken("no node is known".into());
-        for address in &nodes {
+        // Twice: an idle link may have died since it was used.
+        for address in nodes.iter().chain(&nodes) {
             let ask = Ask::Commands(std::slice::from_ref(command));
-            let (lease, replies) = self.reads.ask_at(address, ask).await?;
-            lease.give_back();
-            match only(replies) {
-                Err(moved @ Trouble::Refused(Refusal::Moved, _)) => last = moved,
+            let asked = self.reads.ask_at(address, ask).await.and_then(|(lease, replies)| {
+                lease.give_back();
+                only(replies)
+            });
+            match asked {
+                Err(elsewhere) if elsewhere.is_about_routes() => last = elsewhere,
                 answer => return answer,
             }
         }
@@ -275,19 +285,19 @@ impl Backend for Arc<RedisBackend> {
             if keys.is_empty() {
                 return Ok(Vec::new());
             }
-            let reply = self.command(partition, calls::get(keys)).await?;
+            let reply = self.command(partition, &calls::get(keys)).await?;
             Ok(answers::values(reply, keys.len())?)
         })
     }
 
     fn commit(&self, write: WriteSet) -> Answer<'_, Outcome> {
-        Box::pin(self.commit_write(write))
+        Box::pin(async move { self.commit_write(&write).await })
     }
 
     fn commit_at(&self, partition: Partition, seq: u64) -> Answer<'_, Option<CommitId>> {
         Box::pin(async move {
             let range = calls::log(partition, seq, Some(seq), 1);
-            let entries = answers::log(self.command(partition, range).await?)?;
+            let entries = answers::log(self.command(partition, &range).await?)?;
             let entry = entries.first().filter(|entry| entry.seq == seq);
             Ok(entry.map(|entry| entry.commit))
         })
@@ -297,7 +307,7 @@ impl Backend for Arc<RedisBackend> {
         Box::pin(async move {
             let Some(first) = after.checked_add(1) else { return Ok(Vec::new()) };
             let range = calls::log(partition, first, None, limit);
-            Ok(answers::log(self.command(partition, range).await?)?)
+            Ok(answers::log(self.command(partition, &range).await?)?)
         })
     }
 
@@ -310,7 +320,7 @@ impl Backend for Arc<RedisBackend> {
     ) -> Answer<'a, Vec<Scored>> {
         Box::pin(async move {
             let call = calls::members(set, range, limit);
-            let reply = self.script(partition, &script::MEMBERS, call).await?;
+            let reply = self.script(partition, &script::MEMBERS, &call).await?;
             let mut members = answers::members(reply)?;
             if matches!(range, Range::Below(_)) {
                 members.reverse();
@@ -323,7 +333,7 @@ impl Backend for Arc<RedisBackend> {
         Box::pin(async move {
             let mut set = cmd("SET");
             set.arg(key.as_bytes()).arg(&value[..]);
-            self.command(partition, set).await.map(drop)
+            self.command(partition, &set).await.map(drop)
         })
     }
 
@@ -342,7 +352,7 @@ impl Backend for Arc<RedisBackend> {
     fn trim(&self, partition: Partition, up_to: u64) -> Answer<'_, ()> {
         Box::pin(async move {
             let reply =
-                self.script(partition, &script::TRIM, calls::trim(partition, up_to)).await?;
+                self.script(partition, &script::TRIM, &calls::trim(partition, up_to)).await?;
             match answers::said(reply)?.word.as_str() {
                 "done" => Ok(()),
                 _ => Err(StoreFault::Missing { partition, what: "head" }),
@@ -356,11 +366,11 @@ impl Backend for Arc<RedisBackend> {
         keys: Vec<Key>,
         places: Vec<(Key, Member)>,
     ) -> Answer<'_, ()> {
-        Box::pin(self.forget_all(partition, keys, places))
+        Box::pin(async move { self.forget_all(partition, &keys, &places).await })
     }
 
     fn rebase(&self, rebase: Rebase) -> Answer<'_, Option<u64>> {
-        Box::pin(self.rebase_partition(rebase))
+        Box::pin(async move { self.rebase_partition(&rebase).await })
     }
 
     fn put_meta(&self, value: Bytes) -> Answer<'_, ()> {

@@ -76,6 +76,7 @@ impl HotSource {
     }
 
     async fn ask(&self, partition: Partition, ask: Ask<'_>) -> Result<Answer, StoreFault> {
+        self.shared.gate.pass()?;
         let now = Instant::now();
         let deadline = now + self.shared.config.timeout;
         let version = self.shared.routes.table().version;

@@ -1,5 +1,8 @@
 //! Against real servers.
 
+mod commits;
+mod levels;
+mod opening;
 mod topologies;
 mod world;
 

@@ -74,12 +74,17 @@ pub fn shared(config: RedisConfig, partitions: PartitionCount, options: Options)
     Arc::new(Shared::new(config, &[key("k1", 1)], partitions, clock, options).expect("usable keys"))
 }
 
+/// Of a store that was opened, and initialised if it was empty.
+pub async fn backend_on(config: RedisConfig, options: Options) -> Arc<RedisBackend> {
+    let shared = shared(config, PARTITIONS, options);
+    let backend = Arc::new(RedisBackend::sweeping_after(shared.clone(), NEVER_SWEPT));
+    open::open(&shared, &backend).await.expect("it fits");
+    backend
+}
+
 impl<S: Servers> RedisWorld<S> {
     async fn on(servers: Arc<S>) -> Self {
-        let shared = shared(servers.config(), PARTITIONS, OPTIONS);
-        let backend = RedisBackend::sweeping_after(shared.clone(), NEVER_SWEPT);
-        let backend = Arc::new(backend);
-        open::open(&shared, &backend).await.expect("it fits");
+        let backend = backend_on(servers.config(), OPTIONS).await;
         Self { servers, clock: ManualClock::at(START), backend }
     }
 

@@ -55,7 +55,10 @@ fn config(port: u16) -> RedisConfig {
 fn shared(config: RedisConfig) -> Shared {
     let keys = [SealKey { id: "k1".into(), bytes: [1; 32].into() }];
     let options = super::super::Options::default();
-    Shared::new(config, &keys, PartitionCount::DEFAULT, Arc::new(SystemClock), options).unwrap()
+    let clock = Arc::new(SystemClock);
+    let shared = Shared::new(config, &keys, PartitionCount::DEFAULT, clock, options).unwrap();
+    shared.gate.open();
+    shared
 }
 
 fn source(config: RedisConfig) -> HotSource {
