@@ -53,6 +53,7 @@ use connect::Connector;
 use gate::Gate;
 use health::Health;
 use hot::HotSource;
+use reply::Refusal;
 use routes::Routes;
 
 /// What the gateway reads from; one per core, made on that core.
@@ -142,6 +143,11 @@ impl Redis {
     #[must_use]
     pub fn skew(&self) -> Option<i64> {
         self.shared.health.skew()
+    }
+
+    /// Error replies so far, by their first word.
+    pub fn refusals(&self) -> impl Iterator<Item = (Refusal, u64)> {
+        self.shared.health.refusals()
     }
 }
 

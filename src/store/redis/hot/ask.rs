@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::super::super::backend::RawLive;
 use super::super::super::keys::{self, Key};
 use super::super::reply::Refusal;
-use super::codec::Parts;
+use super::codec::{Broken, Parts};
 use crate::domain::ids::{CommitId, Partition};
 
 /// What a caller wants to know.
@@ -66,56 +66,58 @@ impl Ask<'_> {
 }
 
 impl Shape {
-    /// The answer in a reply; `None`: it is not one to this question.
-    #[must_use]
-    pub fn answer(self, parts: Parts) -> Option<Result<Answer, Refusal>> {
+    /// What a reply says to this question.
+    ///
+    /// # Errors
+    /// It is no answer to it.
+    pub fn answer(self, parts: Parts) -> Result<Result<Answer, Refusal>, Broken> {
         if let Some(refusal) = parts.refusal() {
-            return Some(Err(refusal));
+            return Ok(Err(refusal));
         }
         let answer = match self {
-            Self::Live => live(parts).map(Answer::Live),
-            Self::One => one(parts).map(Answer::One),
-            Self::CommitAt(seq) => commit_at(parts, seq).map(Answer::CommitAt),
+            Self::Live => Answer::Live(live(parts)?),
+            Self::One => Answer::One(one(parts)?),
+            Self::CommitAt(seq) => Answer::CommitAt(commit_at(parts, seq)?),
         };
-        answer.map(Ok)
+        Ok(Ok(answer))
     }
 }
 
-fn live(mut parts: Parts) -> Option<RawLive> {
+fn live(mut parts: Parts) -> Result<RawLive, Broken> {
     if parts.list()? != 3 {
-        return None;
+        return Err(Broken);
     }
     let (head, markers, live) = (parts.value()?, parts.value()?, parts.value()?);
     parts.end()?;
-    Some(RawLive { head, markers, live })
+    Ok(RawLive { head, markers, live })
 }
 
-fn one(mut parts: Parts) -> Option<Option<Bytes>> {
+fn one(mut parts: Parts) -> Result<Option<Bytes>, Broken> {
     let value = parts.value()?;
     parts.end()?;
-    Some(value)
+    Ok(value)
 }
 
 /// No entry, or the one that was asked for. An entry whose first field is not a commit id is not of
 /// the commit that anybody remembers: it counts as none.
-fn commit_at(mut parts: Parts, seq: u64) -> Option<Option<CommitId>> {
+fn commit_at(mut parts: Parts, seq: u64) -> Result<Option<CommitId>, Broken> {
     if parts.list()? == 0 {
         parts.end()?;
-        return Some(None);
+        return Ok(None);
     }
     if parts.list()? != 2 || parts.string()? != entry_id(seq) {
-        return None;
+        return Err(Broken);
     }
     let fields = parts.list()?;
     if fields < 2 || !fields.is_multiple_of(2) {
-        return None;
+        return Err(Broken);
     }
     let (name, value) = (parts.string()?, parts.string()?);
     for _ in 2..fields {
         parts.string()?;
     }
     parts.end()?;
-    Some(if name == b"c"[..] { commit_id(&value) } else { None })
+    Ok(if name == b"c"[..] { commit_id(&value) } else { None })
 }
 
 fn entry_id(seq: u64) -> String {

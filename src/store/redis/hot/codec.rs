@@ -113,8 +113,8 @@ fn number(text: &[u8]) -> Result<i64, Broken> {
     if canonical { text.parse().map_err(|_too_large| Broken) } else { Err(Broken) }
 }
 
-/// A whole reply, taken apart from the front. Every answer is `None` when the next value is of
-/// another kind.
+/// A whole reply, taken apart from the front. Whoever asks for a value of another kind than the next
+/// one gets [`Broken`].
 pub struct Parts {
     reply: Bytes,
     at: usize,
@@ -135,49 +135,53 @@ impl Parts {
     }
 
     /// How many values the list that comes next has.
-    pub fn list(&mut self) -> Option<usize> {
-        usize::try_from(number(self.header(b'*')?.as_ref()).ok()?).ok()
+    pub fn list(&mut self) -> Result<usize, Broken> {
+        usize::try_from(self.number(b'*')?).map_err(|_negative| Broken)
     }
 
-    pub fn integer(&mut self) -> Option<i64> {
-        number(self.header(b':')?.as_ref()).ok()
+    pub fn integer(&mut self) -> Result<i64, Broken> {
+        self.number(b':')
     }
 
-    pub fn status(&mut self) -> Option<Bytes> {
-        self.header(b'+')
+    pub fn is_okay(&mut self) -> Result<(), Broken> {
+        if self.header(b'+')? == b"OK" { self.end() } else { Err(Broken) }
     }
 
     /// A string, or nil.
-    pub fn value(&mut self) -> Option<Option<Bytes>> {
-        let length = number(self.header(b'$')?.as_ref()).ok()?;
+    pub fn value(&mut self) -> Result<Option<Bytes>, Broken> {
+        let length = self.number(b'$')?;
         if length == -1 {
-            return Some(None);
+            return Ok(None);
         }
-        let (start, length) = (self.at, usize::try_from(length).ok()?);
-        let end = start.checked_add(length)?;
-        if self.reply.get(end..end.checked_add(2)?)? != b"\r\n" {
-            return None;
+        let (start, length) = (self.at, usize::try_from(length).map_err(|_negative| Broken)?);
+        if length > LONGEST_VALUE
+            || self.reply.get(start + length..start + length + 2) != Some(b"\r\n")
+        {
+            return Err(Broken);
         }
-        self.at = end + 2;
-        Some(Some(self.reply.slice(start..end)))
+        self.at = start + length + 2;
+        Ok(Some(self.reply.slice(start..start + length)))
     }
 
-    pub fn string(&mut self) -> Option<Bytes> {
-        self.value()?
+    pub fn string(&mut self) -> Result<Bytes, Broken> {
+        self.value()?.ok_or(Broken)
     }
 
     /// Nothing is left.
-    pub fn end(&self) -> Option<()> {
-        (self.at == self.reply.len()).then_some(())
+    pub fn end(&self) -> Result<(), Broken> {
+        if self.at == self.reply.len() { Ok(()) } else { Err(Broken) }
     }
 
-    fn header(&mut self, kind: u8) -> Option<Bytes> {
+    fn number(&mut self, kind: u8) -> Result<i64, Broken> {
+        number(self.header(kind)?)
+    }
+
+    fn header(&mut self, kind: u8) -> Result<&[u8], Broken> {
         if self.reply.get(self.at) != Some(&kind) {
-            return None;
+            return Err(Broken);
         }
-        let start = self.at + 1;
-        let length = line(&self.reply, start, LONGEST_LINE).ok()??.len();
-        self.at = start + length + 2;
-        Some(self.reply.slice(start..start + length))
+        let text = line(&self.reply, self.at + 1, LONGEST_LINE)?.ok_or(Broken)?;
+        self.at += 1 + text.len() + 2;
+        Ok(text)
     }
 }

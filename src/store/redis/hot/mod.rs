@@ -3,7 +3,8 @@
 //! One connection per core and node. Reads of one wake-up are written in one go, led by an ECHO of a
 //! number that has to come back; replies are taken strictly in order, and one that does not fit ends
 //! the connection and fails everything on it. Every read is sent after it was asked for; no reply
-//! serves two.
+//! serves two. What a server mixes up within one batch, in the right shapes, is for the seals to
+//! notice: they bind values to their keys.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -79,13 +80,13 @@ impl HotSource {
         self.shared.gate.pass()?;
         let now = Instant::now();
         let deadline = now + self.shared.config.timeout;
-        let version = self.shared.routes.table().version;
         match self.try_ask(partition, &ask, now, deadline).await {
             Ok(answer) => return Ok(answer),
             Err(Failed::Refused(refusal)) if moved(refusal) => (),
             Err(failed) => return Err(failed.into()),
         }
         self.shared.routes.went_stale();
+        let version = self.lines.borrow().version;
         self.other_routes(version, deadline).await;
         let now = Instant::now();
         self.try_ask(partition, &ask, now, deadline).await.map_err(StoreFault::from)

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 use super::super::super::StoreFault;
 use super::super::Shared;
 use super::super::reply::Refusal;
-use super::codec::Parts;
+use super::codec::{Broken, Parts};
 use super::link::{Link, State};
 use super::queue::{Entry, Failed, hexadecimal};
 use super::slots::Ticket;
@@ -70,12 +70,12 @@ impl<'a> Session<'a> {
     ///
     /// # Errors
     /// It is not an answer to that, or it says that this server cannot be used.
-    pub fn take(&mut self, reply: Bytes) -> Result<(), StoreFault> {
+    pub fn take(&mut self, reply: Bytes, now: Instant) -> Result<(), StoreFault> {
         let entry = self.link.queue.borrow().front();
         let entry = entry.ok_or_else(|| fault("a reply that nobody asked for"))?;
         let parts = Parts::new(reply);
         match entry {
-            Entry::Read { shape, ticket, .. } => return self.take_read(shape, ticket, parts),
+            Entry::Read { shape, ticket, .. } => return self.take_read(shape, ticket, parts, now),
             Entry::Echo(number) => self.take_echo(number, parts)?,
             Entry::Okay(name) => self.take_okay(name, parts)?,
             Entry::Role => self.take_role(parts)?,
@@ -86,14 +86,20 @@ impl<'a> Session<'a> {
         Ok(())
     }
 
-    fn take_read(&mut self, shape: Shape, ticket: Ticket, parts: Parts) -> Result<(), StoreFault> {
-        let answer = shape.answer(parts).ok_or_else(|| fault("a reply of another shape"))?;
+    fn take_read(
+        &self,
+        shape: Shape,
+        ticket: Ticket,
+        parts: Parts,
+        now: Instant,
+    ) -> Result<(), StoreFault> {
+        let answer = shape.answer(parts).map_err(misshapen)?;
         self.link.queue.borrow_mut().pop();
         let refusal = answer.as_ref().err().copied();
         let outcome = match answer {
             Err(refusal) => Err(Failed::Refused(refusal)),
             // Health may have been lost while the read was under way.
-            Ok(answer) => match self.link.is_up(Instant::now()) {
+            Ok(answer) => match self.link.is_up(now) {
                 Ok(true) => Ok(answer),
                 Ok(false) => Err(Failed::Fault(fault("the connection does not serve"))),
                 Err(fault) => Err(Failed::Fault(fault)),
@@ -114,8 +120,8 @@ impl<'a> Session<'a> {
 
     fn take_echo(&self, number: u64, mut parts: Parts) -> Result<(), StoreFault> {
         self.not_refused("ECHO", &parts)?;
-        let came_back = parts.string().is_some_and(|text| text[..] == hexadecimal(number));
-        if came_back && parts.end().is_some() {
+        let same = parts.string().is_ok_and(|text| text == hexadecimal(number)[..]);
+        if same && parts.end().is_ok() {
             return Ok(());
         }
         Err(fault("replies are out of step with requests"))
@@ -123,13 +129,12 @@ impl<'a> Session<'a> {
 
     fn take_okay(&self, name: &'static str, mut parts: Parts) -> Result<(), StoreFault> {
         self.not_refused(name, &parts)?;
-        let okay = parts.status().is_some_and(|text| text[..] == *b"OK");
-        if okay { Ok(()) } else { Err(fault("a reply of another shape")) }
+        parts.is_okay().map_err(misshapen)
     }
 
     fn take_role(&self, parts: Parts) -> Result<(), StoreFault> {
         self.not_refused("ROLE", &parts)?;
-        if vitals::is_primary(parts).ok_or_else(|| fault("a reply of another shape"))? {
+        if vitals::is_primary(parts).map_err(misshapen)? {
             return Ok(());
         }
         self.shared.routes.went_stale();
@@ -139,7 +144,7 @@ impl<'a> Session<'a> {
     fn take_replication(&mut self, parts: Parts) -> Result<(), StoreFault> {
         self.not_refused("INFO", &parts)?;
         let online = vitals::replicas_online(parts, self.shared.config.max_replica_lag)
-            .ok_or_else(|| fault("a reply of another shape"))?;
+            .map_err(misshapen)?;
         if online < usize::from(self.shared.config.replicas) {
             self.against = Some(fault("the primary has lost its replicas"));
         }
@@ -153,7 +158,7 @@ impl<'a> Session<'a> {
         parts: Parts,
     ) -> Result<(), StoreFault> {
         self.not_refused("TIME", &parts)?;
-        let server = vitals::time(parts).ok_or_else(|| fault("a reply of another shape"))?;
+        let server = vitals::time(parts).map_err(misshapen)?;
         let skew = vitals::skew(server, sent, self.shared.clock.now());
         self.shared.health.saw_skew(skew);
         let on_time = vitals::check_skew(skew, self.shared.options.clock_skew);
@@ -173,6 +178,10 @@ impl<'a> Session<'a> {
         // Only the first word: the rest may repeat what was said, a password too.
         Err(StoreFault::Unreachable(format!("to {to} the server answered {}", refusal.word())))
     }
+}
+
+fn misshapen(_: Broken) -> StoreFault {
+    fault("a reply of another shape")
 }
 
 fn fault(why: &str) -> StoreFault {

@@ -12,7 +12,7 @@ pub struct Ticket {
 
 #[derive(Debug)]
 pub struct Slots<T> {
-    slots: Vec<Slot<T>>,
+    all: Vec<Slot<T>>,
     free: Vec<usize>,
     /// Tickets are numbered through; no number comes twice.
     next: u64,
@@ -33,7 +33,7 @@ enum State<T> {
 
 impl<T> Default for Slots<T> {
     fn default() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), next: 0 }
+        Self { all: Vec::new(), free: Vec::new(), next: 0 }
     }
 }
 
@@ -43,13 +43,13 @@ impl<T> Slots<T> {
         self.next += 1;
         let fresh = Slot { number, state: State::Waiting(None) };
         if let Some(slot) = self.free.pop()
-            && let Some(place) = self.slots.get_mut(slot)
+            && let Some(place) = self.all.get_mut(slot)
         {
             *place = fresh;
             return Ticket { slot, number };
         }
-        self.slots.push(fresh);
-        Ticket { slot: self.slots.len() - 1, number }
+        self.all.push(fresh);
+        Ticket { slot: self.all.len() - 1, number }
     }
 
     /// Puts the answer down for whoever waits; the waker is to be called when nothing is borrowed.
@@ -105,6 +105,6 @@ impl<T> Slots<T> {
     }
 
     fn of(&mut self, ticket: Ticket) -> Option<&mut Slot<T>> {
-        self.slots.get_mut(ticket.slot).filter(|slot| slot.number == ticket.number)
+        self.all.get_mut(ticket.slot).filter(|slot| slot.number == ticket.number)
     }
 }

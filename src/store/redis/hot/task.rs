@@ -24,6 +24,8 @@ pub async fn run(link: Rc<Link>, shared: Arc<Shared>, address: RedisAddress) {
     let mut failures = 0_u32;
     loop {
         let (fault, served) = attempt(&link, &shared, &address).await;
+        // Whoever knows the nodes may know that another one has taken over.
+        shared.routes.went_stale();
         let lasted = served.is_some_and(|since| since.elapsed() >= LASTING);
         failures = if lasted { 0 } else { failures.saturating_add(1) };
         // The state first: who is woken by the failure and asks again has to find it.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::super::super::StoreFault;
-use super::codec::Parts;
+use super::codec::{Broken, Parts};
 use crate::domain::time::Timestamp;
 
 /// How often ROLE and TIME are asked.
@@ -11,35 +11,35 @@ pub const EVERY: Duration = Duration::from_secs(1);
 /// An answer older than this is no sign of health.
 pub const GOOD_FOR: Duration = Duration::from_secs(3);
 
-/// The answer to ROLE; `None`: not an answer to it.
-pub fn is_primary(mut parts: Parts) -> Option<bool> {
+/// The answer to ROLE: whether this is a primary.
+pub fn is_primary(mut parts: Parts) -> Result<bool, Broken> {
     let count = parts.list()?;
     if parts.string()? != b"master"[..] {
-        return Some(false);
+        return Ok(false);
     }
     let _offset = parts.integer()?;
     let replicas = parts.list()?;
     for _ in 0..replicas {
         if parts.list()? != 3 {
-            return None;
+            return Err(Broken);
         }
         for _ in 0..3 {
             parts.string()?;
         }
     }
     parts.end()?;
-    (count == 3).then_some(true)
+    if count == 3 { Ok(true) } else { Err(Broken) }
 }
 
 /// The answer to `INFO replication`: how many replicas are online and answered within `lag`.
-pub fn replicas_online(mut parts: Parts, lag: Duration) -> Option<usize> {
+pub fn replicas_online(mut parts: Parts, lag: Duration) -> Result<usize, Broken> {
     let text = parts.string()?;
     parts.end()?;
-    let text = std::str::from_utf8(&text).ok()?;
+    let text = std::str::from_utf8(&text).map_err(|_bytes| Broken)?;
     if !text.starts_with("# Replication") {
-        return None;
+        return Err(Broken);
     }
-    Some(text.lines().filter(|line| is_online_replica(line, lag)).count())
+    Ok(text.lines().filter(|line| is_online_replica(line, lag)).count())
 }
 
 /// Such as `slave0:ip=127.0.0.1,port=6380,state=online,offset=14,lag=0`.
@@ -57,14 +57,18 @@ fn is_online_replica(line: &str, bound: Duration) -> bool {
 }
 
 /// The answer to TIME in milliseconds since 1970.
-pub fn time(mut parts: Parts) -> Option<u64> {
+pub fn time(mut parts: Parts) -> Result<u64, Broken> {
     if parts.list()? != 2 {
-        return None;
+        return Err(Broken);
     }
-    let mut number = || std::str::from_utf8(&parts.string()?).ok()?.parse::<u64>().ok();
-    let (seconds, micros) = (number()?, number()?);
+    let (seconds, micros) = (parts.string()?, parts.string()?);
     parts.end()?;
-    seconds.checked_mul(1000)?.checked_add(micros / 1000)
+    let number = |text: &[u8]| std::str::from_utf8(text).ok()?.parse::<u64>().ok();
+    let millis = number(&seconds).and_then(|seconds| seconds.checked_mul(1000));
+    millis
+        .zip(number(&micros))
+        .and_then(|(millis, micros)| millis.checked_add(micros / 1000))
+        .ok_or(Broken)
 }
 
 /// How far the server's clock is ahead, in milliseconds; what lies between question and answer is

@@ -92,6 +92,7 @@ impl<'a> Wire<'a> {
             Ok(_) => self.silent_since = None,
             Err(error) => return Poll::Ready(Err(broke(&error))),
         }
+        let now = Instant::now();
         loop {
             let length = match measure(&self.inbound) {
                 Ok(Some(length)) => length,
@@ -99,7 +100,7 @@ impl<'a> Wire<'a> {
                 Err(Broken) => return Poll::Ready(Err(gone("not a reply"))),
             };
             let reply = self.inbound.split_to(length).freeze();
-            if let Err(fault) = self.session.take(reply) {
+            if let Err(fault) = self.session.take(reply, now) {
                 return Poll::Ready(Err(fault));
             }
         }

@@ -169,7 +169,7 @@ fn a_reply_after_its_deadline_is_nobodys() {
         let start = Instant::now();
         assert_eq!(live(&source, 3).await.unwrap_err(), StoreFault::Deadline);
         let took = start.elapsed();
-        assert!(took >= timeout && took < Duration::from_millis(300), "{took:?}");
+        assert!(took >= timeout && took < Duration::from_millis(400), "{took:?}");
         for number in [4, 5, 6] {
             assert!(is_of(&live(&source, number).await.unwrap(), number));
         }

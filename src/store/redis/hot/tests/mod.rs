@@ -21,6 +21,7 @@ mod cost;
 mod fake;
 mod lies;
 mod outages;
+mod slots;
 mod values;
 mod vitals;
 

@@ -169,3 +169,28 @@ fn connections_end_with_the_last_reader() {
         }
     });
 }
+
+#[test]
+fn connections_follow_the_table_of_nodes() {
+    let server = Server::redis();
+    on_core(async {
+        let source = source(config(server.port));
+        live(&source, 0).await.unwrap();
+        let before = source.link_to(P).unwrap();
+        let mut table = Table::clone(&source.shared.routes.table());
+        let other = RedisAddress { host: "127.0.0.1".into(), port: 1 };
+        table.nodes.insert(0, other.clone());
+        source.lines.borrow_mut().follow(&table);
+        let kept = source.lines.borrow().of.iter().flatten().next().map(|line| line.link.clone());
+        assert!(Rc::ptr_eq(&kept.unwrap(), &before));
+        table.nodes = vec![other];
+        let read = before.read(&Ask::One(&subject(0)), Instant::now() + Duration::from_secs(5));
+        source.lines.borrow_mut().follow(&table);
+        // What was under way on it is not left hanging.
+        let failed = read.unwrap().await.unwrap_err();
+        assert!(matches!(failed, Failed::Fault(StoreFault::Unreachable(_))), "{failed:?}");
+        assert!(before.is_up(Instant::now()).is_err());
+        // The real table has it still.
+        live(&source, 0).await.unwrap();
+    });
+}
