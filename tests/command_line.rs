@@ -150,3 +150,25 @@ fn a_second_process_on_the_same_store_is_told_who_holds_it() {
     let told = text(&output.stderr);
     assert!(told.contains(&world.gateway.pid().to_string()), "{told}");
 }
+
+#[test]
+fn an_embedded_store_is_reconciled_only_while_nobody_holds_it() {
+    let mut world = World::start();
+    let config = world.folder.path().join("tidegate.yaml");
+    let reconcile = || {
+        let config = config.to_str().expect("text");
+        let output = tidegate(&["store", "reconcile", "--config", config], &[]);
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, _, told) = reconcile();
+    assert_eq!(code, Some(78), "{told}");
+    assert!(told.contains("one process owns an embedded store"), "{told}");
+    world.gateway.stop();
+    let (code, told, error) = reconcile();
+    assert_eq!(code, Some(0), "{error}");
+    assert!(told.contains("nobody to ask") && told.contains("nothing to do: 64"), "{told}");
+    std::fs::remove_dir_all(world.folder.path().join("store")).expect("removed");
+    let (code, _, told) = reconcile();
+    assert_eq!(code, Some(78), "{told}");
+    assert!(told.contains("there is no store in it"), "{told}");
+}

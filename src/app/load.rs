@@ -16,6 +16,7 @@ use crate::entropy::NoEntropy;
 use crate::identity::Authenticator;
 use crate::policy::{Policy, PolicyProblems};
 use crate::store::embedded::{self, Embedded, OpenError};
+use crate::store::reconcile::Reconciler;
 use crate::store::redis::{self, Redis};
 
 use super::stores::Stores;
@@ -45,6 +46,12 @@ impl StartError {
     #[must_use]
     pub const fn bind(error: io::Error) -> Self {
         Self::Bind(error)
+    }
+
+    /// Whether another process holds the embedded store.
+    #[must_use]
+    pub const fn is_in_use(&self) -> bool {
+        matches!(self, Self::Store(OpenError::InUse { .. }))
     }
 }
 
@@ -153,6 +160,34 @@ pub async fn open_store(config: &Config, clock: &SharedClock) -> Result<Stores, 
             Ok(Stores::Redis(opened.await?))
         }
     }
+}
+
+/// A store opened past what a gateway refuses: a partition that went back in time, or one without
+/// head or markers.
+pub struct Reconcilable {
+    pub reconciler: Arc<dyn Reconciler>,
+    /// Whether other processes can be asked about it.
+    pub is_shared: bool,
+}
+
+/// Opens the configured store for `tidegate store reconcile`. An embedded one has to be there.
+///
+/// # Errors
+/// As [`open_store`].
+pub async fn open_to_reconcile(
+    config: &Config,
+    clock: SharedClock,
+) -> Result<Reconcilable, StartError> {
+    let is_shared = match &config.store.backend {
+        Backend::Embedded { path } if !embedded::is_initialised(path) => {
+            let fault = io::Error::new(io::ErrorKind::NotFound, "there is no store in it");
+            return Err(OpenError::Directory { path: path.clone(), fault }.into());
+        }
+        Backend::Embedded { .. } => false,
+        Backend::Redis(_) => true,
+    };
+    let reconciler = open_store(config, &clock).await?.reconciler();
+    Ok(Reconcilable { reconciler, is_shared })
 }
 
 /// Every file and folder that a reload reads.

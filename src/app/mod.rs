@@ -29,13 +29,16 @@ use crate::identity::Remembered;
 use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
 use crate::store::SharedStore;
+use crate::store::reconcile::Reconciler;
 use crate::telemetry::ids::{self, DecisionIds, UserHashes};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sample;
 use crate::telemetry::scrape::MetricsHandle;
 
 use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
-pub use load::{Ready, StartError, key_and_store_problems, policy_problems};
+pub use load::{
+    Ready, Reconcilable, StartError, key_and_store_problems, open_to_reconcile, policy_problems,
+};
 pub use reload::Reload;
 pub use stop::Failed;
 use stores::Stores;
@@ -93,12 +96,15 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
         clock: clock.clone(),
     });
     let users = Arc::new(UserHashes::new()?);
-    let parts = Parts { config, ready, clock, metrics, users, store, outbox: &outbox, stop };
+    let reconciler = stores.reconciler();
+    let outbox_ref = &outbox;
+    let parts =
+        Parts { config, ready, clock, metrics, users, store, reconciler, outbox: outbox_ref, stop };
     let gateway = parts.gateway(bound.proxy, &stores)?;
     let api = parts.api()?;
     let servers = parts.servers(bound.api, bound.admin, &api, scrape);
     let reload = Arc::new(parts.reload());
-    let background = parts.background(&api, &background_ends, &reload);
+    let background = parts.background(&api, &background_ends, &reload)?;
     Ok(Running {
         addresses,
         reload,
@@ -142,6 +148,7 @@ struct Parts<'a> {
     metrics: Metrics,
     users: Arc<UserHashes>,
     store: SharedStore,
+    reconciler: Arc<dyn Reconciler>,
     outbox: &'a Outbox,
     stop: Stop,
 }
@@ -236,7 +243,12 @@ impl Parts<'_> {
         ]
     }
 
-    fn background(&self, api: &SharedApi, stop: &Stop, reload: &Arc<Reload>) -> JoinSet<()> {
+    fn background(
+        &self,
+        api: &SharedApi,
+        stop: &Stop,
+        reload: &Arc<Reload>,
+    ) -> Result<JoinSet<()>, StartError> {
         let mut tasks = JoinSet::new();
         let timers = approvals::timers::run(api.clone(), stop.receiver());
         let sweeper = approvals::sweeper::run(api.clone(), stop.receiver());
@@ -247,7 +259,11 @@ impl Parts<'_> {
         tasks.spawn(self.ready.authenticator.clone().refresh());
         tasks.spawn(watch::run(reload.clone()));
         tasks.spawn(sample::run(self.store.clone(), self.clock.clone(), self.metrics.clone()));
-        tasks
+        let (reconciler, instance) = (self.reconciler.clone(), ids::instance()?);
+        tasks.spawn(async move {
+            let _never_ends = reconciler.answer(&instance).await;
+        });
+        Ok(tasks)
     }
 
     fn reload(&self) -> Reload {

@@ -1,8 +1,11 @@
 //! The configured store, whichever it is.
 
+use std::sync::Arc;
+
 use crate::domain::grant::Tombstone;
 use crate::domain::subject::SubjectKey;
 use crate::store::embedded::{Embedded, EmbeddedReader};
+use crate::store::reconcile::Reconciler;
 use crate::store::redis::{Redis, RedisReader};
 use crate::store::{LiveReader, LiveView, SharedStore, StoreFault};
 
@@ -18,6 +21,15 @@ impl Stores {
         match self {
             Self::Embedded(store) => store.store(),
             Self::Redis(store) => store.store(),
+        }
+    }
+
+    /// Asks and answers about what processes remember of this store.
+    #[must_use]
+    pub fn reconciler(&self) -> Arc<dyn Reconciler> {
+        match self {
+            Self::Embedded(store) => store.reconciler(),
+            Self::Redis(store) => store.reconciler(),
         }
     }
 

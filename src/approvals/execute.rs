@@ -3,8 +3,9 @@
 use super::Api;
 use super::error::Refusal;
 use super::extract::{Call, IfMatch};
-use crate::domain::apply::apply;
+use crate::domain::apply::{CONFIRM_AFTER, apply, grant_status};
 use crate::domain::command::{Command, SubjectState, Timer, TimerChange, Transition};
+use crate::domain::grant::GrantStatus;
 use crate::domain::hash::{length, sha256};
 use crate::domain::ids::{GrantId, OrderId, RequestId, Seed};
 use crate::domain::subject::{Actor, Subject};
@@ -113,6 +114,61 @@ pub async fn execute(api: &Api, order: &Order<'_>) -> Result<Done, Refusal> {
     Err(Refusal::new(ProblemCode::Conflict, detail))
 }
 
+/// Confirms a grant whose commit is kept. Whether it counts now, or will never: `false` when somebody
+/// has to try again. Its timer goes with it.
+pub(super) async fn confirm(api: &Api, subject: &Subject, grant: GrantId) -> bool {
+    let trace = own_trace();
+    let order = Order {
+        subject,
+        target: Named::Grant(grant),
+        command: Command::ConfirmGrant { grant },
+        actor: Actor::System,
+        fired: Some(Timer::ConfirmGrant(grant)),
+        idempotency: None,
+        if_match: None,
+        traceparent: trace.as_deref(),
+        answer: &|_| Ok(Answer::default()),
+    };
+    let Ok(seed) = entropy::seed() else { return false };
+    for _attempt in 0..=RELOADS {
+        match attempt(api, &order, seed).await {
+            Ok(Some(_confirmed)) => return true,
+            Ok(None) => (),
+            Err(refusal) => return nothing_to_do(api, &order, &refusal).await,
+        }
+    }
+    false
+}
+
+/// A timer that had nothing to do goes, or moves to when it is due.
+pub(super) async fn nothing_to_do(api: &Api, order: &Order<'_>, refusal: &Refusal) -> bool {
+    let over = matches!(refusal.code, ProblemCode::Conflict | ProblemCode::NotFound);
+    let Some(timer) = order.fired.filter(|_| over) else { return false };
+    if let Err(refusal) = settle(api, order, timer).await {
+        tracing::warn!(code = refusal.code.code(), "a timer could not be settled; it is due again");
+        return false;
+    }
+    true
+}
+
+/// What to tell of a commit: one that gave grants is confirmed when they are.
+async fn activate(
+    api: &Api,
+    subject: &Subject,
+    inert: &[GrantId],
+    durability: Durability,
+) -> Durability {
+    if durability == Durability::Unconfirmed {
+        return durability;
+    }
+    for grant in inert {
+        if !confirm(api, subject, *grant).await {
+            return Durability::Unconfirmed;
+        }
+    }
+    durability
+}
+
 /// `None`: somebody was faster.
 async fn attempt(api: &Api, order: &Order<'_>, seed: Seed) -> Result<Option<Done>, Refusal> {
     let Loaded { state, answer } = load(api, order).await?;
@@ -145,8 +201,10 @@ async fn attempt(api: &Api, order: &Order<'_>, seed: Seed) -> Result<Option<Done
         traceparent: order.traceparent.map(Into::into),
         now,
     };
-    let durability = commit_once(api, order, commit).await?;
-    Ok(durability.map(|durability| Done { answer, durability }))
+    let inert = commit.transition.inert_grants();
+    let Some(durability) = commit_once(api, order, commit).await? else { return Ok(None) };
+    let durability = Box::pin(activate(api, order.subject, &inert, durability)).await;
+    Ok(Some(Done { answer, durability }))
 }
 
 async fn load(api: &Api, order: &Order<'_>) -> Result<Loaded, Refusal> {
@@ -219,12 +277,17 @@ pub(super) fn failed(api: &Api, fault: StoreFault, during: &'static str) -> Refu
 ///
 /// # Errors
 /// `store-unreachable`; `conflict` when somebody was faster (the timer is then still due).
-pub async fn settle(api: &Api, order: &Order<'_>, timer: Timer) -> Result<(), Refusal> {
+async fn settle(api: &Api, order: &Order<'_>, timer: Timer) -> Result<(), Refusal> {
     let Loaded { state, .. } = load(api, order).await?;
     let at = match timer {
         Timer::TimeOutRequest(id) => {
             let request = state.requests.get(&id).filter(|request| request.is_pending());
             request.map(|request| request.pending_until)
+        }
+        Timer::ConfirmGrant(id) => {
+            let grant = state.grants.get(&id);
+            let status = grant.map(|grant| grant_status(grant, &state.markers, api.clock.now()));
+            (status == Some(GrantStatus::Unconfirmed)).then(|| api.clock.now().plus(CONFIRM_AFTER))
         }
         Timer::ExpireGrant(id) => {
             let grant = state.grants.get(&id).filter(|grant| grant.ended.is_none());

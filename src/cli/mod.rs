@@ -11,6 +11,7 @@ pub mod request;
 pub mod requests;
 pub mod revoke;
 pub mod serve;
+pub mod store;
 #[cfg(test)]
 mod tests;
 
@@ -92,6 +93,8 @@ enum Command {
     Grants(grants::GrantsArgs),
     /// List requests.
     Requests(requests::RequestsArgs),
+    /// Look after the store itself.
+    Store(store::StoreArgs),
 }
 
 /// Runs the program with its arguments, the first of which is its name.
@@ -117,6 +120,7 @@ pub fn run<T: Into<OsString> + Clone>(
         Command::Revoke(args) => verb(&args.api, |api| revoke::call(api, &args)),
         Command::Grants(args) => verb(&args.api, |api| grants::call(api, &args)),
         Command::Requests(args) => verb(&args.api, |api| requests::call(api, &args)),
+        Command::Store(args) => store::run(&args),
     }
 }
 

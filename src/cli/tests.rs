@@ -78,7 +78,9 @@ impl Server {
             Command::Revoke(args) => revoke::call(&api(&args.api)?, &args),
             Command::Grants(args) => grants::call(&api(&args.api)?, &args),
             Command::Requests(args) => requests::call(&api(&args.api)?, &args),
-            Command::Dev(_) | Command::Serve(_) | Command::Check(_) => panic!("no verb"),
+            Command::Dev(_) | Command::Serve(_) | Command::Check(_) | Command::Store(_) => {
+                panic!("no verb")
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::Event;
-use super::grant::Grant;
+use super::grant::{Ended, Grant};
 use super::ids::{GrantId, Partition, RequestId};
 use super::markers::Markers;
 use super::request::{Bounds, Request};
@@ -60,6 +60,15 @@ pub enum Command {
     ExpireGrant {
         grant: GrantId,
     },
+    /// The commit that made the grant is kept at the configured level: the grant begins to count.
+    ConfirmGrant {
+        grant: GrantId,
+    },
+    /// Reconciliation: the grant had ended before the store went back in time.
+    EndAgain {
+        grant: GrantId,
+        ended: Ended,
+    },
 }
 
 /// What the API policy allows the actor to revoke.
@@ -92,6 +101,8 @@ pub struct SubjectState {
     pub partition: Partition,
     /// 0: no record yet.
     pub version: u64,
+    /// A commit may be written and still be lost: new grants are inert until they are confirmed.
+    pub confirms_later: bool,
     pub markers: Arc<Markers>,
     pub requests: BTreeMap<RequestId, Request>,
     pub grants: BTreeMap<GrantId, Grant>,
@@ -115,6 +126,13 @@ impl Transition {
         self.requests.is_empty() && self.grants.is_empty() && self.events.is_empty()
     }
 
+    /// New grants that do not count before they are confirmed.
+    #[must_use]
+    pub fn inert_grants(&self) -> Vec<GrantId> {
+        let inert = |grant: &&Grant| !grant.confirmed && grant.ended.is_none();
+        self.grants.iter().filter(inert).map(|grant| grant.id).collect()
+    }
+
     pub fn append(&mut self, mut other: Self) {
         self.requests.append(&mut other.requests);
         self.grants.append(&mut other.grants);
@@ -129,6 +147,7 @@ impl Transition {
 pub enum Timer {
     TimeOutRequest(RequestId),
     ExpireGrant(GrantId),
+    ConfirmGrant(GrantId),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

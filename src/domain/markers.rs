@@ -112,6 +112,28 @@ impl Markers {
         Self { generation, kills, suspended: self.suspended.clone() }
     }
 
+    /// What holds when one of them was lost: every suspension, of each target the kill that hits
+    /// most, and the higher generation.
+    #[must_use]
+    pub fn merged_with(mut self, other: &Self) -> Self {
+        for theirs in &other.kills {
+            match self.kills.iter_mut().find(|ours| ours.target == theirs.target) {
+                Some(ours) if ours.below >= theirs.below => (),
+                Some(ours) => *ours = theirs.clone(),
+                None => self.kills.push(theirs.clone()),
+            }
+        }
+        self.suspend(other.suspended.iter().copied());
+        self.generation = self.generation.max(other.generation);
+        self
+    }
+
+    pub fn suspend(&mut self, subjects: impl IntoIterator<Item = SubjectKey>) {
+        self.suspended.extend(subjects);
+        self.suspended.sort_unstable();
+        self.suspended.dedup();
+    }
+
     /// Whether this order was carried out here within a day: raising again would also end what was
     /// granted since. A later kill of the same target hides it.
     #[must_use]

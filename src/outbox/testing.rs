@@ -306,6 +306,12 @@ impl Store for EventStore {
     fn killed(&self, _partition: Partition, _from: Option<KilledPlace>) -> Answer<'_, Killed> {
         unused()
     }
+    fn can_lose_commits(&self) -> bool {
+        unreachable!("the outbox commits nothing")
+    }
+    fn settle(&self, _partition: Partition) -> Answer<'_, crate::store::Durability> {
+        unreachable!("the outbox commits nothing")
+    }
     fn probe(&self) -> Answer<'_, ()> {
         unused()
     }

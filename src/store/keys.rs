@@ -129,6 +129,17 @@ pub fn meta() -> Key {
     Key::EMPTY.with(b"tg:meta")
 }
 
+/// Under this name the question of a reconciliation is sealed; no record stands there.
+#[must_use]
+pub fn reconcile_question() -> Key {
+    Key::EMPTY.with(b"tg:reconcile:question")
+}
+
+#[must_use]
+pub fn reconcile_answer() -> Key {
+    Key::EMPTY.with(b"tg:reconcile:answer")
+}
+
 #[must_use]
 pub fn head(partition: Partition) -> Key {
     Key::in_partition(partition).with(b"head")
@@ -271,6 +282,7 @@ pub fn timer_member(timer: &Timer) -> Member {
     match timer {
         Timer::TimeOutRequest(id) => Key::EMPTY.with(b"time-out:").with_text(Base32(id.random)),
         Timer::ExpireGrant(id) => Key::EMPTY.with(b"expire:").with_text(Base32(id.random)),
+        Timer::ConfirmGrant(id) => Key::EMPTY.with(b"confirm:").with_text(Base32(id.random)),
     }
 }
 

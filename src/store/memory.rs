@@ -8,10 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
+use crate::domain::grant::Grant;
 use crate::domain::ids::{CommitId, Partition, PartitionCount};
 use crate::domain::markers::{Generation, Markers};
 use crate::domain::subject::SubjectKey;
+use crate::domain::time::Timestamp;
 
+use super::revoked::{Revocation, Revoked};
 use super::versions::Versions;
 use super::{Head, StoreFault};
 
@@ -19,6 +22,7 @@ use super::{Head, StoreFault};
 #[derive(Debug)]
 pub struct Memory {
     partitions: Vec<Mutex<PartitionMemory>>,
+    revoked: Mutex<Revoked>,
 }
 
 #[derive(Debug)]
@@ -28,6 +32,17 @@ struct PartitionMemory {
     closed: bool,
     versions: Versions,
     markers: Option<VerifiedMarkers>,
+    /// The newest ones ever seen, which those of a later reply need not be.
+    newest: Option<VerifiedMarkers>,
+}
+
+/// What this process can tell of a partition after the store lost it.
+#[derive(Clone, Debug, Default)]
+pub struct Remembered {
+    pub closed: bool,
+    pub head: Option<Head>,
+    pub generation: Generation,
+    pub markers: Option<VerifiedMarkers>,
 }
 
 /// What was known when a read was sent.
@@ -64,7 +79,7 @@ pub enum Standing {
 
 impl PartitionMemory {
     fn new(versions: Versions) -> Self {
-        Self { head: None, generation: 0, closed: false, versions, markers: None }
+        Self { head: None, generation: 0, closed: false, versions, markers: None, newest: None }
     }
 }
 
@@ -99,7 +114,8 @@ impl Memory {
     #[must_use]
     pub fn new(partitions: PartitionCount) -> Self {
         let new = |_| Mutex::new(PartitionMemory::new(Versions::share_of(partitions.get())));
-        Self { partitions: partitions.all().map(new).collect() }
+        let revoked = Mutex::new(Revoked::default());
+        Self { partitions: partitions.all().map(new).collect(), revoked }
     }
 
     /// What is known now; taken before a read is sent.
@@ -126,6 +142,10 @@ impl Memory {
 
     pub fn remember_markers(&self, partition: Partition, verified: VerifiedMarkers) {
         if let Some(mut memory) = self.lock(partition) {
+            let age = |markers: &VerifiedMarkers| (markers.epoch, markers.markers.generation);
+            if memory.newest.as_ref().is_none_or(|newest| age(newest) <= age(&verified)) {
+                memory.newest = Some(verified.clone());
+            }
             memory.markers = Some(verified);
         }
     }
@@ -141,9 +161,9 @@ impl Memory {
         };
         let epoch = memory.head.map_or(0, |head| head.epoch);
         if learned.head.epoch > epoch {
-            let markers = memory.markers.take();
+            let (markers, newest) = (memory.markers.take(), memory.newest.take());
             let versions = memory.versions.emptied();
-            *memory = PartitionMemory { markers, ..PartitionMemory::new(versions) };
+            *memory = PartitionMemory { markers, newest, ..PartitionMemory::new(versions) };
         }
         if memory.closed {
             return Err(StoreFault::RolledBack(partition));
@@ -170,6 +190,32 @@ impl Memory {
             memory.closed = true;
         }
         StoreFault::RolledBack(partition)
+    }
+
+    /// Remembers which of `grants` ended before their time, by a commit of this process.
+    pub fn remember_ends(&self, grants: &[Grant], now: Timestamp) {
+        self.revoked().remember(grants, now);
+    }
+
+    /// What this process ended and would not have ended by itself at `now`.
+    #[must_use]
+    pub fn revocations(&self, now: Timestamp) -> Vec<Revocation> {
+        self.revoked().all(now)
+    }
+
+    #[must_use]
+    pub fn remembered(&self, partition: Partition) -> Remembered {
+        let Some(memory) = self.lock(partition) else { return Remembered::default() };
+        Remembered {
+            closed: memory.closed,
+            head: memory.head,
+            generation: memory.generation,
+            markers: memory.newest.clone(),
+        }
+    }
+
+    fn revoked(&self) -> MutexGuard<'_, Revoked> {
+        self.revoked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self, partition: Partition) -> Option<MutexGuard<'_, PartitionMemory>> {

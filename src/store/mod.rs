@@ -30,8 +30,10 @@ pub mod ledger;
 pub mod live;
 pub mod memory;
 pub mod reader;
+pub mod reconcile;
 pub mod record;
 pub mod redis;
+pub mod revoked;
 pub mod seal;
 mod versions;
 
@@ -111,6 +113,23 @@ pub struct StoredAnswer {
     pub body: String,
     pub etag: Option<String>,
     pub location: Option<String>,
+}
+
+/// The status of an answer that cannot be given yet.
+const UNCONFIRMED: u16 = 503;
+
+impl StoredAnswer {
+    /// What a retry finds while the grants that the answer tells of are not confirmed.
+    #[must_use]
+    pub fn unconfirmed(self) -> Self {
+        let fingerprint = self.fingerprint;
+        Self { fingerprint, status: UNCONFIRMED, body: String::new(), etag: None, location: None }
+    }
+
+    #[must_use]
+    pub const fn is_unconfirmed(&self) -> bool {
+        self.status == UNCONFIRMED
+    }
 }
 
 /// One atomic change: state, grants, events, timers and the stored answer together.
@@ -278,6 +297,13 @@ pub trait Store: Send + Sync + 'static {
     /// How far a sink has delivered a partition (0: nothing yet).
     fn cursor<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, u64>;
     fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()>;
+
+    /// Whether a commit can be written and still be lost: a new grant is then inert until it is
+    /// confirmed, by a commit after [`Store::settle`] said that it is kept.
+    fn can_lose_commits(&self) -> bool;
+    /// Whether everything that was committed to the partition before this call is kept at the
+    /// configured level.
+    fn settle(&self, partition: Partition) -> Answer<'_, Durability>;
 
     /// Told after every commit which partition moved; lagging receivers re-read everything.
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition>;

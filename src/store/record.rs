@@ -60,6 +60,9 @@ pub struct Listed<I> {
 pub struct AnswerRecord {
     pub at: Timestamp,
     pub answer: StoredAnswer,
+    /// The grants of the commit that were not confirmed: until they are, the answer is "unconfirmed".
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits_for: Vec<GrantId>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -136,7 +136,7 @@ enum Effect {
 
 fn conclude(done: Done, effect: Effect) -> Result<Response, Refusal> {
     match (done.durability, effect) {
-        (Durability::Confirmed, _) if done.answer.status == 503 => Err(unconfirmed()),
+        (Durability::Confirmed, _) if done.answer.is_unconfirmed() => Err(unconfirmed()),
         (Durability::Confirmed, _) => Ok(respond::stored(done.answer)),
         (Durability::Unconfirmed, Effect::Gives) => Err(unconfirmed()),
         (Durability::Unconfirmed, Effect::Takes) => {

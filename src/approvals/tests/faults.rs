@@ -1,7 +1,7 @@
 //! A store that fails in the ways stores fail, around the real one.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
 
@@ -20,15 +20,21 @@ pub struct Faults {
     /// Commits that are refused before they reach the store.
     commits: AtomicUsize,
     /// Commits that are written, but whose reply is lost.
-    replies: AtomicUsize,
+    pub replies: AtomicUsize,
     /// Commits that are written, but not confirmed.
-    unconfirmed: AtomicUsize,
+    pub unconfirmed: AtomicUsize,
     /// Commits that somebody else overtakes.
     conflicts: AtomicUsize,
+    /// Loads that succeed before any fails.
+    pub spare_loads: AtomicUsize,
     pub loads: AtomicUsize,
     /// Timers come in pages of this many at most, when it is not 0.
     page: AtomicUsize,
     kills: AtomicUsize,
+    /// The store is one whose commits can be lost.
+    pub can_lose: AtomicBool,
+    /// How often it is not told that they are kept.
+    pub unsettled: AtomicUsize,
 }
 
 pub struct Faulty {
@@ -50,11 +56,14 @@ impl Store for Faulty {
     }
 
     fn load<'a>(&'a self, load: Load<'a>) -> Answer<'a, Loaded> {
-        if strikes(&self.faults.loads) {
-            Box::pin(async { fault() })
-        } else {
-            self.inner.load(load)
+        if !strikes(&self.faults.spare_loads) && strikes(&self.faults.loads) {
+            return Box::pin(async { fault() });
         }
+        Box::pin(async move {
+            let mut loaded = self.inner.load(load).await?;
+            loaded.state.confirms_later = self.can_lose_commits();
+            Ok(loaded)
+        })
     }
 
     fn commit(&self, commit: Commit) -> Answer<'_, Committed> {
@@ -130,6 +139,17 @@ impl Store for Faulty {
 
     fn set_cursor<'a>(&'a self, sink: &'a str, p: Partition, seq: u64) -> Answer<'a, ()> {
         self.inner.set_cursor(sink, p, seq)
+    }
+
+    fn can_lose_commits(&self) -> bool {
+        self.faults.can_lose.load(Ordering::SeqCst)
+    }
+
+    fn settle(&self, partition: Partition) -> Answer<'_, Durability> {
+        if strikes(&self.faults.unsettled) {
+            return Box::pin(async { Ok(Durability::Unconfirmed) });
+        }
+        self.inner.settle(partition)
     }
 
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {

@@ -1,5 +1,6 @@
 //! The API on the real embedded store, called through its router.
 
+mod confirming;
 mod decisions;
 mod documents;
 mod faults;

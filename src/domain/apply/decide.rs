@@ -13,6 +13,7 @@ use super::super::request::{Approval, Bounds, Request, RequestStatus};
 use super::super::subject::Person;
 use super::super::template::{Approvers, Step, Template};
 use super::super::time::Timestamp;
+use super::confirm::{self, CONFIRM_AFTER};
 use super::{Context, check_text, invalid, submit};
 
 /// The most methods or paths one approver may narrow a grant to.
@@ -58,7 +59,8 @@ pub(super) fn approve(
     grant_all(context, request, after)
 }
 
-/// The last approval: the clock starts, and every access of the template becomes a grant.
+/// The last approval: the clock starts, and every access of the template becomes a grant. One that
+/// is still to be confirmed is activated later, by [`confirm::confirm`].
 fn grant_all(
     context: &Context<'_>,
     before: &Request,
@@ -81,8 +83,13 @@ fn grant_all(
     let mut events = vec![approved(context, EventKind::RequestApproved, before, &after)];
     let mut timers = vec![TimerChange::Remove { timer: Timer::TimeOutRequest(after.id) }];
     for grant in &grants {
-        events.push(activated(context, grant));
         timers.push(TimerChange::Set { timer: Timer::ExpireGrant(grant.id), at: expires_at });
+        if grant.confirmed {
+            events.push(confirm::activated(context, grant));
+        } else {
+            let (timer, at) = (Timer::ConfirmGrant(grant.id), context.now.plus(CONFIRM_AFTER));
+            timers.push(TimerChange::Set { timer, at });
+        }
     }
     Ok(Transition { requests: vec![after], grants, events, timers })
 }
@@ -123,7 +130,7 @@ fn grant(
         expires_at,
         narrowings,
         ended: None,
-        confirmed: true,
+        confirmed: !context.state.confirms_later,
         revision: 1,
     }
 }
@@ -292,17 +299,4 @@ fn approved(context: &Context<'_>, kind: EventKind, before: &Request, after: &Re
         *bounds = set.cloned();
     }
     event
-}
-
-fn activated(context: &Context<'_>, grant: &Grant) -> Event {
-    Event {
-        kind: EventKind::GrantActivated,
-        resource: Resource::Grant(grant.id),
-        correlation: Some(grant.request),
-        actor: context.actor.clone(),
-        at: context.now,
-        reason: None,
-        before: None,
-        after: Snapshot::of_grant(grant, context.now),
-    }
 }

@@ -16,6 +16,9 @@ use super::{
     request_status,
 };
 
+/// How the reason in an event begins, of an end that was made a second time.
+const RECONCILED: &str = "ended again by reconcile";
+
 /// Refusals in order: no such grant; an approver who could not have decided on it; reason too
 /// long; already ended.
 pub(super) fn revoke(
@@ -97,6 +100,24 @@ pub(super) fn expire(context: &Context<'_>, id: GrantId) -> Result<Transition, R
     Ok(ended(context, grant, Ended { at, why, by, reason: String::new() }))
 }
 
+/// Ends a grant that somebody remembers as ended, as it ended then. Refused when there is no such
+/// grant, or nothing to end.
+pub(super) fn end_again(
+    context: &Context<'_>,
+    id: GrantId,
+    end: &Ended,
+) -> Result<Transition, Refused> {
+    let grant = context.grant(id)?;
+    if grant.ended.is_some() {
+        return Err(Refused::NothingDue);
+    }
+    let mut transition = ended(context, grant, end.clone());
+    for event in &mut transition.events {
+        event.reason = Some(format!("{RECONCILED}: {}", end.reason));
+    }
+    Ok(transition)
+}
+
 /// Marks everything that a kill ended, as the deed of whoever threw the switch. With nothing to
 /// mark it changes nothing, so that it happens once, whoever sweeps.
 pub(super) fn sweep(context: &Context<'_>) -> Transition {
@@ -175,12 +196,11 @@ fn ended(context: &Context<'_>, grant: &Grant, end: Ended) -> Transition {
         before: Some(before),
         after: Snapshot::of_grant(&after, context.now),
     };
-    Transition {
-        requests: Vec::new(),
-        timers: vec![TimerChange::Remove { timer: Timer::ExpireGrant(after.id) }],
-        grants: vec![after],
-        events: vec![event],
+    let mut timers = vec![TimerChange::Remove { timer: Timer::ExpireGrant(after.id) }];
+    if !after.confirmed {
+        timers.push(TimerChange::Remove { timer: Timer::ConfirmGrant(after.id) });
     }
+    Transition { requests: Vec::new(), timers, grants: vec![after], events: vec![event] }
 }
 
 fn just_before(at: Timestamp, expires_at: Timestamp) -> Timestamp {

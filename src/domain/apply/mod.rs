@@ -4,6 +4,7 @@
 //! lists; the first that applies is the answer, and nothing has changed then.
 
 mod comment;
+mod confirm;
 mod decide;
 mod end;
 mod fields;
@@ -11,6 +12,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 
+pub use confirm::CONFIRM_AFTER;
 pub use decide::MAX_NARROWINGS;
 pub use submit::{MAX_GRANTS, MAX_PENDING};
 
@@ -65,6 +67,8 @@ pub fn apply(
         Command::Sweep => Ok(end::sweep(&context)),
         Command::TimeOutRequest { request } => end::time_out(&context, *request),
         Command::ExpireGrant { grant } => end::expire(&context, *grant),
+        Command::ConfirmGrant { grant } => confirm::confirm(&context, *grant),
+        Command::EndAgain { grant, ended } => end::end_again(&context, *grant, ended),
     }
 }
 

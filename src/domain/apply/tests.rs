@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::super::access::{Narrowing, PathPattern};
 use super::super::command::{Authority, Submit, Timer, TimerChange};
 use super::super::event::{EventKind, Snapshot};
-use super::super::grant::EndedWhy;
+use super::super::grant::{Ended, EndedWhy};
 use super::super::ids::{OrderId, Partition, PartitionCount};
 use super::super::markers::{KillOrder, KillTarget};
 use super::super::request::Bounds;
@@ -30,6 +30,7 @@ impl World {
             partition: subject.key().partition(PartitionCount::DEFAULT),
             subject,
             version: 0,
+            confirms_later: false,
             markers: Arc::new(Markers::default()),
             requests: BTreeMap::new(),
             grants: BTreeMap::new(),
@@ -625,4 +626,58 @@ fn unknown_objects_and_texts_without_bound_are_refused() {
     assert!(world.try_do(&lead("bob"), &command).is_err());
     let command = Command::Comment { request, text: "why?".into() };
     assert_eq!(world.try_do(&lead("bob"), &command).expect("said").requests[0].comments.len(), 1);
+}
+
+/// A world in which bob approved alice's request, on a store whose commits can be lost.
+fn unconfirmed() -> (World, Transition, GrantId) {
+    let mut world = World::new();
+    world.state.confirms_later = true;
+    let request = world.submit(&one_step());
+    let done = world.approve(&lead("bob"), request).expect("approved");
+    let grant = done.grants[0].id;
+    (world, done, grant)
+}
+
+#[test]
+fn where_commits_can_be_lost_a_grant_is_activated_once_it_is_confirmed() {
+    let (mut world, done, grant) = unconfirmed();
+    assert!(!done.grants[0].confirmed);
+    let kinds: Vec<EventKind> = done.events.iter().map(|event| event.kind).collect();
+    assert_eq!(kinds, [EventKind::RequestApproved]);
+    let (timer, at) = (Timer::ConfirmGrant(grant), START.plus(CONFIRM_AFTER));
+    assert!(done.timers.contains(&TimerChange::Set { timer, at }));
+
+    let confirm = Command::ConfirmGrant { grant };
+    let done = world.run(&Actor::System, &confirm).expect("confirmed");
+    assert_eq!((done.grants[0].confirmed, done.grants[0].revision), (true, 2));
+    assert_eq!(done.events[0].kind, EventKind::GrantActivated);
+    assert_eq!(done.timers, [TimerChange::Remove { timer }]);
+    assert!(matches!(world.run(&Actor::System, &confirm), Err(Refused::NothingDue)));
+}
+
+#[test]
+fn what_ended_unconfirmed_is_not_confirmed_and_its_timer_goes() {
+    let (mut world, _, grant) = unconfirmed();
+    let done = world.try_do(&lead("bob"), &revoke(grant, Authority::Any));
+    let timers = done.expect("revoked").timers;
+    assert!(timers.contains(&TimerChange::Remove { timer: Timer::ConfirmGrant(grant) }));
+    let confirm = Command::ConfirmGrant { grant };
+    assert!(matches!(world.run(&Actor::System, &confirm), Err(Refused::NothingDue)));
+    let (mut world, _, grant) = unconfirmed();
+    world.now = world.state.grants[&grant].expires_at;
+    let confirm = Command::ConfirmGrant { grant };
+    assert!(matches!(world.run(&Actor::System, &confirm), Err(Refused::NothingDue)));
+}
+
+#[test]
+fn a_grant_ends_again_as_it_ended_and_only_once() {
+    let (mut world, _, grant) = unconfirmed();
+    let (at, why) = (START, EndedWhy::Released);
+    let ended = Ended { at, why, by: "alice".into(), reason: "done".to_owned() };
+    let again = Command::EndAgain { grant, ended: ended.clone() };
+    let done = world.run(&Actor::System, &again).expect("ended");
+    assert_eq!(done.grants[0].ended, Some(ended));
+    assert_eq!(done.events[0].kind, EventKind::GrantReleased);
+    assert_eq!(done.events[0].reason.as_deref(), Some("ended again by reconcile: done"));
+    assert!(matches!(world.run(&Actor::System, &again), Err(Refused::NothingDue)));
 }

@@ -27,6 +27,7 @@ pub mod endings;
 pub mod fixtures;
 pub mod lists;
 pub mod markers;
+pub mod reconciling;
 pub mod tampering;
 pub mod time_travel;
 
@@ -57,7 +58,9 @@ pub trait World: Sized + 'static {
         let lose_reply = Arc::new(AtomicBool::new(false));
         let spoil = Arc::new(Mutex::new(None));
         let (inner, lost) = (self.backend(), lose_reply.clone());
-        let backend = Lossy { inner, lose_reply: lost, spoil: spoil.clone() };
+        let losing = Arc::new(Losing::default());
+        let backend =
+            Lossy { inner, lose_reply: lost, spoil: spoil.clone(), losing: losing.clone() };
         let slow = Arc::new(Slow::default());
         let source = Held { inner: self.source(), slow: slow.clone() };
         Process {
@@ -65,6 +68,7 @@ pub trait World: Sized + 'static {
             reader: Reader::new(source, checks, self.clock()),
             lose_reply,
             spoil,
+            losing,
             slow,
         }
     }
@@ -81,7 +85,15 @@ pub struct Process<W: World> {
     pub reader: Reader<Held<W::Source>>,
     lose_reply: Arc<AtomicBool>,
     spoil: Spoil,
+    losing: Arc<Losing>,
     pub slow: Arc<Slow>,
+}
+
+/// Plays a store whose commits can be lost.
+#[derive(Default)]
+struct Losing {
+    can: AtomicBool,
+    unsettled: AtomicBool,
 }
 
 /// What somebody did to the events of every log entry.
@@ -91,6 +103,16 @@ impl<W: World> Process<W> {
     /// The next commit happens, but its reply is lost.
     pub fn lose_next_reply(&self) {
         self.lose_reply.store(true, Ordering::SeqCst);
+    }
+
+    /// From now on commits can be lost.
+    pub fn may_lose_commits(&self) {
+        self.losing.can.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether what was committed is kept from now on.
+    pub fn settles(&self, settles: bool) {
+        self.losing.unsettled.store(!settles, Ordering::SeqCst);
     }
 
     /// From now on the log reads as if somebody had edited it.
@@ -104,6 +126,7 @@ pub struct Lossy<B> {
     inner: B,
     lose_reply: Arc<AtomicBool>,
     spoil: Spoil,
+    losing: Arc<Losing>,
 }
 
 impl<B: Backend> Backend for Lossy<B> {
@@ -154,10 +177,13 @@ impl<B: Backend> Backend for Lossy<B> {
     }
 
     fn can_lose_commits(&self) -> bool {
-        self.inner.can_lose_commits()
+        self.losing.can.load(Ordering::SeqCst) || self.inner.can_lose_commits()
     }
 
     fn settle(&self, p: Partition) -> Answer<'_, Durability> {
+        if self.losing.unsettled.load(Ordering::SeqCst) {
+            return Box::pin(async { Ok(Durability::Unconfirmed) });
+        }
         self.inner.settle(p)
     }
 
@@ -290,6 +316,15 @@ macro_rules! contract_suite {
             time_travel: an_answer_that_was_overtaken_is_no_roll_back;
             time_travel: a_missing_head_is_a_fault;
             time_travel: everything_is_there_after_all_processes_stopped;
+            reconciling: what_was_revoked_before_a_roll_back_stays_revoked;
+            reconciling: revocations_are_made_again_also_where_head_and_markers_are_gone;
+            reconciling: an_empty_store_takes_up_where_the_gateways_remember_it;
+            reconciling: a_kill_that_the_store_forgot_binds_again;
+            reconciling: markers_that_nobody_remembers_end_everything;
+            reconciling: an_old_live_value_does_not_come_back_with_a_new_epoch;
+            reconciling: forged_and_replayed_answers_are_not_heard;
+            reconciling: a_new_base_needs_the_head_that_was_found;
+            reconciling: a_retry_says_confirmed_only_when_its_commit_is_kept;
             lists: a_list_merges_partitions_newest_first;
             lists: a_cursor_goes_on_where_the_page_ended;
             lists: filters_leave_out_what_does_not_fit;

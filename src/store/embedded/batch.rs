@@ -5,7 +5,7 @@ use bytes::Bytes;
 use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::domain::time::Timestamp;
-use crate::store::backend::{Outcome, Put, SetChange, WriteSet};
+use crate::store::backend::{Outcome, Put, Rebase, SetChange, WriteSet};
 use crate::store::keys::{self, Key};
 use crate::store::record::{head_text, parse_head, parse_stored_commit, stored_commit};
 use crate::store::seal::claimed_version;
@@ -117,6 +117,24 @@ impl<'t> Batch<'t> {
         let entry = log_entry(write.commit, &write.events);
         self.log.insert((write.partition.0, head.seq), &entry[..])?;
         Ok(())
+    }
+
+    /// `None`: the head is another one now. What the head itself says of its place is not believed:
+    /// the log and the caller are.
+    pub fn rebase(&mut self, rebase: &Rebase) -> Written<Option<u64>> {
+        let place = rebase.partition.0;
+        if self.get(&keys::head(rebase.partition))? != rebase.found {
+            return Ok(None);
+        }
+        let last = self.log.range((place, 0)..=(place, u64::MAX))?.next_back().transpose()?;
+        let last = last.map_or(0, |(key, _)| key.value().1);
+        let seq = rebase.seq_above.max(last.saturating_add(1));
+        let head = Head { epoch: rebase.epoch, seq, id: rebase.commit };
+        self.put(&forever(keys::head(rebase.partition), head_text(&head)))?;
+        self.put(&forever(keys::markers(rebase.partition), rebase.markers.clone()))?;
+        self.append_first(place, &head)?;
+        self.changes.commits.push((rebase.partition, seq, rebase.commit));
+        Ok(Some(seq))
     }
 
     pub fn append_first(&mut self, partition: u16, head: &Head) -> Written<()> {

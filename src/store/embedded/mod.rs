@@ -16,9 +16,10 @@ use super::backend::{
     Backend, LiveSource, LogEntry, Outcome, Range, RawLive, Rebase, Scored, WriteSet,
 };
 use super::checks::Checks;
-use super::keys::{Key, Member};
+use super::keys::{self, Key, Member};
 use super::ledger::Ledger;
 use super::reader::Reader;
+use super::reconcile::Reconciler;
 use super::record::GenesisError;
 use super::seal::{Sealer, UnusableKeys};
 use super::{Answer, Durability, SharedStore, StoreFault};
@@ -136,6 +137,12 @@ impl Embedded {
         Arc::new(Ledger::new(self.inner.clone(), self.checks.clone(), self.clock.clone()))
     }
 
+    /// Nobody shares this store: there is never anybody to ask.
+    #[must_use]
+    pub fn reconciler(&self) -> Arc<dyn Reconciler> {
+        Arc::new(Ledger::new(self.inner.clone(), self.checks.clone(), self.clock.clone()))
+    }
+
     /// A reader for one core. It does no I/O: what it reads is in memory.
     #[must_use]
     pub fn reader(&self) -> EmbeddedReader {
@@ -229,12 +236,18 @@ impl Backend for Arc<Inner> {
         Box::pin(async { Err(failed("not built yet")) })
     }
 
-    fn rebase(&self, _: Rebase) -> Answer<'_, Option<u64>> {
-        Box::pin(async { Err(failed("not built yet")) })
+    fn rebase(&self, rebase: Rebase) -> Answer<'_, Option<u64>> {
+        let (reply, answer) = oneshot::channel();
+        Box::pin(self.ask(Job::Rebase(Box::new(rebase), reply), answer))
     }
 
-    fn put_meta(&self, _: Bytes) -> Answer<'_, ()> {
-        Box::pin(async { Err(failed("not built yet")) })
+    fn put_meta(&self, value: Bytes) -> Answer<'_, ()> {
+        Box::pin(async move {
+            if self.state.snapshot()?.get(&keys::meta())?.is_some() {
+                return Ok(());
+            }
+            self.put(keys::meta(), Some(value), true).await
+        })
     }
 
     /// One process: whoever says something is the only one to hear it.

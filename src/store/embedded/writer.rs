@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, oneshot};
 use crate::clock::SharedClock;
 use crate::domain::ids::Partition;
 use crate::store::StoreFault;
-use crate::store::backend::{Outcome, Put, WriteSet};
+use crate::store::backend::{Outcome, Put, Rebase, WriteSet};
 use crate::store::keys::Key;
 
 use super::batch::Batch;
@@ -26,6 +26,7 @@ type Reply<T> = oneshot::Sender<Result<T, StoreFault>>;
 
 pub enum Job {
     Commit(Box<WriteSet>, Reply<Outcome>),
+    Rebase(Box<Rebase>, Reply<Option<u64>>),
     /// Outside any commit; `None` deletes.
     Put {
         key: Key,
@@ -41,6 +42,7 @@ pub enum Job {
 /// What a job came to, before the transaction is durable.
 enum Done {
     Commit(Partition, Outcome, Reply<Outcome>),
+    Rebase(Partition, Option<u64>, Reply<Option<u64>>),
     Put(Reply<()>),
 }
 
@@ -109,7 +111,7 @@ impl Writer {
     ) -> Result<(Vec<Done>, Changes, WriteTransaction), redb::Error> {
         let mut write = self.database.begin_write()?;
         let durable = jobs.iter().any(|job| match job {
-            Job::Commit(..) => true,
+            Job::Commit(..) | Job::Rebase(..) => true,
             Job::Put { durable, .. } => *durable,
             #[cfg(test)]
             Job::Panic(_) => true,
@@ -140,6 +142,12 @@ impl Writer {
                 }
                 let _ = reply.send(Ok(outcome));
             }
+            Done::Rebase(partition, seq, reply) => {
+                if seq.is_some() {
+                    let _ = self.moved.send(partition);
+                }
+                let _ = reply.send(Ok(seq));
+            }
             Done::Put(reply) => {
                 let _ = reply.send(Ok(()));
             }
@@ -165,6 +173,10 @@ fn run_job(batch: &mut Batch<'_>, job: Job) -> Result<Done, redb::Error> {
         Job::Commit(write, reply) => {
             let outcome = batch.commit(&write)?;
             Ok(Done::Commit(write.partition, outcome, reply))
+        }
+        Job::Rebase(rebase, reply) => {
+            let seq = batch.rebase(&rebase)?;
+            Ok(Done::Rebase(rebase.partition, seq, reply))
         }
         Job::Put { key, value, durable: _, reply } => {
             match value {

@@ -38,7 +38,10 @@ enum Prepared {
 }
 
 impl<B: Backend> Ledger<B> {
-    pub(super) async fn commit_transition(&self, commit: Commit) -> Result<Committed, StoreFault> {
+    pub(in crate::store) async fn commit_transition(
+        &self,
+        commit: Commit,
+    ) -> Result<Committed, StoreFault> {
         let subject = commit.subject.key();
         let partition = subject.partition(self.checks.partitions);
         let seen = match self.look(&commit, partition, subject).await? {
@@ -80,7 +83,10 @@ impl<B: Backend> Ledger<B> {
         if let Some(stored) = stored {
             let (version, seq) =
                 parse_stored_commit(&stored).ok_or_else(|| invalid(&own, "not an answer"))?;
-            let durability = Durability::Confirmed;
+            // Only the try that wrote it knew; what cannot be said is not confirmed.
+            let settled = self.backend.settle(partition).await;
+            let durability = settled.unwrap_or(Durability::Unconfirmed);
+            self.checks.memory.remember_ends(&commit.transition.grants, self.clock.now());
             return Ok(Prepared::Already(Committed::Done { version, seq, durability }));
         }
         let base = self.base(partition, &known, head.as_ref(), markers.as_ref()).await?;
@@ -174,6 +180,7 @@ impl<B: Backend> Ledger<B> {
     ) -> Result<Committed, StoreFault> {
         match outcome {
             Outcome::Done { version, seq, durability } => {
+                self.checks.memory.remember_ends(&commit.transition.grants, self.clock.now());
                 let head = Head { epoch: base.head.epoch, seq, id: commit.id };
                 let subject = Some((commit.subject.key(), version));
                 let generation = commit.generation;

@@ -209,7 +209,8 @@ impl<'a> Writes<'a> {
     fn answer(&mut self) -> Result<(), StoreFault> {
         let Some((key, answer)) = &self.commit.answer else { return Ok(()) };
         let at = self.commit.now;
-        let record = AnswerRecord { at, answer: answer.clone() };
+        let waits_for = self.commit.transition.inert_grants();
+        let record = AnswerRecord { at, answer: answer.clone(), waits_for };
         self.put(keys::answer(self.partition, *key), &record, Some(at.plus(ANSWER_LIFE)))
     }
 

@@ -1,10 +1,12 @@
 //! The kill switch of one partition: raise the generation, add the kill, in one commit.
 
+use std::sync::Arc;
+
 use crate::domain::ids::Partition;
 use crate::entropy;
 use crate::store::backend::{Backend, Expect, Outcome, Put, WriteSet};
 use crate::store::keys;
-use crate::store::memory::Learned;
+use crate::store::memory::{Learned, VerifiedMarkers};
 use crate::store::record::{MarkersRecord, seal_json};
 use crate::store::{Head, KillOrder, StoreFault};
 
@@ -36,7 +38,8 @@ impl<B: Backend> Ledger<B> {
         let markers = base.markers.with_kill(order);
         let generation = markers.generation;
         let key = keys::markers(partition);
-        let record = MarkersRecord { epoch: base.head.epoch, markers };
+        let epoch = base.head.epoch;
+        let record = MarkersRecord { epoch, markers };
         let value = seal_json(&self.checks.sealer, &key, generation, &record)?;
         let no_entropy = |fault: entropy::NoEntropy| StoreFault::Unreachable(fault.to_string());
         let id = entropy::commit_id().map_err(no_entropy)?;
@@ -47,14 +50,18 @@ impl<B: Backend> Ledger<B> {
             new_version: generation,
             remember_until: order.at,
             only_ends: true,
-            puts: vec![Put { key, value, sweep_at: None }],
+            puts: vec![Put { key, value: value.clone(), sweep_at: None }],
             deletes: Vec::new(),
             sets: Vec::new(),
             events: Vec::new(),
         };
         match self.backend.commit(write).await? {
             Outcome::Done { seq, .. } => {
-                let head = Head { epoch: base.head.epoch, seq, id };
+                // Should the store lose it before anybody reads it, this process still knows.
+                let markers = Arc::new(record.markers);
+                let verified = VerifiedMarkers { bytes: value, epoch, markers };
+                self.checks.memory.remember_markers(partition, verified);
+                let head = Head { epoch, seq, id };
                 let learned = Learned { head, generation, subject: None };
                 self.checks.memory.learn(partition, learned)?;
                 Ok(true)

@@ -6,8 +6,9 @@ use std::hash::Hash;
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
+use crate::domain::apply::grant_status;
 use crate::domain::command::SubjectState;
-use crate::domain::grant::Grant;
+use crate::domain::grant::{Grant, GrantStatus};
 use crate::domain::ids::{GrantId, Partition, RequestId};
 use crate::domain::request::Request;
 use crate::domain::subject::{Subject, SubjectKey};
@@ -65,7 +66,10 @@ impl Item for Grant {
 }
 
 impl<B: Backend> Ledger<B> {
-    pub(super) async fn load_subject(&self, load: Load<'_>) -> Result<Loaded, StoreFault> {
+    pub(in crate::store) async fn load_subject(
+        &self,
+        load: Load<'_>,
+    ) -> Result<Loaded, StoreFault> {
         let partition = load.subject.key().partition(self.checks.partitions);
         let anchor = keys::subject(partition, load.subject.key());
         let [mut anchor_value] = self.get(partition, [anchor]).await?;
@@ -125,12 +129,14 @@ impl<B: Backend> Ledger<B> {
             subject: load.subject.clone(),
             partition,
             version,
+            confirms_later: self.backend.can_lose_commits(),
             markers: base.markers,
             requests: open_items(sealer, load.subject, &requests, request_values)?,
             grants: open_items(sealer, load.subject, &grants, grant_values)?,
         };
         let answer = answer.zip(stored.as_ref());
-        let answer = answer.map(|(key, value)| self.open_answer(&key, value)).transpose()?;
+        let answer =
+            answer.map(|(key, value)| self.open_answer(&key, value, &state)).transpose()?;
         Ok(Read::Whole(Loaded { state, answer: answer.flatten() }))
     }
 
@@ -149,10 +155,24 @@ impl<B: Backend> Ledger<B> {
         Ok(Some((version, record)))
     }
 
-    fn open_answer(&self, key: &Key, value: &Bytes) -> Result<Option<StoredAnswer>, StoreFault> {
+    /// While a grant that the answer tells of is not confirmed, the answer is still
+    /// [`StoredAnswer::unconfirmed`].
+    fn open_answer(
+        &self,
+        key: &Key,
+        value: &Bytes,
+        state: &SubjectState,
+    ) -> Result<Option<StoredAnswer>, StoreFault> {
         let (_, record): (u64, AnswerRecord) = open_json(&self.checks.sealer, key, value)?;
-        let holds = self.clock.now() < record.at.plus(ANSWER_LIFE);
-        Ok(holds.then_some(record.answer))
+        let now = self.clock.now();
+        let waits = |id: &GrantId| {
+            let grant = state.grants.get(id);
+            grant.map(|grant| grant_status(grant, &state.markers, now))
+                == Some(GrantStatus::Unconfirmed)
+        };
+        let is_early = record.waits_for.iter().any(waits);
+        let answer = if is_early { record.answer.unconfirmed() } else { record.answer };
+        Ok((now < record.at.plus(ANSWER_LIFE)).then_some(answer))
     }
 }
 

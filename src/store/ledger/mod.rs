@@ -18,8 +18,8 @@ use super::keys::{self, Key};
 use super::memory::Known;
 use super::record::{number, open_json};
 use super::{
-    Answer, Commit, Committed, DuePlace, DueTimers, KillOrder, Killed, KilledPlace, ListQuery,
-    Load, Loaded, Page, Store, StoreFault, StoredEvent,
+    Answer, Commit, Committed, DuePlace, DueTimers, Durability, KillOrder, Killed, KilledPlace,
+    ListQuery, Load, Loaded, Page, Store, StoreFault, StoredEvent,
 };
 
 mod commit;
@@ -35,9 +35,9 @@ mod timers;
 const READ_TRIES: usize = 8;
 
 pub struct Ledger<B> {
-    backend: B,
-    checks: Arc<Checks>,
-    clock: SharedClock,
+    pub(super) backend: B,
+    pub(super) checks: Arc<Checks>,
+    pub(super) clock: SharedClock,
 }
 
 impl<B: Backend> Ledger<B> {
@@ -72,7 +72,7 @@ impl<B: Backend> Ledger<B> {
         Ok(base)
     }
 
-    async fn get<const N: usize>(
+    pub(super) async fn get<const N: usize>(
         &self,
         partition: Partition,
         keys: [Key; N],
@@ -179,6 +179,14 @@ impl<B: Backend> Store for Ledger<B> {
     fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()> {
         let key = keys::sink(partition, sink);
         self.backend.put_lazily(partition, key, seq.to_string().into())
+    }
+
+    fn can_lose_commits(&self) -> bool {
+        self.backend.can_lose_commits()
+    }
+
+    fn settle(&self, partition: Partition) -> Answer<'_, Durability> {
+        self.backend.settle(partition)
     }
 
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {

@@ -15,6 +15,7 @@ use crate::domain::ids::PartitionCount;
 use super::checks::Checks;
 use super::ledger::Ledger;
 use super::reader::Reader;
+use super::reconcile::Reconciler;
 use super::seal::{Sealer, UnusableKeys};
 use super::{SharedStore, StoreFault};
 
@@ -128,6 +129,13 @@ impl Redis {
 
     #[must_use]
     pub fn store(&self) -> SharedStore {
+        let (checks, clock) = (self.shared.checks.clone(), self.shared.clock.clone());
+        Arc::new(Ledger::new(self.backend.clone(), checks, clock))
+    }
+
+    /// Asks the other gateways, answers them, and repairs what they remember otherwise.
+    #[must_use]
+    pub fn reconciler(&self) -> Arc<dyn Reconciler> {
         let (checks, clock) = (self.shared.checks.clone(), self.shared.clock.clone());
         Arc::new(Ledger::new(self.backend.clone(), checks, clock))
     }
