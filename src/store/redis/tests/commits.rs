@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::broadcast::Receiver;
 
-use super::world::servers::Server;
+use super::super::servers::Server;
 use super::world::{self, OPTIONS, backend_on};
 use crate::domain::ids::{CommitId, Partition};
 use crate::domain::time::Timestamp;
