@@ -28,8 +28,8 @@ use crate::gateway::{self, Gateway, Routes, Sockets};
 use crate::identity::Remembered;
 use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
-use crate::store::SharedStore;
 use crate::store::reconcile::Reconciler;
+use crate::store::{SharedStore, StoreFault};
 use crate::telemetry::ids::{self, DecisionIds, UserHashes};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sample;
@@ -98,9 +98,19 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let users = Arc::new(UserHashes::new()?);
     let reconciler = stores.reconciler();
     let outbox_ref = &outbox;
-    let parts =
-        Parts { config, ready, clock, metrics, users, store, reconciler, outbox: outbox_ref, stop };
-    let gateway = parts.gateway(bound.proxy, &stores)?;
+    let parts = Parts {
+        config,
+        ready,
+        clock,
+        metrics,
+        users,
+        stores,
+        store,
+        reconciler,
+        outbox: outbox_ref,
+        stop,
+    };
+    let gateway = parts.gateway(bound.proxy)?;
     let api = parts.api()?;
     let servers = parts.servers(bound.api, bound.admin, &api, scrape);
     let reload = Arc::new(parts.reload());
@@ -147,6 +157,7 @@ struct Parts<'a> {
     clock: SharedClock,
     metrics: Metrics,
     users: Arc<UserHashes>,
+    stores: Stores,
     store: SharedStore,
     reconciler: Arc<dyn Reconciler>,
     outbox: &'a Outbox,
@@ -154,7 +165,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn gateway(&self, sockets: Sockets, stores: &Stores) -> Result<Gateway, StartError> {
+    fn gateway(&self, sockets: Sockets) -> Result<Gateway, StartError> {
         let shared = gateway::Shared {
             routes: Arc::new(ArcSwap::from_pointee(Routes::new(&self.config.tools))),
             catalog: self.ready.catalog.clone(),
@@ -169,7 +180,7 @@ impl Parts<'_> {
             users: self.users.clone(),
         };
         let (authenticator, policy) = (self.ready.authenticator.clone(), self.ready.policy.clone());
-        let stores = stores.clone();
+        let stores = self.stores.clone();
         let make_core = move |_core: usize| {
             let identity = CoreIdentity::new(authenticator.clone(), Remembered::default());
             (identity, CorePolicy(policy.clone()), stores.reader())
@@ -220,13 +231,20 @@ impl Parts<'_> {
 
     /// What `/readyz` asks when it is called; nothing of it is remembered.
     fn checks(&self) -> Vec<Check> {
-        let store = self.store.clone();
+        let (store, stores) = (self.store.clone(), self.stores.clone());
+        let bound = self.config.limits.clock_skew;
         let (authenticator, clock) = (self.ready.authenticator.clone(), self.clock.clone());
         let (outbox, stop) = (self.outbox.health(), self.stop.clone());
         vec![
             Check::new("store", move || {
-                let store = store.clone();
-                async move { store.probe().await.map_err(|fault| fault.to_string()) }
+                let (store, stores) = (store.clone(), stores.clone());
+                async move {
+                    store.probe().await.map_err(|fault| fault.to_string())?;
+                    match stores.skew() {
+                        skew if skew > bound => Err(StoreFault::ClockSkew(skew).to_string()),
+                        _ => Ok(()),
+                    }
+                }
             }),
             Check::new("keys", move || {
                 let ready = authenticator.ready(clock.now());

@@ -1,6 +1,7 @@
 //! The configured store, whichever it is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::grant::Tombstone;
 use crate::domain::subject::SubjectKey;
@@ -30,6 +31,15 @@ impl Stores {
         match self {
             Self::Embedded(store) => store.reconciler(),
             Self::Redis(store) => store.reconciler(),
+        }
+    }
+
+    /// How far the clocks of store and process are apart, as far as is known.
+    #[must_use]
+    pub fn skew(&self) -> Duration {
+        match self {
+            Self::Embedded(_) => Duration::ZERO,
+            Self::Redis(store) => Duration::from_millis(store.skew().unwrap_or(0).unsigned_abs()),
         }
     }
 

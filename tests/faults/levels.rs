@@ -32,7 +32,7 @@ fn a_revocation_confirmed_as_replicated_survives_promotions() {
     let rounds = scale(2, 200);
     for (round, user) in users_apart(rounds.min(60), &[]).iter().cycle().take(rounds).enumerate() {
         let grant = world.grant(user);
-        assert_eq!(world.status(0, user), 200);
+        world.settles(0, user, 200);
         let answer = world.revoke(0, &grant);
         assert_eq!(answer.status, 200, "round {round}: {answer:?}");
         world.server.kill();
@@ -49,6 +49,7 @@ fn a_revocation_confirmed_as_replicated_survives_promotions() {
             assert_ne!(status, 200, "round {round}: the revocation is gone");
             (status == 403).then_some(())
         });
+        world.settles(0, user, 403);
         eventually("commits to be confirmed again", RECOVERY, || {
             world.reasons(0).is_empty().then_some(())
         });

@@ -4,12 +4,13 @@
 use std::fs;
 use std::time::Duration;
 
+use crate::harness::gateway::signal;
 use crate::harness::{eventually, scale};
 
 use super::outages::submit;
 use super::resp::Raw;
 use super::servers::{Program, Server};
-use super::world::{RECOVERY, RedisWorld, neighbour, users_apart};
+use super::world::{RECOVERY, RedisWorld, neighbours, users_apart};
 
 /// Partitions of which each loses a revocation in one fail-over.
 const AT_ONCE: usize = 10;
@@ -111,16 +112,11 @@ fn a_fail_over_is_noticed_also_when_another_gateway_has_committed_since() {
         // A gateway that knows nothing of what was lost, and moves every head on.
         world.join(|config| config);
         for user in &users {
-            let other = neighbour(user);
-            for number in 0..3 {
-                let name = if number == 0 { other.clone() } else { format!("{other}-{number}") };
+            for name in neighbours(user, 3).iter().chain([user]) {
                 eventually("the newcomer to commit", RECOVERY, || {
-                    (submit(&world, 1, &name).status == 201).then_some(())
+                    (submit(&world, 1, name).status == 201).then_some(())
                 });
             }
-            eventually("the newcomer to commit", RECOVERY, || {
-                (submit(&world, 1, user).status == 201).then_some(())
-            });
         }
         noticed(&world, 1, &users);
         world.server = replica;
@@ -136,9 +132,13 @@ fn a_flushed_store_lets_nobody_in() {
     world.revoked(0, &lost);
     world.redis().say(&["FLUSHALL"]);
     refused_for_good(&world, &["alice", "rita", "eve"]);
-    // Somebody else initialises it anew: still nobody is let in, by either.
+    // Somebody else initialises it anew: still nobody is let in, by either. (What this gateway
+    // writes meanwhile would keep others from taking the store for a new one.)
+    signal(world.nodes[0].gateway.pid(), "STOP");
+    world.redis().say(&["FLUSHALL"]);
     world.join(|config| config);
     assert_eq!(world.status(1, "alice"), 403);
+    signal(world.nodes[0].gateway.pid(), "CONT");
     refused_for_good(&world, &["alice", "rita"]);
 }
 

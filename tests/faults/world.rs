@@ -283,10 +283,10 @@ pub fn users_apart(count: usize, apart: &[&str]) -> Vec<String> {
     names.take(count).collect()
 }
 
-/// Another user of the same partition.
-pub fn neighbour(user: &str) -> String {
-    let mut names = (0..).map(|number| format!("neighbour-{number}"));
-    names.find(|name| partition(name) == partition(user)).expect("one of many")
+/// `count` other users of the same partition.
+pub fn neighbours(user: &str, count: usize) -> Vec<String> {
+    let names = (0..).map(|number| format!("neighbour-{number}"));
+    names.filter(|name| partition(name) == partition(user)).take(count).collect()
 }
 
 /// The key of every gateway of these tests (`seal.key`).

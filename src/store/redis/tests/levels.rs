@@ -1,7 +1,7 @@
 //! When a commit counts as kept.
 
-use super::commits::write_on;
 use super::super::servers::{Program, Server};
+use super::commits::write_on;
 use super::world::{self, OPTIONS, backend_on};
 use crate::config::Acknowledge;
 use crate::domain::ids::Partition;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::{OpenError, Options, Redis};
 use super::super::servers::{Program, Server};
+use super::super::{OpenError, Options, Redis};
 use super::world::{self, OPTIONS};
 use crate::clock::ManualClock;
 use crate::config::{Acknowledge, Environment, RedisConfig, SealKey};
