@@ -13,7 +13,7 @@ use super::resp::Raw;
 use super::servers::{Program, Server};
 use super::world::{RECOVERY, RedisWorld, beside_url, users_apart};
 
-const REPLICATED: &str = "acknowledge: replicated, replicas: 1, max_replica_lag: 60s";
+const REPLICATED: &str = "acknowledge: replicated, replicas: 1, max_replica_lag: 60s, timeout: 1s";
 
 /// One gateway that waits for one replica, and the replica.
 fn replicated() -> (RedisWorld, Server) {

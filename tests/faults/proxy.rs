@@ -254,6 +254,11 @@ impl Shared {
         assert!(!waited.expect("no panic inside").1.timed_out(), "the proxy did not follow");
     }
 
+    /// Whether nobody ended the connection meanwhile.
+    pub fn is_open(&self, connection: usize) -> bool {
+        self.lock().connections.contains_key(&connection)
+    }
+
     /// Notes a command and gives what is to become of it, once it is not held any more.
     pub fn sent(&self, command: &str, connection: usize) -> Option<Fault> {
         let mut state = self.lock();

@@ -1,7 +1,7 @@
 //! One connection of the proxy: commands go on, replies come back in the order of their commands.
 
 use std::collections::VecDeque;
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -115,7 +115,12 @@ fn commands(
     let mut values = Values::new(client);
     while let Ok(value) = values.next() {
         let name = value.items().first().map(Value::text).unwrap_or_default().to_uppercase();
-        match shared.sent(&name, connection) {
+        let fault = shared.sent(&name, connection);
+        // What still comes in after the end is not passed on.
+        if !shared.is_open(connection) {
+            return;
+        }
+        match fault {
             Some(Fault::Answer(reply)) => {
                 pipe.push(&name, Some(reply));
                 continue;
@@ -140,6 +145,9 @@ struct Replies<'a> {
 impl Replies<'_> {
     fn deliver(&mut self, command: &str, value: Value) -> std::io::Result<()> {
         let fault = self.shared.replied(command, self.connection);
+        if !self.shared.is_open(self.connection) {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
         let bytes = value.encoded();
         match fault {
             None | Some(Fault::Answer(_) | Fault::Hold) => self.client.write_all(&bytes)?,

@@ -55,7 +55,10 @@ impl RedisWorld {
 
     pub fn on(server: Server, gateways: usize) -> Self {
         let mut world = Self::without_gateways(server);
-        (0..gateways).for_each(|_| world.join(|config| config));
+        for node in 0..gateways {
+            world.join(|config| config);
+            world.is_ready(node);
+        }
         world
     }
 
@@ -181,14 +184,16 @@ impl RedisWorld {
         if ready { String::new() } else { answer.text() }
     }
 
+    /// On a busy machine also a healthy server may be late at first.
+    pub fn is_ready(&self, node: usize) {
+        eventually("the gateway to be ready", Duration::from_secs(20), || {
+            self.reasons(node).is_empty().then_some(())
+        });
+    }
+
     /// The sum over all counters of gateway `node` that begin with `name`.
     pub fn metric(&self, node: usize, name: &str) -> u64 {
         self.values(node, name).iter().map(|value| value.parse::<u64>().expect("a count")).sum()
-    }
-
-    pub fn clock_skew(&self, node: usize) -> f64 {
-        let values = self.values(node, "tidegate_clock_skew_seconds");
-        values.first().and_then(|value| value.parse().ok()).expect("a gauge")
     }
 
     fn values(&self, node: usize, name: &str) -> Vec<String> {
