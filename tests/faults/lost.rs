@@ -2,6 +2,7 @@
 //! back empty, an old snapshot. Every process that knew a lost commit notices at the next read.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::harness::gateway::signal;
@@ -192,6 +193,36 @@ fn a_newcomer_cannot_bring_back_what_others_know_to_be_lost() {
     for user in &users {
         eventually("a commit", RECOVERY, || (submit(&world, 1, user).status == 201).then_some(()));
         assert_eq!(world.status(0, user), 503);
+    }
+    world.server = replica;
+}
+
+#[test]
+fn reconciling_opens_the_partitions_and_what_was_revoked_stays_revoked() {
+    let mut world = RedisWorld::on(bare(), 2);
+    let users = users_apart(3, &[]);
+    let replica = failed_over(&mut world, &users);
+    noticed(&world, 2, &users);
+    let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        .args(["store", "reconcile", "--gateways", "2", "--config"])
+        .arg(world.nodes[0].folder.path().join("tidegate.yaml"))
+        .output()
+        .expect("a process");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    for node in 0..2 {
+        for user in &users {
+            eventually("the partition to open", RECOVERY, || {
+                let status = world.status(node, user);
+                assert_ne!(status, 200, "{user} at {node}: the revocation is lost\n{told}");
+                (status == 403).then_some(())
+            });
+            world.settles(node, user, 403);
+        }
+    }
+    for name in users.iter().map(|user| neighbours(user, 1).remove(0)) {
+        world.grant(&name);
+        assert_eq!((world.status(0, &name), world.status(1, &name)), (200, 200), "{name}");
     }
     world.server = replica;
 }

@@ -150,7 +150,7 @@ impl Proxy {
         self.shared.lock().connects.iter().copied().filter(|&at| at >= from).collect()
     }
 
-    /// How often `command` was sent.
+    /// How often `command` was sent; `MGET 3`: with three arguments.
     pub fn count(&self, command: &str) -> usize {
         self.shared.lock().commands.get(command).map_or(0, |seen| seen.times)
     }
@@ -260,10 +260,12 @@ impl Shared {
     }
 
     /// Notes a command and gives what is to become of it, once it is not held any more.
-    pub fn sent(&self, command: &str, connection: usize) -> Option<Fault> {
+    pub fn sent(&self, command: &str, arguments: usize, connection: usize) -> Option<Fault> {
         let mut state = self.lock();
-        let sent = state.commands.entry(command.to_owned()).or_default();
-        (sent.times, sent.connection) = (sent.times + 1, connection);
+        for name in [command.to_owned(), format!("{command} {arguments}")] {
+            let sent = state.commands.entry(name).or_default();
+            (sent.times, sent.connection) = (sent.times + 1, connection);
+        }
         self.fault_of(state, command, connection)
     }
 

@@ -115,7 +115,8 @@ fn commands(
     let mut values = Values::new(client);
     while let Ok(value) = values.next() {
         let name = value.items().first().map(Value::text).unwrap_or_default().to_uppercase();
-        let fault = shared.sent(&name, connection);
+        let arguments = value.items().len().saturating_sub(1);
+        let fault = shared.sent(&name, arguments, connection);
         // What still comes in after the end is not passed on.
         if !shared.is_open(connection) {
             return;

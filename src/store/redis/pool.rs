@@ -143,13 +143,9 @@ impl Node {
             return Err(Trouble::Fault(StoreFault::Unreachable(why)));
         }
         let connected = Link::connect(shared, address).await;
-        *self.pause() = match connected {
-            Ok(_) => None,
-            Err(_) => {
-                let pause = earlier.map_or(FIRST_PAUSE, |(_, pause)| pause * 2).min(LONGEST_PAUSE);
-                Some((Instant::now() + jittered(pause), pause))
-            }
-        };
+        let pause = earlier.map_or(FIRST_PAUSE, |(_, pause)| pause * 2).min(LONGEST_PAUSE);
+        let next = connected.is_err().then(|| (Instant::now() + jittered(pause), pause));
+        *self.pause() = next;
         connected
     }
 
