@@ -169,3 +169,27 @@ fn a_server_that_evicts_is_refused_in_production_and_warned_of_in_development() 
     });
     assert_eq!(world.visit(0, "alice").problem(), "no-grant");
 }
+
+#[test]
+fn a_store_that_turns_out_not_to_fit_later_is_not_read_either() {
+    let mut world = RedisWorld::start();
+    world.grant("alice");
+    assert_eq!(world.status(0, "alice"), 200);
+    world.proxy.refuse();
+    with_meta(&world, &json!({ "format": 7, "partitions": 64 }));
+    world.join(|config| config);
+    world.proxy.heal();
+    let why = eventually("it to be found not to fit", RECOVERY, || {
+        let reasons = world.reasons(1);
+        assert_eq!(world.status(1, "alice"), 503);
+        reasons.contains("format").then_some(reasons)
+    });
+    everything_is_refused_at(&world, 1);
+    assert!(why.contains('7'), "{why}");
+}
+
+fn everything_is_refused_at(world: &RedisWorld, node: usize) {
+    for target in ["/", "/me", "/policy"] {
+        assert_eq!(world.get(node, target, "alice").status, 503, "{target}");
+    }
+}
