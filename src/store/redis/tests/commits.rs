@@ -5,7 +5,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::broadcast::Receiver;
 
-use super::super::servers::Server;
 use super::world::{self, OPTIONS, backend_on};
 use crate::domain::ids::{CommitId, Partition};
 use crate::domain::time::Timestamp;
@@ -17,6 +16,7 @@ use crate::store::contract::PARTITIONS;
 use crate::store::contract::fixtures::{START, alice, unique};
 use crate::store::keys::{self, Key, Slice};
 use crate::store::record::parse_head;
+use crate::store::redis::servers::Server;
 use crate::store::{Durability, StoreFault};
 
 const P: Partition = Partition(3);

@@ -1,12 +1,12 @@
 //! When a commit counts as kept.
 
-use super::super::servers::{Program, Server};
 use super::commits::write_on;
 use super::world::{self, OPTIONS, backend_on};
 use crate::config::Acknowledge;
 use crate::domain::ids::Partition;
 use crate::store::Durability;
 use crate::store::backend::{Backend, Outcome};
+use crate::store::redis::servers::{Program, Server};
 
 const P: Partition = Partition(3);
 

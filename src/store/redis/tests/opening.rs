@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::super::servers::{Program, Server};
 use super::super::{OpenError, Options, Redis};
 use super::world::{self, OPTIONS};
 use crate::clock::ManualClock;
@@ -11,6 +10,7 @@ use crate::config::{Acknowledge, Environment, RedisConfig, SealKey};
 use crate::domain::ids::PartitionCount;
 use crate::store::contract::fixtures::{START, alice, of_request, partition, request};
 use crate::store::contract::{PARTITIONS, key};
+use crate::store::redis::servers::{Program, Server};
 use crate::store::{Committed, Load, Store, StoreFault, keys};
 
 const PRODUCTION: Options = Options { environment: Environment::Production, ..OPTIONS };
