@@ -5,6 +5,7 @@
 
 mod adapters;
 mod descriptors;
+mod inspect;
 mod load;
 mod reload;
 mod stop;
@@ -14,6 +15,7 @@ mod watch;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
@@ -30,12 +32,14 @@ use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
 use crate::store::reconcile::Reconciler;
 use crate::store::{SharedStore, StoreFault};
+use crate::telemetry::events::approvals::StoreFailed;
 use crate::telemetry::ids::{self, DecisionIds, UserHashes};
 use crate::telemetry::metrics::Metrics;
-use crate::telemetry::sample;
+use crate::telemetry::sample::{self, Skew};
 use crate::telemetry::scrape::MetricsHandle;
 
 use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
+pub use inspect::{Held, InspectError, StoreReport, SubjectReport, show_subject, store_status};
 pub use load::{
     Ready, Reconcilable, StartError, key_and_store_problems, open_to_reconcile, policy_problems,
 };
@@ -114,7 +118,7 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let api = parts.api()?;
     let servers = parts.servers(bound.api, bound.admin, &api, scrape);
     let reload = Arc::new(parts.reload());
-    let background = parts.background(&api, &background_ends, &reload)?;
+    let background = parts.background(&api, &background_ends, &reload, parts.stores.skew())?;
     Ok(Running {
         addresses,
         reload,
@@ -231,19 +235,24 @@ impl Parts<'_> {
 
     /// What `/readyz` asks when it is called; nothing of it is remembered.
     fn checks(&self) -> Vec<Check> {
-        let (store, stores) = (self.store.clone(), self.stores.clone());
-        let bound = self.config.limits.clock_skew;
+        let (store, metrics) = (self.store.clone(), self.metrics.clone());
+        let (stores, bound) = (self.stores.clone(), self.config.limits.clock_skew);
         let (authenticator, clock) = (self.ready.authenticator.clone(), self.clock.clone());
         let (outbox, stop) = (self.outbox.health(), self.stop.clone());
         vec![
             Check::new("store", move || {
-                let (store, stores) = (store.clone(), stores.clone());
+                let (store, metrics) = (store.clone(), metrics.clone());
+                let ahead = stores.skew()().unwrap_or(0).unsigned_abs();
                 async move {
-                    store.probe().await.map_err(|fault| fault.to_string())?;
-                    match stores.skew() {
-                        skew if skew > bound => Err(StoreFault::ClockSkew(skew).to_string()),
-                        _ => Ok(()),
-                    }
+                    let skew = Duration::from_millis(ahead);
+                    let answers = match store.probe().await {
+                        Ok(()) if skew > bound => Err(StoreFault::ClockSkew(skew)),
+                        other => other,
+                    };
+                    answers.map_err(|fault| {
+                        StoreFailed { metrics: &metrics, fault: &fault, during: "readyz" }.emit();
+                        fault.to_string()
+                    })
                 }
             }),
             Check::new("keys", move || {
@@ -266,6 +275,7 @@ impl Parts<'_> {
         api: &SharedApi,
         stop: &Stop,
         reload: &Arc<Reload>,
+        skew: Skew,
     ) -> Result<JoinSet<()>, StartError> {
         let mut tasks = JoinSet::new();
         let timers = approvals::timers::run(api.clone(), stop.receiver());
@@ -276,6 +286,7 @@ impl Parts<'_> {
         });
         tasks.spawn(self.ready.authenticator.clone().refresh());
         tasks.spawn(watch::run(reload.clone()));
+        tasks.spawn(sample::follow_skew(skew, self.metrics.clone()));
         tasks.spawn(sample::run(self.store.clone(), self.clock.clone(), self.metrics.clone()));
         let (reconciler, instance) = (self.reconciler.clone(), ids::instance()?);
         tasks.spawn(async move {

@@ -1,14 +1,15 @@
 //! The configured store, whichever it is.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use crate::domain::grant::Tombstone;
 use crate::domain::subject::SubjectKey;
 use crate::store::embedded::{Embedded, EmbeddedReader};
+use crate::store::inspect::Inspect;
 use crate::store::reconcile::Reconciler;
 use crate::store::redis::{Redis, RedisReader};
 use crate::store::{LiveReader, LiveView, SharedStore, StoreFault};
+use crate::telemetry::sample::Skew;
 
 #[derive(Clone)]
 pub enum Stores {
@@ -34,12 +35,26 @@ impl Stores {
         }
     }
 
-    /// How far the clocks of store and process are apart, as far as is known.
+    /// For `tidegate store status`.
     #[must_use]
-    pub fn skew(&self) -> Duration {
+    pub fn inspect(&self) -> Arc<dyn Inspect> {
         match self {
-            Self::Embedded(_) => Duration::ZERO,
-            Self::Redis(store) => Duration::from_millis(store.skew().unwrap_or(0).unsigned_abs()),
+            Self::Embedded(store) => store.inspect(),
+            Self::Redis(store) => store.inspect(),
+        }
+    }
+
+    /// How far this clock and the store's are apart.
+    #[must_use]
+    pub fn skew(&self) -> Skew {
+        match self {
+            // One clock for both.
+            Self::Embedded(_) => Box::new(|| Some(0)),
+            // The gauge is positive when this clock is ahead.
+            Self::Redis(store) => {
+                let store = store.clone();
+                Box::new(move || store.skew().map(|ahead| -ahead))
+            }
         }
     }
 

@@ -24,6 +24,7 @@ use clap::{Parser, Subcommand};
 use crate::config::Config;
 use client::{Api, ApiArgs, Failed};
 use output::Output;
+use store::StoreTools;
 
 /// What the process ends with (the numbers of `sysexits.h`, where there is one).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,11 +58,13 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// What `check` asks the rest of the program; each gives every problem, ready to print.
+/// What `check` and `store` ask the rest of the program; a check gives every problem, ready to
+/// print.
 #[derive(Clone, Copy, Debug)]
 pub struct Checks {
     pub policies: fn(&Path) -> Vec<String>,
     pub keys_and_store: fn(&Config) -> Vec<String>,
+    pub store: StoreTools,
 }
 
 /// Time-bound access to internal tools: a gateway that asks for a live grant on every request, and
@@ -120,7 +123,7 @@ pub fn run<T: Into<OsString> + Clone>(
         Command::Revoke(args) => verb(&args.api, |api| revoke::call(api, &args)),
         Command::Grants(args) => verb(&args.api, |api| grants::call(api, &args)),
         Command::Requests(args) => verb(&args.api, |api| requests::call(api, &args)),
-        Command::Store(args) => store::run(&args),
+        Command::Store(args) => store::run(&args, checks.store),
     }
 }
 

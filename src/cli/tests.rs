@@ -11,9 +11,11 @@ use serde_json::{Value, json};
 
 use super::client::{Api, ApiArgs, Failed};
 use super::output::{self, Format, Output};
+use super::store::StoreTools;
 use super::{
     Arguments, Checks, Command, Exit, approve, check, deny, grants, request, requests, revoke,
 };
+use crate::app::InspectError;
 use clap::Parser;
 
 /// What a call looked like: `POST /path?query`, the token, the body.
@@ -120,7 +122,12 @@ fn no(_: &Method, _: &Uri) -> (u16, &'static str, Value) {
     (403, "application/problem+json", problem)
 }
 
-const NOTHING: Checks = Checks { policies: |_| Vec::new(), keys_and_store: |_| Vec::new() };
+const NO_STORE: StoreTools = StoreTools {
+    show: |_, _| Err(InspectError::Usage("not asked here".to_owned())),
+    status: |_| Err(InspectError::Usage("not asked here".to_owned())),
+};
+const NOTHING: Checks =
+    Checks { policies: |_| Vec::new(), keys_and_store: |_| Vec::new(), store: NO_STORE };
 
 #[test]
 fn a_request_is_asked_for_with_the_types_that_the_template_names() {

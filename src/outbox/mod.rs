@@ -13,6 +13,7 @@
 //! this is on the way of an approval. A sink that stays broken fills the decision log, which then
 //! refuses requests or drops records, as configured.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,19 +36,21 @@ mod sink;
 pub mod sinks;
 #[cfg(test)]
 pub(crate) mod testing;
+mod trimmer;
 
 pub use decisions::{BufferedDecisionLog, CAPACITY};
 pub use sink::{Delivered, Events, Promise, Sink, SinkFault, SinkHandle};
 
 use lag::Lag;
 use relay::Relay;
+use trimmer::Trimmer;
 
 const SHOW_LAG: Duration = Duration::from_secs(1);
 
 /// The running outbox.
 pub struct Outbox {
     log: Arc<BufferedDecisionLog>,
-    /// Relays, pumps and the collector: they end by themselves when told to stop.
+    /// Relays, pumps, the collector and the trimmer: they end by themselves when told to stop.
     tasks: Vec<JoinHandle<()>>,
     lag_task: AbortHandle,
     health: OutboxHealth,
@@ -105,6 +108,17 @@ impl Outbox {
             let relay = Relay::new(store, sink, source, metrics.clone(), lag, stop);
             tasks.push(tokio::spawn(relay.run()));
         }
+        let trimmer = Trimmer {
+            store,
+            sinks: sinks.iter().map(|(sink, _)| Arc::clone(sink.name())).collect(),
+            retention: config.retention,
+            round: trimmer::ROUND,
+            clock: Arc::clone(&clock),
+            metrics: metrics.clone(),
+            stop: stopped,
+            places: BTreeMap::new(),
+        };
+        tasks.push(tokio::spawn(trimmer.run()));
         let lags = sinks.into_iter().map(|(_, lag)| lag).collect();
         let lag_task = tokio::spawn(show_lags(lags, clock)).abort_handle();
         let relays = tasks.iter().map(JoinHandle::abort_handle).collect();

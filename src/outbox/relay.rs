@@ -1,5 +1,6 @@
 //! The relay of one sink: every partition's events from the store to the sink, in order, at least
-//! once. The cursor moves only after the sink has taken them, so a crash at any point repeats
+//! once. Of several processes one delivers a partition: it holds the partition's lease, and only the
+//! holder moves the cursor. The cursor moves only after the sink has taken them, so a crash at any point repeats
 //! events (with the same ids) and loses none.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,12 +10,12 @@ use std::time::Duration;
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
-use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
 use crate::cloudevents::CloudEvent;
 use crate::domain::ids::Partition;
 use crate::domain::time::Timestamp;
-use crate::store::{SharedStore, StoreFault, StoredEvent};
+use crate::store::{RELAY_LIFE, SharedStore, StoreFault, StoredEvent};
 use crate::telemetry::events::outbox::{RelayStoreFailed, SinkFailed, SinkRecovered};
 use crate::telemetry::metrics::Metrics;
 
@@ -24,6 +25,8 @@ use super::sink::{Promise, SinkFault, SinkHandle};
 
 /// Without a word from the store, this often every partition is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+/// A partition that is delivered is claimed again after this time.
+const RENEW_AFTER: Duration = Duration::from_secs(3);
 /// About so many events are held at once.
 const EVENTS_AT_ONCE: usize = 2048;
 
@@ -37,6 +40,7 @@ pub struct Relay {
     moved: Option<broadcast::Receiver<Partition>>,
     /// Partitions that may have events for the sink.
     dirty: BTreeSet<Partition>,
+    /// Of the partitions that this process delivers.
     progress: BTreeMap<Partition, Progress>,
 }
 
@@ -45,6 +49,8 @@ pub struct Relay {
 struct Progress {
     delivered: u64,
     saved: u64,
+    /// When the partition was claimed last.
+    claimed: Instant,
 }
 
 /// What one look at the dirty partitions found.
@@ -151,16 +157,34 @@ impl Relay {
         (gathered, readable)
     }
 
+    /// Nothing, too, when another process delivers this partition.
     async fn read(&mut self, partition: Partition) -> Result<Vec<StoredEvent>, StoreFault> {
-        let known = self.progress.get(&partition).copied();
-        let after = match known {
-            Some(progress) => progress.delivered,
-            None => self.store.cursor(self.sink.name(), partition).await?,
-        };
-        let progress = known.unwrap_or(Progress { delivered: after, saved: after });
-        self.progress.insert(partition, progress);
+        let Some(after) = self.claim(partition).await? else { return Ok(Vec::new()) };
         let limit = EVENTS_AT_ONCE / usize::from(self.store.partitions().get().max(1));
         self.store.read_events(partition, after, limit.max(1)).await
+    }
+
+    /// Up to where this process delivered; `None`: it is another's.
+    async fn claim(&mut self, partition: Partition) -> Result<Option<u64>, StoreFault> {
+        let known = self.progress.get(&partition).copied();
+        if let Some(progress) = known.filter(|known| known.claimed.elapsed() < RENEW_AFTER) {
+            return Ok(Some(progress.delivered));
+        }
+        let claimed = Instant::now();
+        if !self.store.claim(self.sink.name(), partition).await? {
+            self.progress.remove(&partition);
+            return Ok(None);
+        }
+        // Whoever had it before may have come further, and said so with the cursor.
+        let fresh = known.filter(|known| known.claimed.elapsed() < RELAY_LIFE);
+        let progress = if let Some(progress) = fresh {
+            Progress { claimed, ..progress }
+        } else {
+            let seq = self.store.cursor(self.sink.name(), partition).await?;
+            Progress { delivered: seq, saved: seq, claimed }
+        };
+        self.progress.insert(partition, progress);
+        Ok(Some(progress.delivered))
     }
 
     /// All cursors at once, so that the store can write them together. Whether it wrote all.
@@ -178,8 +202,12 @@ impl Relay {
         let mut all = true;
         while let Some(Ok((partition, seq, answer))) = saves.join_next().await {
             match (answer, self.progress.get_mut(&partition)) {
-                (Ok(()), Some(progress)) => progress.saved = seq,
-                (Ok(()), None) => (),
+                (Ok(true), Some(progress)) => progress.saved = seq,
+                (Ok(true), None) => (),
+                // Another process has it now, and delivers again what it cannot know of.
+                (Ok(false), _) => {
+                    self.progress.remove(&partition);
+                }
                 (Err(fault), _) => {
                     self.store_failed(partition, &fault);
                     all = false;

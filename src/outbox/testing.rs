@@ -1,7 +1,7 @@
 //! What the outbox's tests share: events, records, a sink that can be told how to behave, and a
 //! store of events in memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -21,7 +21,8 @@ use crate::domain::subject::{Actor, Subject};
 use crate::domain::time::Timestamp;
 use crate::store::{
     Answer, Commit, Committed, Cursor, DuePlace, DueTimers, KillOrder, Killed, KilledPlace,
-    ListQuery, Load, Loaded, Page, Store, StoreFault, StoredEvent,
+    ListQuery, Load, Loaded, Page, RetainPlace, Retained, Retention, Store, StoreFault,
+    StoredEvent,
 };
 use crate::telemetry::decision::DecisionRecord;
 
@@ -138,8 +139,14 @@ pub struct EventStore {
     pub unreadable: Mutex<Option<Partition>>,
     /// Whether cursors cannot be written and lists cannot be read.
     pub read_only: Mutex<bool>,
+    /// Partitions that another process delivers.
+    pub elsewhere: Mutex<BTreeSet<Partition>>,
     /// In the order of their ids.
     pub grants: Mutex<Vec<Grant>>,
+    /// What was asked to go.
+    pub retained: Mutex<Vec<(Partition, Retention)>>,
+    /// A partition where more may go after every page.
+    pub endless: Mutex<Option<Partition>>,
     moved: broadcast::Sender<Partition>,
 }
 
@@ -150,7 +157,10 @@ impl EventStore {
             cursors: Mutex::default(),
             unreadable: Mutex::default(),
             read_only: Mutex::default(),
+            elsewhere: Mutex::default(),
             grants: Mutex::default(),
+            retained: Mutex::default(),
+            endless: Mutex::default(),
             moved: broadcast::channel(4).0,
         })
     }
@@ -164,6 +174,17 @@ impl EventStore {
             events.push(stored(partition, number / 2 + 1, u16::try_from(number % 2).expect("0/1")));
         }
         let _ = self.moved.send(partition);
+    }
+
+    pub fn set_cursor_of(&self, sink: &str, partition: u16, seq: u64) {
+        let mut cursors = self.cursors.lock().expect("no panic");
+        cursors.insert((sink.to_owned(), Partition(partition)), seq);
+    }
+
+    /// Takes away what a partition has up to and with `seq`.
+    pub fn trim(&self, partition: u16, seq: u64) {
+        let mut events = self.events.lock().expect("no panic");
+        events.retain(|event| event.partition.0 != partition || event.seq > seq);
     }
 
     pub fn cursor_of(&self, sink: &str, partition: u16) -> u64 {
@@ -235,8 +256,10 @@ impl Store for EventStore {
                 return Err(StoreFault::RolledBack(partition));
             }
             let events = self.events.lock().expect("no panic");
-            let of_partition = events.iter().filter(|e| e.partition == partition && e.seq > after);
-            let last = after + u64::try_from(limit.min(3)).expect("small");
+            let mut of_partition =
+                events.iter().filter(|e| e.partition == partition && e.seq > after).peekable();
+            let first = of_partition.peek().map_or(after, |first| first.seq - 1);
+            let last = first + u64::try_from(limit.min(3)).expect("small");
             Ok(of_partition.take_while(|e| e.seq <= last).cloned().collect())
         })
     }
@@ -245,13 +268,36 @@ impl Store for EventStore {
         Box::pin(async move { Ok(self.cursor_of(sink, partition.0)) })
     }
 
-    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()> {
+    fn claim<'a>(&'a self, _sink: &'a str, partition: Partition) -> Answer<'a, bool> {
+        Box::pin(async move { Ok(!self.elsewhere.lock().expect("no panic").contains(&partition)) })
+    }
+
+    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, bool> {
         Box::pin(async move {
             if *self.read_only.lock().expect("no panic") {
                 return Err(StoreFault::Deadline);
             }
+            if self.elsewhere.lock().expect("no panic").contains(&partition) {
+                return Ok(false);
+            }
             self.cursors.lock().expect("no panic").insert((sink.to_owned(), partition), seq);
-            Ok(())
+            Ok(true)
+        })
+    }
+
+    fn retain(&self, partition: Partition, retention: Retention) -> Answer<'_, Retained> {
+        Box::pin(async move {
+            self.retained.lock().expect("no panic").push((partition, retention));
+            if *self.unreadable.lock().expect("no panic") == Some(partition) {
+                return Err(StoreFault::RolledBack(partition));
+            }
+            let after = match retention.from {
+                Some(RetainPlace::Log { after }) => after,
+                _ => 0,
+            };
+            let endless = *self.endless.lock().expect("no panic") == Some(partition);
+            let next = endless.then_some(RetainPlace::Log { after: after + 1 });
+            Ok(Retained { next, ..Retained::default() })
         })
     }
 

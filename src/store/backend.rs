@@ -2,6 +2,7 @@
 //! record but the version in the clear part of a sealed value, so that Redis does it in one script.
 
 use std::future::Future;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::broadcast;
@@ -10,6 +11,7 @@ use crate::domain::ids::{CommitId, Partition};
 use crate::domain::markers::Generation;
 use crate::domain::time::Timestamp;
 
+use super::inspect::BackendStatus;
 use super::keys::{Key, Member};
 use super::{Answer, Durability, Head, StoreFault};
 
@@ -40,6 +42,19 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Puts a value that may be lost in a crash (how far a sink has delivered).
     fn put_lazily(&self, partition: Partition, key: Key, value: Bytes) -> Answer<'_, ()>;
+
+    /// Takes the lease under `key` for `owner`, or renews it; `false`: somebody else holds it. It
+    /// runs out by itself after `life`.
+    fn hold(
+        &self,
+        partition: Partition,
+        key: Key,
+        owner: Owner,
+        life: Duration,
+    ) -> Answer<'_, bool>;
+
+    /// As [`Backend::put_lazily`], if `owner` holds the lease; `false`: it does not.
+    fn put_held(&self, put: HeldPut) -> Answer<'_, bool>;
 
     /// Told which partition moved, after every commit of any process.
     fn moved(&self) -> broadcast::Receiver<Partition>;
@@ -75,6 +90,24 @@ pub trait Backend: Send + Sync + 'static {
 
     /// What processes said since.
     fn announcements(&self) -> broadcast::Receiver<Bytes>;
+
+    /// What there is to say about itself, for people; nothing, unless it has something to say.
+    fn status(&self) -> Answer<'_, BackendStatus> {
+        Box::pin(async { Ok(BackendStatus::default()) })
+    }
+}
+
+/// A process, as leases name it: random, and new at every start.
+pub type Owner = [u8; 16];
+
+/// A value that only the holder of a lease may write.
+#[derive(Clone, Debug)]
+pub struct HeldPut {
+    pub partition: Partition,
+    pub lease: Key,
+    pub owner: Owner,
+    pub key: Key,
+    pub value: Bytes,
 }
 
 /// Processes prove heads that they remember by entries of the log: a trim leaves these.

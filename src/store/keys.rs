@@ -13,6 +13,7 @@
 //! tg:{p07}:answer:<digest>            an idempotency answer, for 24 hours        sealed
 //! tg:{p07}:commit:<id>                what a commit answered, for 24 hours       plain text
 //! tg:{p07}:sink:<digest>              how far a sink has delivered               plain text
+//! tg:{p07}:relay:<digest>             which process delivers to a sink           plain text
 //! tg:{p07}:fence                      written to be waited for (Redis)           plain text
 //! tg:{p07}:events                     the log: one entry per commit              entries sealed
 //! tg:{p07}:timers                     set of timer names by due time
@@ -194,9 +195,19 @@ pub fn commit(partition: Partition, id: CommitId) -> Key {
 /// Sinks are named by people; the first half of SHA-256 over the name keeps keys short.
 #[must_use]
 pub fn sink(partition: Partition, name: &str) -> Key {
+    of_sink(partition, b"sink:", name)
+}
+
+/// The lease of whoever delivers a partition to a sink.
+#[must_use]
+pub fn relay(partition: Partition, sink: &str) -> Key {
+    of_sink(partition, b"relay:", sink)
+}
+
+fn of_sink(partition: Partition, what: &[u8], name: &str) -> Key {
     let digest = sha256(&[name.as_bytes()]);
     let half = digest.get(..16).unwrap_or_default();
-    Key::in_partition(partition).with(b"sink:").with_hex(half)
+    Key::in_partition(partition).with(what).with_hex(half)
 }
 
 /// Holds nothing: it is written when a write is needed that means nothing.

@@ -8,6 +8,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::command::{SubjectState, Timer, Transition};
 use crate::domain::event::Event;
@@ -25,6 +26,7 @@ mod compact;
 mod contract;
 mod cursor;
 pub mod embedded;
+pub mod inspect;
 pub mod keys;
 pub mod ledger;
 pub mod live;
@@ -33,12 +35,14 @@ pub mod reader;
 pub mod reconcile;
 pub mod record;
 pub mod redis;
+mod retention;
 pub mod revoked;
 pub mod seal;
 mod versions;
 
 pub use crate::domain::markers::KillOrder;
 pub use live::{LiveGrant, LiveView};
+pub use retention::{RetainPlace, Retained, Retention};
 
 /// Why the store could not answer. Every one of them refuses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,7 +62,7 @@ pub enum StoreFault {
     #[error("the record {key} cannot be trusted: {why}")]
     InvalidRecord { key: String, why: &'static str },
     #[error("this clock and the store's differ by {0:?}")]
-    ClockSkew(std::time::Duration),
+    ClockSkew(Duration),
     /// Too many reads are under way on this core.
     #[error("too many reads of the store are under way")]
     Overloaded,
@@ -256,6 +260,9 @@ pub struct Page<T> {
     pub next: Option<Cursor>,
 }
 
+/// How long a process that says nothing keeps what it delivers from others.
+pub const RELAY_LIFE: Duration = Duration::from_secs(10);
+
 /// Everything but the hot read. Object-safe; every future may be dropped at any point without
 /// leaving half a change.
 pub trait Store: Send + Sync + 'static {
@@ -296,7 +303,11 @@ pub trait Store: Send + Sync + 'static {
     ) -> Answer<'_, Vec<StoredEvent>>;
     /// How far a sink has delivered a partition (0: nothing yet).
     fn cursor<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, u64>;
-    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()>;
+    /// `false`: another process delivers this partition to the sink now, and nothing was written.
+    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, bool>;
+    /// Makes this process the one that delivers a partition to a sink, for [`RELAY_LIFE`] from now;
+    /// `false`: another process is.
+    fn claim<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, bool>;
 
     /// Whether a commit can be written and still be lost: a new grant is then inert until it is
     /// confirmed, by a commit after [`Store::settle`] said that it is kept.
@@ -304,6 +315,11 @@ pub trait Store: Send + Sync + 'static {
     /// Whether everything that was committed to the partition before this call is kept at the
     /// configured level.
     fn settle(&self, partition: Partition) -> Answer<'_, Durability>;
+
+    /// One page of the work of retention: trims the log, then forgets what is over. Never takes
+    /// anything that is open, younger or not delivered, nor one of the newest
+    /// [`backend::KEPT_ENTRIES`] entries.
+    fn retain(&self, partition: Partition, retention: Retention) -> Answer<'_, Retained>;
 
     /// Told after every commit which partition moved; lagging receivers re-read everything.
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition>;

@@ -19,6 +19,31 @@ const PAGE: usize = 200;
 /// Beyond 10,000 items the gauges say 10,000: a scrape must not read the whole store.
 const PAGES: usize = 50;
 
+/// This clock minus the store's in milliseconds, as the store's readers last measured it; `None`:
+/// they have not yet.
+pub type Skew = Box<dyn Fn() -> Option<i64> + Send>;
+
+const SKEW_EVERY: Duration = Duration::from_secs(1);
+
+/// Sets `tidegate_clock_skew_seconds` every second. Runs until it is aborted. Without a new
+/// measurement the gauge keeps its last value.
+pub async fn follow_skew(skew: Skew, metrics: Metrics) {
+    let mut tick = interval(SKEW_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tick.tick().await;
+        if let Some(millis) = skew() {
+            metrics.clock_skew.set(seconds(millis));
+        }
+    }
+}
+
+/// To the millisecond; a clock that is more than 24 days off shows as 24 days off.
+fn seconds(millis: i64) -> f64 {
+    let most = i64::from(i32::MAX);
+    f64::from(i32::try_from(millis.clamp(-most, most)).unwrap_or(i32::MAX)) / 1000.0
+}
+
 type Counts = BTreeMap<Arc<str>, i64>;
 
 /// Sets `tidegate_pending_requests` and `tidegate_active_grants` every ten seconds. Runs until it

@@ -137,8 +137,12 @@ impl Store for Faulty {
         self.inner.cursor(sink, partition)
     }
 
-    fn set_cursor<'a>(&'a self, sink: &'a str, p: Partition, seq: u64) -> Answer<'a, ()> {
+    fn set_cursor<'a>(&'a self, sink: &'a str, p: Partition, seq: u64) -> Answer<'a, bool> {
         self.inner.set_cursor(sink, p, seq)
+    }
+
+    fn claim<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, bool> {
+        self.inner.claim(sink, partition)
     }
 
     fn can_lose_commits(&self) -> bool {
@@ -150,6 +154,10 @@ impl Store for Faulty {
             return Box::pin(async { Ok(Durability::Unconfirmed) });
         }
         self.inner.settle(partition)
+    }
+
+    fn retain(&self, partition: Partition, retention: Retention) -> Answer<'_, Retained> {
+        self.inner.retain(partition, retention)
     }
 
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {

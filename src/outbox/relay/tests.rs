@@ -50,6 +50,16 @@ async fn every_event_arrives_once_and_in_the_order_of_its_partition() {
 }
 
 #[tokio::test]
+async fn a_new_sink_begins_with_what_a_trimmed_log_still_has() {
+    let (store, recorder) = (EventStore::new(), Recorder::default());
+    store.append(0, 20);
+    store.trim(0, 7);
+    let _running = start(&store, SinkHandle::start("new", recorder.clone()));
+    eventually("it has come to the end", || store.cursor_of("new", 0) == 10).await;
+    assert_eq!(got(&recorder, 0), sequences(20)[14..]);
+}
+
+#[tokio::test]
 async fn a_sink_that_fails_gets_the_same_events_again_with_the_same_ids() {
     let (store, recorder) = (EventStore::new(), Recorder::default());
     recorder.set(|state| state.broken = true);
@@ -62,6 +72,28 @@ async fn a_sink_that_fails_gets_the_same_events_again_with_the_same_ids() {
     let ids = recorder.ids();
     let first = &ids[..4];
     assert!(ids.len() >= 16 && ids.chunks(4).all(|again| again == first), "{ids:?}");
+}
+
+#[tokio::test]
+async fn what_another_process_delivers_is_left_to_it_and_taken_over_from_its_cursor() {
+    let (store, recorder) = (EventStore::new(), Recorder::default());
+    store.elsewhere.lock().expect("no panic").insert(Partition(1));
+    store.append(0, 4);
+    store.append(1, 4);
+    let _running = start(&store, SinkHandle::start("r", recorder.clone()));
+    eventually("its own arrived", || store.cursor_of("r", 0) == 2).await;
+    assert_eq!(got(&recorder, 1), Vec::<String>::new());
+    // The other one delivered the first commit, and died.
+    store.set_cursor_of("r", 1, 1);
+    store.elsewhere.lock().expect("no panic").clear();
+    eventually("taken over", || store.cursor_of("r", 1) == 2).await;
+    assert_eq!(got(&recorder, 1), sequences(4)[2..]);
+    // Somebody else took the first partition meanwhile: its cursor is not moved any more.
+    store.elsewhere.lock().expect("no panic").insert(Partition(0));
+    store.append(0, 2);
+    store.append(1, 2);
+    eventually("the other goes on", || store.cursor_of("r", 1) == 3).await;
+    assert_eq!(store.cursor_of("r", 0), 2);
 }
 
 #[tokio::test]

@@ -168,7 +168,8 @@ pub async fn a_sink_finds_its_place_again<W: World>() {
     let process = world.process();
     let place = partition(&alice());
     assert_eq!(process.store.cursor("file:./audit.jsonl", place).await, Ok(0));
-    process.store.set_cursor("file:./audit.jsonl", place, 7).await.expect("set");
+    assert!(process.store.claim("file:./audit.jsonl", place).await.expect("asked"));
+    assert!(process.store.set_cursor("file:./audit.jsonl", place, 7).await.expect("set"));
     assert_eq!(process.store.cursor("file:./audit.jsonl", place).await, Ok(7));
     assert_eq!(process.store.cursor("stdout", place).await, Ok(0));
 }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use crate::domain::command::Timer;
 use crate::domain::grant::EndedWhy;
 use crate::domain::ids::RequestId;
 use crate::domain::request::{Request, RequestStatus};
 use crate::domain::subject::Subject;
+use crate::store::inspect::{Count, Inspect};
 use crate::store::{Cursor, ListQuery, Store};
 
 use super::fixtures::*;
@@ -117,4 +119,27 @@ pub async fn a_decided_request_is_no_longer_pending_in_the_list<W: World>() {
     let template = ListQuery { template: Some("another".to_owned()), ..query() };
     let page = process.store.list_requests(&template).await.expect("a page");
     assert!(page.items.is_empty());
+}
+
+pub async fn the_status_of_a_partition_counts_what_it_holds<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let (pending, over) = (request(&alice(), START), request(&alice(), START));
+    let (open, gone) = (grant(&alice(), START), grant(&alice(), START));
+    let timer = Timer::ExpireGrant(open.id);
+    process.write(&alice(), of_grants(&[&open, &gone])).await;
+    process.write(&alice(), of_request(&pending)).await;
+    process.write(&alice(), of_request(&over)).await;
+    let mut decided = over;
+    decided.status = RequestStatus::Expired { at: START };
+    process.write(&alice(), of_request(&decided)).await;
+    process.write(&alice(), of_grants(&[&ended(gone, EndedWhy::Revoked, START)])).await;
+    process.write(&alice(), set_timer(timer, open.expires_at)).await;
+    let status = process.store.partition(partition(&alice())).await.expect("a status");
+    assert_eq!((status.head.epoch, status.head.seq, status.entries), (1, 7, 7));
+    assert_eq!(status.generation, 0);
+    let one = Count { number: 1, goes_on: false };
+    assert_eq!((status.open_grants, status.pending_requests, status.timers), (one, one, one));
+    let elsewhere = process.store.partition(partition(&subject(1))).await.expect("a status");
+    assert_eq!((elsewhere.entries, elsewhere.open_grants), (1, Count::default()));
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, broadcast};
@@ -12,7 +13,8 @@ use crate::config::SealKey;
 use crate::domain::ids::{CommitId, Partition, PartitionCount};
 
 use super::backend::{
-    Backend, LiveSource, LogEntry, Outcome, Range, RawLive, Rebase, Scored, WriteSet,
+    Backend, HeldPut, LiveSource, LogEntry, Outcome, Owner, Range, RawLive, Rebase, Scored,
+    WriteSet,
 };
 use super::checks::Checks;
 use super::keys::{Key, Member};
@@ -28,6 +30,7 @@ pub mod fixtures;
 pub mod lists;
 pub mod markers;
 pub mod reconciling;
+pub mod retention;
 pub mod tampering;
 pub mod time_travel;
 
@@ -170,6 +173,14 @@ impl<B: Backend> Backend for Lossy<B> {
 
     fn put_lazily(&self, p: Partition, key: Key, value: Bytes) -> Answer<'_, ()> {
         self.inner.put_lazily(p, key, value)
+    }
+
+    fn hold(&self, p: Partition, key: Key, owner: Owner, life: Duration) -> Answer<'_, bool> {
+        self.inner.hold(p, key, owner, life)
+    }
+
+    fn put_held(&self, put: HeldPut) -> Answer<'_, bool> {
+        self.inner.put_held(put)
     }
 
     fn moved(&self) -> broadcast::Receiver<Partition> {
@@ -329,6 +340,16 @@ macro_rules! contract_suite {
             lists: a_cursor_goes_on_where_the_page_ended;
             lists: filters_leave_out_what_does_not_fit;
             lists: a_decided_request_is_no_longer_pending_in_the_list;
+            lists: the_status_of_a_partition_counts_what_it_holds;
+            retention: the_log_loses_what_is_old_and_taken_by_every_sink;
+            retention: the_newest_entries_stay_however_old_they_are;
+            retention: a_trim_is_no_roll_back_and_hides_none;
+            retention: trimming_never_takes_what_is_young_or_undelivered;
+            retention: an_edited_entry_does_not_keep_the_log_for_ever;
+            retention: what_is_over_for_long_is_forgotten_and_nothing_else;
+            retention: a_request_stays_as_long_as_its_grants;
+            retention: an_edited_record_is_not_forgotten_and_holds_up_nothing;
+            retention: more_than_a_page_is_forgotten_page_by_page;
             concurrency: of_fifty_writers_on_one_version_exactly_one_wins;
             concurrency: fifty_writers_that_reload_all_succeed;
         );

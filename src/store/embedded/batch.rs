@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use redb::{ReadableTable, Table, WriteTransaction};
 
+use crate::domain::ids::Partition;
 use crate::domain::time::Timestamp;
-use crate::store::backend::{Outcome, Put, Rebase, SetChange, WriteSet};
+use crate::store::backend::{KEPT_ENTRIES, Outcome, Put, Rebase, SetChange, WriteSet};
 use crate::store::keys::{self, Key};
 use crate::store::record::{head_text, parse_head, parse_stored_commit, stored_commit};
 use crate::store::seal::claimed_version;
@@ -181,7 +182,7 @@ impl<'t> Batch<'t> {
         due.iter().try_for_each(|key| self.delete_bytes(key))
     }
 
-    fn set(&mut self, change: &SetChange) -> Written<()> {
+    pub fn set(&mut self, change: &SetChange) -> Written<()> {
         let (set, member) = (change.set.as_bytes(), change.member.as_bytes());
         let old = match change.score {
             Some(score) => self.scores.insert((set, member), score)?.map(|old| old.value()),
@@ -193,6 +194,20 @@ impl<'t> Batch<'t> {
         if let Some(score) = change.score {
             self.members.insert((set, score, member), ())?;
         }
+        Ok(())
+    }
+
+    /// Deletes entries of the log up to and with `up_to`, and leaves the newest.
+    pub fn trim(&mut self, partition: Partition, up_to: u64) -> Written<()> {
+        let of_partition = (partition.0, 0)..=(partition.0, u64::MAX);
+        let newest = usize::try_from(KEPT_ENTRIES).unwrap_or(usize::MAX);
+        let Some(first_kept) = self.log.range(of_partition)?.rev().nth(newest.saturating_sub(1))
+        else {
+            return Ok(());
+        };
+        let (_, first_kept) = first_kept?.0.value();
+        let end = up_to.saturating_add(1).min(first_kept);
+        self.log.retain_in((partition.0, 0)..(partition.0, end), |_, _| false)?;
         Ok(())
     }
 

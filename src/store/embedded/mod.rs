@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{broadcast, oneshot};
@@ -13,9 +14,11 @@ use crate::config::SealKey;
 use crate::domain::ids::{CommitId, Partition, PartitionCount};
 
 use super::backend::{
-    Backend, LiveSource, LogEntry, Outcome, Range, RawLive, Rebase, Scored, WriteSet,
+    Backend, HeldPut, LiveSource, LogEntry, Outcome, Owner, Range, RawLive, Rebase, Scored,
+    WriteSet,
 };
 use super::checks::Checks;
+use super::inspect::{BackendStatus, Inspect};
 use super::keys::{self, Key, Member};
 use super::ledger::Ledger;
 use super::reader::Reader;
@@ -60,6 +63,7 @@ pub struct Inner {
     state: Arc<State>,
     moved: broadcast::Sender<Partition>,
     said: broadcast::Sender<Bytes>,
+    path: PathBuf,
     _lock: DirectoryLock,
 }
 
@@ -126,8 +130,8 @@ impl Embedded {
         let (jobs, writer) =
             started.map_err(|fault| OpenError::Directory { path: path.to_owned(), fault })?;
         let (said, _) = broadcast::channel(MESSAGES);
-        let inner =
-            Inner { jobs: Some(jobs), writer: Some(writer), state, moved, said, _lock: lock };
+        let (jobs, writer, path) = (Some(jobs), Some(writer), path.to_owned());
+        let inner = Inner { jobs, writer, state, moved, said, path, _lock: lock };
         let checks = Arc::new(Checks::new(sealer, partitions));
         Ok(Self { inner: Arc::new(inner), checks, clock })
     }
@@ -140,6 +144,12 @@ impl Embedded {
     /// Nobody shares this store: there is never anybody to ask.
     #[must_use]
     pub fn reconciler(&self) -> Arc<dyn Reconciler> {
+        Arc::new(Ledger::new(self.inner.clone(), self.checks.clone(), self.clock.clone()))
+    }
+
+    /// For `tidegate store status`.
+    #[must_use]
+    pub fn inspect(&self) -> Arc<dyn Inspect> {
         Arc::new(Ledger::new(self.inner.clone(), self.checks.clone(), self.clock.clone()))
     }
 
@@ -215,6 +225,18 @@ impl Backend for Arc<Inner> {
         Box::pin(self.put(key, Some(value), false))
     }
 
+    /// One process: nobody else is there to hold it.
+    fn hold(&self, _: Partition, _: Key, _: Owner, _: Duration) -> Answer<'_, bool> {
+        Box::pin(async { Ok(true) })
+    }
+
+    fn put_held(&self, put: HeldPut) -> Answer<'_, bool> {
+        Box::pin(async move {
+            self.put(put.key, Some(put.value), false).await?;
+            Ok(true)
+        })
+    }
+
     fn moved(&self) -> broadcast::Receiver<Partition> {
         self.moved.subscribe()
     }
@@ -228,12 +250,14 @@ impl Backend for Arc<Inner> {
         Box::pin(async { Ok(Durability::Confirmed) })
     }
 
-    fn trim(&self, _: Partition, _: u64) -> Answer<'_, ()> {
-        Box::pin(async { Err(failed("not built yet")) })
+    fn trim(&self, partition: Partition, up_to: u64) -> Answer<'_, ()> {
+        let (reply, answer) = oneshot::channel();
+        Box::pin(self.ask(Job::Trim { partition, up_to, reply }, answer))
     }
 
-    fn forget(&self, _: Partition, _: Vec<Key>, _: Vec<(Key, Member)>) -> Answer<'_, ()> {
-        Box::pin(async { Err(failed("not built yet")) })
+    fn forget(&self, _: Partition, keys: Vec<Key>, places: Vec<(Key, Member)>) -> Answer<'_, ()> {
+        let (reply, answer) = oneshot::channel();
+        Box::pin(self.ask(Job::Forget { keys, places, reply }, answer))
     }
 
     fn rebase(&self, rebase: Rebase) -> Answer<'_, Option<u64>> {
@@ -258,6 +282,19 @@ impl Backend for Arc<Inner> {
 
     fn announcements(&self) -> broadcast::Receiver<Bytes> {
         self.said.subscribe()
+    }
+
+    fn status(&self) -> Answer<'_, BackendStatus> {
+        Box::pin(async {
+            let file = self.path.join(open::FILE);
+            let size = tokio::fs::metadata(&file).await.map_err(failed)?.len();
+            let lines = vec![
+                ("back end".to_owned(), "embedded".to_owned()),
+                ("file".to_owned(), file.display().to_string()),
+                ("bytes".to_owned(), size.to_string()),
+            ];
+            Ok(BackendStatus { lines })
+        })
     }
 }
 

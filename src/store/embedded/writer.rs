@@ -12,8 +12,8 @@ use tokio::sync::{broadcast, oneshot};
 use crate::clock::SharedClock;
 use crate::domain::ids::Partition;
 use crate::store::StoreFault;
-use crate::store::backend::{Outcome, Put, Rebase, WriteSet};
-use crate::store::keys::Key;
+use crate::store::backend::{Outcome, Put, Rebase, SetChange, WriteSet};
+use crate::store::keys::{Key, Member};
 
 use super::batch::Batch;
 use super::state::{Changes, State};
@@ -32,6 +32,16 @@ pub enum Job {
         key: Key,
         value: Option<Bytes>,
         durable: bool,
+        reply: Reply<()>,
+    },
+    Trim {
+        partition: Partition,
+        up_to: u64,
+        reply: Reply<()>,
+    },
+    Forget {
+        keys: Vec<Key>,
+        places: Vec<(Key, Member)>,
         reply: Reply<()>,
     },
     /// Stands for a library that panics on a damaged page.
@@ -113,6 +123,8 @@ impl Writer {
         let durable = jobs.iter().any(|job| match job {
             Job::Commit(..) | Job::Rebase(..) => true,
             Job::Put { durable, .. } => *durable,
+            // What comes back after a crash goes again.
+            Job::Trim { .. } | Job::Forget { .. } => false,
             #[cfg(test)]
             Job::Panic(_) => true,
         });
@@ -182,6 +194,17 @@ fn run_job(batch: &mut Batch<'_>, job: Job) -> Result<Done, redb::Error> {
             match value {
                 Some(value) => batch.put(&Put { key, value, sweep_at: None })?,
                 None => batch.delete(&key)?,
+            }
+            Ok(Done::Put(reply))
+        }
+        Job::Trim { partition, up_to, reply } => {
+            batch.trim(partition, up_to)?;
+            Ok(Done::Put(reply))
+        }
+        Job::Forget { keys, places, reply } => {
+            keys.iter().try_for_each(|key| batch.delete(key))?;
+            for (set, member) in places {
+                batch.set(&SetChange { set, member, score: None })?;
             }
             Ok(Done::Put(reply))
         }

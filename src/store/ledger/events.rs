@@ -58,7 +58,7 @@ impl<B: Backend> Ledger<B> {
         Ok(())
     }
 
-    fn open_event(
+    pub(super) fn open_event(
         &self,
         partition: Partition,
         index: u16,

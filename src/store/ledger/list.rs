@@ -6,7 +6,7 @@ use crate::domain::grant::{Grant, GrantStatus};
 use crate::domain::ids::{GrantId, Partition, RequestId};
 use crate::domain::request::{Request, RequestStatus};
 use crate::store::backend::{Backend, Range, Scored};
-use crate::store::keys::{self, Key, Slice};
+use crate::store::keys::{self, Key, Member, Slice};
 use crate::store::record::open_json;
 use crate::store::{Cursor, ListQuery, Page, StoreFault};
 
@@ -24,6 +24,7 @@ const FETCH: usize = 32;
 pub trait Listable: Item {
     fn set(partition: Partition, slice: Slice) -> Key;
     fn id_of(partition: Partition, random: [u8; 16]) -> Self::Id;
+    fn member(id: Self::Id) -> Member;
     /// Whether every record of this status is in the set of open ones.
     fn is_open_status(status: &str) -> bool;
     fn fits(&self, query: &ListQuery) -> bool;
@@ -35,6 +36,9 @@ impl Listable for Request {
     }
     fn id_of(partition: Partition, random: [u8; 16]) -> RequestId {
         RequestId { partition, random }
+    }
+    fn member(id: RequestId) -> Member {
+        keys::member(id.random)
     }
     fn is_open_status(status: &str) -> bool {
         status == RequestStatus::Pending.word()
@@ -53,6 +57,9 @@ impl Listable for Grant {
     }
     fn id_of(partition: Partition, random: [u8; 16]) -> GrantId {
         GrantId { partition, random }
+    }
+    fn member(id: GrantId) -> Member {
+        keys::member(id.random)
     }
     fn is_open_status(status: &str) -> bool {
         let open = [GrantStatus::Active, GrantStatus::Scheduled, GrantStatus::Unconfirmed];

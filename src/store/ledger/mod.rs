@@ -1,7 +1,7 @@
 //! The typed store over any back end: encodes, seals and derives on the way in, verifies and
 //! compares with what this process knew on the way out.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 
@@ -11,24 +11,27 @@ use crate::domain::ids::{GrantId, Partition, PartitionCount, RequestId};
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::time::Timestamp;
+use crate::entropy;
 
-use super::backend::Backend;
+use super::backend::{Backend, HeldPut, Owner};
 use super::checks::{Base, Checks};
 use super::keys::{self, Key};
 use super::memory::Known;
 use super::record::{number, open_json};
 use super::{
     Answer, Commit, Committed, DuePlace, DueTimers, Durability, KillOrder, Killed, KilledPlace,
-    ListQuery, Load, Loaded, Page, Store, StoreFault, StoredEvent,
+    ListQuery, Load, Loaded, Page, RELAY_LIFE, Retained, Retention, Store, StoreFault, StoredEvent,
 };
 
 mod commit;
 mod derive;
 mod events;
+mod inspect;
 mod kill;
 mod killed;
 mod list;
 mod load;
+mod retain;
 mod timers;
 
 /// How often a read that was overtaken by a commit is made again.
@@ -38,11 +41,13 @@ pub struct Ledger<B> {
     pub(super) backend: B,
     pub(super) checks: Arc<Checks>,
     pub(super) clock: SharedClock,
+    /// Who this process is to leases; drawn when it is first needed.
+    owner: OnceLock<Owner>,
 }
 
 impl<B: Backend> Ledger<B> {
     pub fn new(backend: B, checks: Arc<Checks>, clock: SharedClock) -> Self {
-        Self { backend, checks, clock }
+        Self { backend, checks, clock, owner: OnceLock::new() }
     }
 
     /// Head and markers from a reply, checked and proven. What they show is remembered by
@@ -79,6 +84,15 @@ impl<B: Backend> Ledger<B> {
     ) -> Result<[Option<Bytes>; N], StoreFault> {
         let values = self.backend.get(partition, &keys).await?;
         values.try_into().map_err(|_| StoreFault::Unreachable("an answer of another length".into()))
+    }
+
+    fn owner(&self) -> Result<Owner, StoreFault> {
+        if let Some(owner) = self.owner.get() {
+            return Ok(*owner);
+        }
+        let no_entropy = |fault: entropy::NoEntropy| StoreFault::Unreachable(fault.to_string());
+        let drawn = entropy::bytes().map_err(no_entropy)?;
+        Ok(*self.owner.get_or_init(|| drawn))
     }
 
     fn exists(&self, partition: Partition) -> bool {
@@ -176,9 +190,24 @@ impl<B: Backend> Store for Ledger<B> {
         Box::pin(self.read_cursor(sink, partition))
     }
 
-    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, ()> {
-        let key = keys::sink(partition, sink);
-        self.backend.put_lazily(partition, key, seq.to_string().into())
+    fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let put = HeldPut {
+                partition,
+                lease: keys::relay(partition, sink),
+                owner: self.owner()?,
+                key: keys::sink(partition, sink),
+                value: seq.to_string().into(),
+            };
+            self.backend.put_held(put).await
+        })
+    }
+
+    fn claim<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, bool> {
+        Box::pin(async move {
+            let lease = keys::relay(partition, sink);
+            self.backend.hold(partition, lease, self.owner()?, RELAY_LIFE).await
+        })
     }
 
     fn can_lose_commits(&self) -> bool {
@@ -187,6 +216,10 @@ impl<B: Backend> Store for Ledger<B> {
 
     fn settle(&self, partition: Partition) -> Answer<'_, Durability> {
         self.backend.settle(partition)
+    }
+
+    fn retain(&self, partition: Partition, retention: Retention) -> Answer<'_, Retained> {
+        Box::pin(self.retain_page(partition, retention))
     }
 
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition> {

@@ -44,6 +44,15 @@ pub fn said(reply: Value) -> Result<Said, Trouble> {
     Ok(Said { word, rest: parts.collect::<Result<_, _>>()? })
 }
 
+/// A script that says `yes` or `no`.
+pub fn yes(reply: Value) -> Result<bool, StoreFault> {
+    match said(reply)?.word.as_str() {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err(strange("a script").into()),
+    }
+}
+
 /// The answer of a commit, and whether an earlier try had made it.
 pub struct Answered {
     pub outcome: Outcome,

@@ -7,13 +7,16 @@ use bytes::Bytes;
 use redis::{Cmd, Value, cmd};
 use tokio::sync::broadcast;
 
-use super::super::backend::{Backend, LogEntry, Outcome, Range, Rebase, Scored, WriteSet};
+use super::super::backend::{
+    Backend, HeldPut, LogEntry, Outcome, Owner, Range, Rebase, Scored, WriteSet,
+};
+use super::super::inspect::BackendStatus;
 use super::super::keys::{self, Key, Member};
 use super::super::{Answer, Durability, StoreFault};
 use super::link::{Link, Trouble, only};
 use super::pool::{Ask, Lease, Pool};
 use super::publish::Listeners;
-use super::{Shared, acknowledge, answers, calls, script};
+use super::{Shared, acknowledge, answers, calls, script, status};
 use crate::config::RedisAddress;
 use crate::domain::ids::{CommitId, Partition};
 
@@ -337,6 +340,26 @@ impl Backend for Arc<RedisBackend> {
         })
     }
 
+    fn hold(
+        &self,
+        partition: Partition,
+        key: Key,
+        owner: Owner,
+        life: Duration,
+    ) -> Answer<'_, bool> {
+        Box::pin(async move {
+            let call = calls::hold(key, owner, life);
+            answers::yes(self.script(partition, &script::HOLD, &call).await?)
+        })
+    }
+
+    fn put_held(&self, put: HeldPut) -> Answer<'_, bool> {
+        Box::pin(async move {
+            let call = calls::put_held(&put);
+            answers::yes(self.script(put.partition, &script::PUT_HELD, &call).await?)
+        })
+    }
+
     fn moved(&self) -> broadcast::Receiver<Partition> {
         self.listeners.moved()
     }
@@ -395,5 +418,9 @@ impl Backend for Arc<RedisBackend> {
 
     fn announcements(&self) -> broadcast::Receiver<Bytes> {
         self.listeners.said()
+    }
+
+    fn status(&self) -> Answer<'_, BackendStatus> {
+        Box::pin(status::status(self))
     }
 }

@@ -9,7 +9,7 @@ use crate::config::RedisConfig;
 use crate::domain::ids::{Partition, hex};
 use crate::domain::time::Timestamp;
 use crate::store::StoreFault;
-use crate::store::backend::{KEPT_ENTRIES, Range, Rebase, WriteSet};
+use crate::store::backend::{HeldPut, KEPT_ENTRIES, Owner, Range, Rebase, WriteSet};
 use crate::store::keys::{self, Key};
 
 /// More events in one commit than a script can append at once.
@@ -122,6 +122,21 @@ pub fn trim(partition: Partition, up_to: u64) -> Cmd {
 pub fn settle(partition: Partition, now: Timestamp) -> Cmd {
     let mut call = script::SETTLE.call(&[keys::fence(partition).as_bytes()]);
     call.arg(now.millis());
+    call
+}
+
+#[must_use]
+pub fn hold(lease: Key, owner: Owner, life: Duration) -> Cmd {
+    let mut call = script::HOLD.call(&[lease.as_bytes()]);
+    // A life of nothing would be an error.
+    call.arg(&owner[..]).arg(life.as_millis().max(1).to_string());
+    call
+}
+
+#[must_use]
+pub fn put_held(put: &HeldPut) -> Cmd {
+    let mut call = script::PUT_HELD.call(&[put.lease.as_bytes(), put.key.as_bytes()]);
+    call.arg(&put.owner[..]).arg(&put.value[..]);
     call
 }
 

@@ -13,6 +13,7 @@ use crate::config::{Environment, RedisConfig, SealKey};
 use crate::domain::ids::PartitionCount;
 
 use super::checks::Checks;
+use super::inspect::Inspect;
 use super::ledger::Ledger;
 use super::reader::Reader;
 use super::reconcile::Reconciler;
@@ -45,6 +46,7 @@ mod script;
 )]
 pub mod servers;
 mod startup;
+mod status;
 #[cfg(test)]
 mod tests;
 pub mod tls;
@@ -87,12 +89,6 @@ pub struct Options {
     pub environment: Environment,
     /// How far the server's clock may be off.
     pub clock_skew: Duration,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self { environment: Environment::Development, clock_skew: Duration::from_secs(2) }
-    }
 }
 
 /// The server answers, but it is not one that this gateway can work with.
@@ -140,6 +136,13 @@ impl Redis {
         Arc::new(Ledger::new(self.backend.clone(), checks, clock))
     }
 
+    /// For `tidegate store status`.
+    #[must_use]
+    pub fn inspect(&self) -> Arc<dyn Inspect> {
+        let (checks, clock) = (self.shared.checks.clone(), self.shared.clock.clone());
+        Arc::new(Ledger::new(self.backend.clone(), checks, clock))
+    }
+
     /// A reader for the core it is called on.
     #[must_use]
     pub fn reader(&self) -> RedisReader {
@@ -174,7 +177,8 @@ impl Shared {
         let checks = Arc::new(Checks::new(Sealer::new(keys)?, partitions));
         let connector = Connector::new(&config)?;
         let routes = Routes::new(&config.nodes, partitions);
-        let (gate, health) = (Gate::default(), Health::default());
+        let gate = Gate::default();
+        let health = Health::default();
         Ok(Self { config, connector, routes, checks, clock, options, gate, health })
     }
 }

@@ -19,6 +19,9 @@ pub static MEMBERS: LazyLock<Script> =
 pub static REBASE: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/rebase.lua")));
 pub static TRIM: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/trim.lua")));
 pub static SETTLE: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/settle.lua")));
+pub static HOLD: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/hold.lua")));
+pub static PUT_HELD: LazyLock<Script> =
+    LazyLock::new(|| script(include_str!("scripts/put_held.lua")));
 pub static GENESIS: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/genesis.lua")));
 

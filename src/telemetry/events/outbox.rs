@@ -52,6 +52,36 @@ impl RelayStoreFailed<'_> {
     }
 }
 
+/// What was old and everybody had is gone from a partition.
+pub struct Trimmed {
+    pub partition: Partition,
+    /// Entries of the log.
+    pub entries: usize,
+    pub grants: usize,
+    pub requests: usize,
+}
+
+impl Trimmed {
+    pub fn emit(&self) {
+        let Self { partition, entries, grants, requests } = self;
+        tracing::debug!(%partition, entries, grants, requests, "history past the retention is gone");
+    }
+}
+
+/// The store could not be asked to forget, or something that it keeps cannot be trusted.
+pub struct RetentionFailed<'a> {
+    pub partition: Partition,
+    pub fault: &'a StoreFault,
+}
+
+impl RetentionFailed<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.store_errors.get_or_create(&KindLabel { kind: self.fault.kind() }).inc();
+        let (partition, fault) = (self.partition, self.fault);
+        tracing::warn!(%partition, %fault, "history past the retention could not be removed");
+    }
+}
+
 /// The buffer of the decision log has become full (told once until it has room again).
 pub struct DecisionLogFilled {
     pub capacity: usize,

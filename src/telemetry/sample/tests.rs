@@ -1,11 +1,12 @@
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use super::*;
 use crate::clock::ManualClock;
 use crate::domain::ids::{GrantId, Partition, RequestId};
 use crate::domain::subject::Subject;
 use crate::domain::time::Timestamp;
-use crate::outbox::testing::EventStore;
+use crate::outbox::testing::{EventStore, eventually};
 
 fn grant(number: u16, tool: &str) -> Grant {
     let mut random = [0; 16];
@@ -76,4 +77,17 @@ fn a_name_that_is_gone_shows_zero() {
     show(&mut shown, Counts::from([("b".into(), 3)]), set);
     let expected = BTreeMap::from([("a".into(), 0), ("b".into(), 3)]);
     assert_eq!(*gauges.lock().expect("no panic"), expected);
+}
+
+#[tokio::test]
+async fn the_clock_skew_is_the_last_that_was_measured() {
+    let (metrics, measured) = (Metrics::unregistered(), Arc::new(AtomicI64::new(-250)));
+    let read = Arc::clone(&measured);
+    let skew = move || Some(read.load(Ordering::SeqCst));
+    let following = tokio::spawn(follow_skew(Box::new(skew), metrics.clone()));
+    eventually("it is shown", || (metrics.clock_skew.get() + 0.25).abs() < 1e-9).await;
+    measured.store(3_600_000, Ordering::SeqCst);
+    eventually("it is shown anew", || (metrics.clock_skew.get() - 3600.0).abs() < 1e-9).await;
+    following.abort();
+    assert!((seconds(i64::MIN + 1) + seconds(i64::MAX)).abs() < 1e-9, "far off is no overflow");
 }

@@ -3,6 +3,7 @@
 mod commits;
 mod levels;
 mod opening;
+mod status;
 mod topologies;
 mod world;
 

@@ -9,10 +9,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::super::super::StoreFault;
 use super::super::super::keys;
+use super::super::Options;
 use super::super::servers::Server;
 use super::*;
 use crate::clock::SystemClock;
-use crate::config::{Acknowledge, RedisConfig, RedisLogin, RedisNodes, SealKey};
+use crate::config::{Acknowledge, Environment, RedisConfig, RedisLogin, RedisNodes, SealKey};
 use crate::domain::ids::PartitionCount;
 use crate::domain::subject::SubjectKey;
 
@@ -55,7 +56,8 @@ fn config(port: u16) -> RedisConfig {
 
 fn shared(config: RedisConfig) -> Shared {
     let keys = [SealKey { id: "k1".into(), bytes: [1; 32].into() }];
-    let options = super::super::Options::default();
+    let options =
+        Options { environment: Environment::Development, clock_skew: Duration::from_secs(2) };
     let clock = Arc::new(SystemClock);
     let shared = Shared::new(config, &keys, PartitionCount::DEFAULT, clock, options).unwrap();
     shared.gate.open();

@@ -1,0 +1,85 @@
+"""Configurations of nginx: the shared upstream, the plain proxy, and the proxy with Lua."""
+
+import glob
+import os
+
+from identity import AUDIENCE, ISSUER, KEY_ID
+
+KEEP = "keepalive_requests 100000000; keepalive_timeout 1h; keepalive_time 24h;"
+LUA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "lua")
+
+
+def command(tools, folder, name, text):
+    path = os.path.join(folder, f"{name}.conf")
+    with open(path, "w") as file:
+        file.write(text)
+    return [f"{tools}/root/usr/sbin/nginx", "-c", path, "-p", folder, "-e", f"{folder}/{name}.errors"]
+
+
+def frame(folder, name, workers, http, main=""):
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    scratch = "\n".join(f"  {kind}_temp_path {folder}/{name}-{kind};" for kind in kinds)
+    return f"""
+daemon off;
+worker_processes {workers};
+worker_rlimit_nofile 20000;
+pid {folder}/{name}.pid;
+{main}
+events {{ worker_connections 8192; multi_accept on; }}
+http {{
+  access_log off;
+  tcp_nodelay on;
+  {KEEP}
+{scratch}
+{http}
+}}
+"""
+
+
+def upstream(folder, port):
+    """Says hello as fast as nginx can."""
+    server = f'server {{ listen 127.0.0.1:{port}; location / {{ return 200 "hello, world!"; }} }}'
+    return frame(folder, "upstream", 1, server)
+
+
+def proxying(port, upstream_port, before=""):
+    """Keep-alive on both sides, as anybody who cares for speed has it."""
+    return f"""
+  upstream tool {{ server 127.0.0.1:{upstream_port}; keepalive 512; {KEEP} }}
+  server {{
+    listen 127.0.0.1:{port} reuseport;
+    location / {{
+      {before}
+      proxy_http_version 1.1;
+      proxy_set_header Connection "";
+      proxy_set_header Host $http_host;
+      proxy_pass http://tool;
+    }}
+  }}"""
+
+
+def plain(folder, port, upstream_port):
+    return frame(folder, "nginx", 2, proxying(port, upstream_port))
+
+
+def with_lua(tools, folder, port, upstream_port):
+    root = f"{tools}/root/usr"
+    compiled = os.path.dirname(glob.glob(f"{root}/lib/*/lua/5.1/cjson.so")[0])
+    names = ("ISSUER", "AUDIENCE", "KEY_ID", "ISSUER_PEM", "REDIS_PORT")
+    main = "".join(f"env BENCH_{name};\n" for name in names)
+    for module in ("ndk_http", "ngx_http_lua"):
+        main += f"load_module {root}/lib/nginx/modules/{module}_module.so;\n"
+    paths = f"""
+  lua_package_path '{LUA}/?.lua;{root}/share/lua/5.1/?.lua;;';
+  lua_package_cpath '{compiled}/?.so;;';
+  init_by_lua_block {{ access = require "access" }}"""
+    before = "access_by_lua_block { access.check() }"
+    return frame(folder, "nginx-lua", 2, paths + proxying(port, upstream_port, before), main)
+
+
+def lua_environment(issuer, redis_port):
+    told = {
+        "ISSUER": ISSUER, "AUDIENCE": AUDIENCE, "KEY_ID": KEY_ID,
+        "ISSUER_PEM": issuer.pem_file, "REDIS_PORT": str(redis_port),
+    }
+    return {f"BENCH_{name}": value for name, value in told.items()}

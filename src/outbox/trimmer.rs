@@ -1,0 +1,97 @@
+//! Retention: what every configured sink has taken, and what is over, leaves the store when it is
+//! older than `audit.retention`. One partition after the other, all within about a minute, a
+//! bounded piece of work at a time; every gateway does it, and twice is as good as once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::clock::SharedClock;
+use crate::domain::ids::Partition;
+use crate::store::{RetainPlace, Retained, Retention, SharedStore, StoreFault};
+use crate::telemetry::events::outbox::{RetentionFailed, Trimmed};
+use crate::telemetry::metrics::Metrics;
+
+/// How long one walk over all partitions takes.
+pub const ROUND: Duration = Duration::from_secs(60);
+/// So many pages of one partition are done before it is the next one's turn.
+const PAGES: usize = 16;
+
+pub struct Trimmer {
+    pub store: SharedStore,
+    /// The names of the sinks that are configured now: no other one holds anything back.
+    pub sinks: Vec<Arc<str>>,
+    pub retention: Duration,
+    /// [`ROUND`].
+    pub round: Duration,
+    pub clock: SharedClock,
+    pub metrics: Metrics,
+    pub stop: watch::Receiver<bool>,
+    /// Where partitions go on that had more to do.
+    pub places: BTreeMap<Partition, RetainPlace>,
+}
+
+impl Trimmer {
+    /// Until it is told to stop, which it does in the middle of its work: no half of it is harmful.
+    pub async fn run(mut self) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = self.walk() => (),
+            _ = stop.wait_for(|stop| *stop) => (),
+        }
+    }
+
+    async fn walk(&mut self) {
+        let mut tick = interval(self.round / u32::from(self.store.partitions().get().max(1)));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            for partition in self.store.partitions().all() {
+                tick.tick().await;
+                if let Err(fault) = self.visit(partition).await {
+                    self.places.remove(&partition);
+                    RetentionFailed { partition, fault: &fault }.emit(&self.metrics);
+                }
+            }
+        }
+    }
+
+    async fn visit(&mut self, partition: Partition) -> Result<(), StoreFault> {
+        let delivered = self.delivered(partition).await?;
+        let before = self.clock.now().minus(self.retention);
+        for _ in 0..PAGES {
+            let from = self.places.remove(&partition);
+            let retention = Retention { before, delivered, from };
+            let done = self.store.retain(partition, retention).await?;
+            self.tell(partition, &done);
+            let Some(next) = done.next else { return Ok(()) };
+            self.places.insert(partition, next);
+        }
+        Ok(())
+    }
+
+    /// How far the slowest sink has come. Without any sink the store's log is all there is, and
+    /// nobody waits for it.
+    async fn delivered(&self, partition: Partition) -> Result<u64, StoreFault> {
+        let mut slowest = u64::MAX;
+        for sink in &self.sinks {
+            slowest = slowest.min(self.store.cursor(sink, partition).await?);
+        }
+        Ok(slowest)
+    }
+
+    fn tell(&self, partition: Partition, done: &Retained) {
+        for fault in &done.broken {
+            RetentionFailed { partition, fault }.emit(&self.metrics);
+        }
+        if !done.is_nothing() {
+            let Retained { entries, grants, requests, .. } = *done;
+            Trimmed { partition, entries, grants, requests }.emit();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
