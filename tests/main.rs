@@ -10,6 +10,7 @@
 
 mod bad_configuration;
 mod command_line;
+mod faults;
 mod harness;
 mod hostile;
 mod metrics;

@@ -15,6 +15,7 @@ mod watch;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
@@ -29,8 +30,8 @@ use crate::gateway::{self, Gateway, Routes, Sockets};
 use crate::identity::Remembered;
 use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
-use crate::store::SharedStore;
 use crate::store::reconcile::Reconciler;
+use crate::store::{SharedStore, StoreFault};
 use crate::telemetry::events::approvals::StoreFailed;
 use crate::telemetry::ids::{self, DecisionIds, UserHashes};
 use crate::telemetry::metrics::Metrics;
@@ -101,13 +102,23 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let users = Arc::new(UserHashes::new()?);
     let reconciler = stores.reconciler();
     let outbox_ref = &outbox;
-    let parts =
-        Parts { config, ready, clock, metrics, users, store, reconciler, outbox: outbox_ref, stop };
-    let gateway = parts.gateway(bound.proxy, &stores)?;
+    let parts = Parts {
+        config,
+        ready,
+        clock,
+        metrics,
+        users,
+        stores,
+        store,
+        reconciler,
+        outbox: outbox_ref,
+        stop,
+    };
+    let gateway = parts.gateway(bound.proxy)?;
     let api = parts.api()?;
     let servers = parts.servers(bound.api, bound.admin, &api, scrape);
     let reload = Arc::new(parts.reload());
-    let background = parts.background(&api, &background_ends, &reload, stores.skew())?;
+    let background = parts.background(&api, &background_ends, &reload, parts.stores.skew())?;
     Ok(Running {
         addresses,
         reload,
@@ -150,6 +161,7 @@ struct Parts<'a> {
     clock: SharedClock,
     metrics: Metrics,
     users: Arc<UserHashes>,
+    stores: Stores,
     store: SharedStore,
     reconciler: Arc<dyn Reconciler>,
     outbox: &'a Outbox,
@@ -157,7 +169,7 @@ struct Parts<'a> {
 }
 
 impl Parts<'_> {
-    fn gateway(&self, sockets: Sockets, stores: &Stores) -> Result<Gateway, StartError> {
+    fn gateway(&self, sockets: Sockets) -> Result<Gateway, StartError> {
         let shared = gateway::Shared {
             routes: Arc::new(ArcSwap::from_pointee(Routes::new(&self.config.tools))),
             catalog: self.ready.catalog.clone(),
@@ -172,7 +184,7 @@ impl Parts<'_> {
             users: self.users.clone(),
         };
         let (authenticator, policy) = (self.ready.authenticator.clone(), self.ready.policy.clone());
-        let stores = stores.clone();
+        let stores = self.stores.clone();
         let make_core = move |_core: usize| {
             let identity = CoreIdentity::new(authenticator.clone(), Remembered::default());
             (identity, CorePolicy(policy.clone()), stores.reader())
@@ -224,13 +236,20 @@ impl Parts<'_> {
     /// What `/readyz` asks when it is called; nothing of it is remembered.
     fn checks(&self) -> Vec<Check> {
         let (store, metrics) = (self.store.clone(), self.metrics.clone());
+        let (stores, bound) = (self.stores.clone(), self.config.limits.clock_skew);
         let (authenticator, clock) = (self.ready.authenticator.clone(), self.clock.clone());
         let (outbox, stop) = (self.outbox.health(), self.stop.clone());
         vec![
             Check::new("store", move || {
                 let (store, metrics) = (store.clone(), metrics.clone());
+                let ahead = stores.skew()().unwrap_or(0).unsigned_abs();
                 async move {
-                    store.probe().await.map_err(|fault| {
+                    let skew = Duration::from_millis(ahead);
+                    let answers = match store.probe().await {
+                        Ok(()) if skew > bound => Err(StoreFault::ClockSkew(skew)),
+                        other => other,
+                    };
+                    answers.map_err(|fault| {
                         StoreFailed { metrics: &metrics, fault: &fault, during: "readyz" }.emit();
                         fault.to_string()
                     })

@@ -27,7 +27,7 @@ use crate::store::record::{
 };
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_millis(1500);
 /// How often a store is looked at again that somebody else initialises meanwhile.
 const TRIES: usize = 3;
 

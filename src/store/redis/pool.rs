@@ -2,15 +2,21 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use redis::{Cmd, Value};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Shared;
 use super::link::{Link, Trouble};
+use super::publish::jittered;
 use super::script::Script;
 use crate::config::RedisAddress;
+use crate::store::StoreFault;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(700);
 
 /// The links of one purpose.
 pub struct Pool {
@@ -29,6 +35,8 @@ struct Nodes {
 struct Node {
     places: Arc<Semaphore>,
     idle: Mutex<Vec<Link>>,
+    /// After a link that could not be made: not again before this, and how long that was.
+    not_before: Mutex<Option<(Instant, Duration)>>,
 }
 
 /// A link and its place in the pool. Dropped, it closes; [`Lease::give_back`] keeps it.
@@ -67,7 +75,7 @@ impl Pool {
                 link.look_again(&self.shared).await.inspect_err(|_| node.forget_idle())?;
                 link
             }
-            None => Link::connect(&self.shared, address).await?,
+            None => node.connect(&self.shared, address).await?,
         };
         Ok(Lease { link, node, _place: place })
     }
@@ -95,7 +103,7 @@ impl Pool {
         }
         let new = || {
             let places = Arc::new(Semaphore::new(self.links));
-            Arc::new(Node { places, idle: Mutex::default() })
+            Arc::new(Node { places, idle: Mutex::default(), not_before: Mutex::default() })
         };
         nodes.of.entry(address.clone()).or_insert_with(new).clone()
     }
@@ -127,6 +135,24 @@ impl Lease {
 }
 
 impl Node {
+    /// However many ask: a server that cannot be reached is tried a few times a second.
+    async fn connect(&self, shared: &Shared, address: &RedisAddress) -> Result<Link, Trouble> {
+        let earlier = *self.pause();
+        if earlier.is_some_and(|(until, _)| Instant::now() < until) {
+            let why = "the last connection failed just now".to_owned();
+            return Err(Trouble::Fault(StoreFault::Unreachable(why)));
+        }
+        let connected = Link::connect(shared, address).await;
+        let pause = earlier.map_or(FIRST_PAUSE, |(_, pause)| pause * 2).min(LONGEST_PAUSE);
+        let next = connected.is_err().then(|| (Instant::now() + jittered(pause), pause));
+        *self.pause() = next;
+        connected
+    }
+
+    fn pause(&self) -> std::sync::MutexGuard<'_, Option<(Instant, Duration)>> {
+        self.not_before.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Link>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -21,7 +21,6 @@ use crate::config::RedisAddress;
 use crate::domain::ids::{CommitId, Partition};
 use crate::entropy;
 use crate::store::keys;
-use crate::store::memory::Learned;
 use crate::store::record::parse_head;
 use crate::store::{Head, StoreFault};
 
@@ -168,15 +167,10 @@ impl Heard {
         }
     }
 
-    /// Nothing vouches for a message: it can make this process ask, and expect more of the store
-    /// than it would have, never less.
+    /// Nothing vouches for a message, so it only makes this process look: the read that follows
+    /// proves that the remembered commit is still in the log. Remembering the told head here would
+    /// forget that commit, and a roll-back that somebody committed on top of would pass.
     fn take_head(&self, partition: Partition, head: Head) {
-        let memory = &self.shared.checks.memory;
-        let known = memory.known(partition, None);
-        if known.head.is_some_and(|known| known.epoch == head.epoch) {
-            // A partition that is closed stays closed.
-            let _ = memory.learn(partition, Learned { head, generation: 0, subject: None });
-        }
         let own = self.own.get(usize::from(partition.0));
         let told = own.is_some_and(|own| {
             *own.lock().unwrap_or_else(PoisonError::into_inner) == Some(head.id)

@@ -1,0 +1,20 @@
+//! What happens to the store: a proxy that spoils commands and replies, a real server that is
+//! stopped, filled, edited and replaced, and gateways in front of it that stay right.
+
+mod clocks;
+mod crashes;
+mod forged;
+mod levels;
+mod lost;
+mod outages;
+mod proxy;
+mod proxy_tests;
+mod pump;
+mod resp;
+#[path = "../support/servers.rs"]
+#[expect(dead_code, reason = "shared with the crate's own tests")]
+mod servers;
+mod shared;
+mod starting;
+mod world;
+mod writes;
