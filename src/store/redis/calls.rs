@@ -10,7 +10,7 @@ use crate::domain::ids::{Partition, hex};
 use crate::domain::time::Timestamp;
 use crate::store::StoreFault;
 use crate::store::backend::{HeldPut, KEPT_ENTRIES, Owner, Range, Rebase, WriteSet};
-use crate::store::keys::{self, Key};
+use crate::store::keys::{self, Key, Member};
 
 /// More events in one commit than a script can append at once.
 const MOST_EVENTS: usize = 2000;
@@ -122,6 +122,17 @@ pub fn trim(partition: Partition, up_to: u64) -> Cmd {
 pub fn settle(partition: Partition, now: Timestamp) -> Cmd {
     let mut call = script::SETTLE.call(&[keys::fence(partition).as_bytes()]);
     call.arg(now.millis());
+    call
+}
+
+#[must_use]
+pub fn forget(keys: &[Key], places: &[(Key, Member)]) -> Cmd {
+    let sets = places.iter().map(|(set, _)| set.as_bytes());
+    let named: Vec<&[u8]> = sets.chain(keys.iter().map(Key::as_bytes)).collect();
+    let mut call = script::FORGET.call(&named);
+    for (_, member) in places {
+        call.arg(member.as_bytes());
+    }
     call
 }
 

@@ -22,6 +22,7 @@ use super::{SharedStore, StoreFault};
 
 mod acknowledge;
 mod answers;
+mod asking;
 pub mod backend;
 mod calls;
 pub mod connect;

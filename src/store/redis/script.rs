@@ -19,6 +19,7 @@ pub static MEMBERS: LazyLock<Script> =
 pub static REBASE: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/rebase.lua")));
 pub static TRIM: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/trim.lua")));
 pub static SETTLE: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/settle.lua")));
+pub static FORGET: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/forget.lua")));
 pub static HOLD: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/hold.lua")));
 pub static PUT_HELD: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/put_held.lua")));
