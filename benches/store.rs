@@ -8,8 +8,6 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::format_push_string,
-    clippy::large_stack_arrays,
     reason = "a benchmark that is surprised should stop"
 )]
 
