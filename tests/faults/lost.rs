@@ -5,7 +5,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::harness::gateway::signal;
+use crate::harness::gateway::{binary, signal};
 use crate::harness::{eventually, scale};
 
 use super::outages::submit;
@@ -203,7 +203,7 @@ fn reconciling_opens_the_partitions_and_what_was_revoked_stays_revoked() {
     let users = users_apart(3, &[]);
     let replica = failed_over(&mut world, &users);
     noticed(&world, 2, &users);
-    let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+    let output = Command::new(binary())
         .args(["store", "reconcile", "--gateways", "2", "--config"])
         .arg(world.nodes[0].folder.path().join("tidegate.yaml"))
         .output()

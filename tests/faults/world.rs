@@ -14,7 +14,7 @@ use tidegate::store::keys::{self, Key};
 use tidegate::store::seal::Sealer;
 
 use crate::harness::client::{Answer, Client};
-use crate::harness::gateway::{self, Gateway};
+use crate::harness::gateway::{self, Gateway, binary};
 use crate::harness::tokens::{ISSUER, Issuer};
 use crate::harness::upstream::Upstream;
 use crate::harness::{Api, eventually, oracle};
@@ -99,7 +99,7 @@ impl RedisWorld {
         self.write_files(folder.path(), &upstream, change);
         prepare(folder.path());
         let log = fs::File::create(folder.path().join("log")).expect("a log file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        let mut child = Command::new(binary())
             .args(["serve", "--config"])
             .arg(folder.path().join("tidegate.yaml"))
             .stdin(Stdio::null())
