@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::harness::eventually;
 use crate::harness::tokens::now_millis;
 
 use super::servers::{Program, Server, folder};
@@ -50,11 +51,16 @@ fn a_server_whose_clock_is_an_hour_off_is_refused() {
 #[test]
 fn a_bound_that_is_raised_neither_extends_nor_shortens_a_grant() {
     for seconds in [-50, 50] {
-        let mut world = RedisWorld::without_gateways(off_by(seconds));
+        let mut world = RedisWorld::without_gateways(off_by(i64::from(seconds)));
         world.join(|config| {
             config.replace("drain_timeout: 2s", "drain_timeout: 2s, clock_skew: 60s")
         });
         world.is_ready(0);
+        eventually("the skew to be told", Duration::from_secs(5), || {
+            let told = world.gauge(0, "tidegate_clock_skew_seconds");
+            // This clock minus the store's; whole seconds in TIME's favour.
+            ((told + f64::from(seconds)).abs() < 5.0).then_some(())
+        });
         let grant = world.grant_for("alice", &json!({ "duration": "PT3S" }));
         let end = world.api(0, "alice").get(&format!("/grants/{grant}")).json()["expires_at"]
             .as_str()

@@ -196,6 +196,11 @@ impl RedisWorld {
         self.values(node, name).iter().map(|value| value.parse::<u64>().expect("a count")).sum()
     }
 
+    pub fn gauge(&self, node: usize, name: &str) -> f64 {
+        let values = self.values(node, name);
+        values.first().expect("a value").parse().expect("a number")
+    }
+
     fn values(&self, node: usize, name: &str) -> Vec<String> {
         let text = self.admin(node, "/metrics").text();
         let of_name = text.lines().filter(|line| line.starts_with(name));
@@ -217,8 +222,9 @@ impl RedisWorld {
         Raw::connect(self.server.address()).expect("the server")
     }
 
-    /// Until everything is as it should be: `user` is let in everywhere and all are ready.
-    pub fn recovers(&self, user: &str) {
+    /// Until everything is as it should be: `user` is let in everywhere and all are ready. Gives how
+    /// long that took.
+    pub fn recovers(&self, user: &str) -> Duration {
         let start = Instant::now();
         for node in 0..self.nodes.len() {
             self.settles(node, user, 200);
@@ -226,7 +232,7 @@ impl RedisWorld {
                 self.reasons(node).is_empty().then_some(())
             });
         }
-        println!("recovered after {:?}", start.elapsed());
+        start.elapsed()
     }
 
     /// Until every core of gateway `node` answers `user` with `status`: each new connection may
@@ -262,6 +268,15 @@ impl Drop for RedisWorld {
 /// For [`RedisWorld::join`]: more keys beside `url`.
 pub fn beside_url(keys: &str) -> impl FnOnce(String) -> String + use<'_> {
     move |config| config.replacen("\" }\n  seal_keys", &format!("\", {keys} }}\n  seal_keys"), 1)
+}
+
+/// For [`RedisWorld::join`]: what stands under `redis`, instead of the address of the proxy.
+pub fn instead_of_url(keys: &str) -> impl FnOnce(String) -> String + use<'_> {
+    move |config| {
+        let (before, rest) = config.split_once("redis: { url").expect("the store");
+        let (_, after) = rest.split_once(" }\n  seal_keys").expect("its end");
+        format!("{before}redis: {{ {keys} }}\n  seal_keys{after}")
+    }
 }
 
 pub fn subject(user: &str) -> Subject {
