@@ -38,7 +38,9 @@ fn the_store_can_be_looked_at_beside_a_gateway_that_uses_it() {
     let partitions = status["partitions"].as_array().expect("partitions");
     assert_eq!(partitions.len(), 64);
     assert!(partitions.iter().all(|one| one["epoch"] == 1), "{status}");
-    assert_eq!(status["totals"]["open grants"], 1, "{status}");
+    let open = |one: &Value| one["open_grants"].as_str().and_then(|text| text.parse::<u64>().ok());
+    assert_eq!(partitions.iter().filter_map(open).sum::<u64>(), 1, "{status}");
+    assert_eq!(status["store"]["back end"], "redis", "{status}");
 
     let alice = json_of(&world, &["show", "alice"]);
     assert_eq!(
@@ -84,12 +86,6 @@ fn what_went_wrong_with_the_store_is_told_by_kind() {
         let name = format!("tidegate_store_errors_total{{kind=\"{kind}\"}}");
         world.metric(0, &name)
     };
-    let text = world.admin(0, "/metrics").text();
-    for kind in
-        ["unreachable", "deadline", "rolled-back", "missing", "grant-record-invalid", "clock-skew"]
-    {
-        assert!(text.contains(&format!("{{kind=\"{kind}\"}}")), "{kind} is not told\n{text}");
-    }
     world.proxy.refuse();
     assert_eq!(world.status(0, "alice"), 503);
     assert!(of("unreachable") > 0);

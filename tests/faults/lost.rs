@@ -11,7 +11,7 @@ use crate::harness::{eventually, scale};
 use super::outages::submit;
 use super::resp::Raw;
 use super::servers::{Program, Server};
-use super::world::{RECOVERY, RedisWorld, neighbours, users_apart};
+use super::world::{PATIENT, RECOVERY, RedisWorld, beside_url, neighbours, users_apart};
 
 /// Partitions of which each loses a revocation in one fail-over.
 const AT_ONCE: usize = 10;
@@ -93,7 +93,7 @@ fn noticed(world: &RedisWorld, nodes: usize, users: &[String]) {
 fn a_fail_over_that_lost_revocations_lets_nobody_in() {
     let rounds = scale(1, 20);
     for round in 0..rounds {
-        let mut world = RedisWorld::on(bare(), 2);
+        let mut world = RedisWorld::patient(bare(), 2);
         let users = users_apart(AT_ONCE, &[]);
         let replica = failed_over(&mut world, &users);
         noticed(&world, 2, &users);
@@ -110,11 +110,11 @@ fn a_fail_over_that_lost_revocations_lets_nobody_in() {
 fn a_fail_over_is_noticed_also_when_another_gateway_has_committed_since() {
     let rounds = scale(1, 20);
     for _ in 0..rounds {
-        let mut world = RedisWorld::on(bare(), 1);
+        let mut world = RedisWorld::patient(bare(), 1);
         let users = users_apart(AT_ONCE, &[]);
         let replica = failed_over(&mut world, &users);
         // A gateway that knows nothing of what was lost, and moves every head on.
-        world.join(|config| config);
+        world.join(beside_url(PATIENT));
         for user in &users {
             for name in neighbours(user, 3).iter().chain([user]) {
                 eventually("the newcomer to commit", RECOVERY, || {

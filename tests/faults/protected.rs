@@ -29,7 +29,7 @@ fn everything_works_with_tls_and_a_user_of_the_least_rights_and_nothing_without(
     world.revoked(0, &ended);
     assert_eq!(world.visit(0, "rita").problem(), "grant-revoked");
     assert_eq!(world.status(0, "alice"), 200);
-    let listed = world.api(0, "bob").get("/grants?status=live").json();
+    let listed = world.api(0, "bob").get("/grants?status=active").json();
     assert!(listed.to_string().contains(&kept), "{listed}");
     let kill = json!({ "tool": "warehouse", "reason": "drill" });
     assert_eq!(world.api(0, "carol").post("/revocations", &kill).status, 200);

@@ -105,7 +105,11 @@ fn a_wrong_password_is_refused_at_start() {
 fn a_database_that_the_server_does_not_have_is_refused_at_start() {
     let server = Server::start(Program::Redis, &["--appendonly", "yes", "--databases", "2"]);
     let mut world = RedisWorld::without_gateways(server);
-    misfit(&world, &["database", "5"], beside_url("database: 5"));
+    misfit(
+        &world,
+        &["database 5", "out of range", "store.redis.database"],
+        beside_url("database: 5"),
+    );
     world.join(beside_url("database: 1"));
     assert_eq!(world.visit(0, "alice").problem(), "no-grant");
 }

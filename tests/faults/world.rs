@@ -26,6 +26,7 @@ use super::servers::Server;
 /// A refusal takes at most 300 ms and recovery 2 s; where tests run, four times that.
 pub const PROMPT: Duration = Duration::from_millis(1_200);
 pub const RECOVERY: Duration = Duration::from_secs(8);
+pub const PATIENT: &str = "timeout: 2s";
 pub const HOST: &str = "warehouse.localhost";
 
 pub struct Node {
@@ -57,6 +58,17 @@ impl RedisWorld {
         let mut world = Self::without_gateways(server);
         for node in 0..gateways {
             world.join(|config| config);
+            world.is_ready(node);
+        }
+        world
+    }
+
+    /// With gateways that wait longer for the server: for tests of what they answer, not how soon, so
+    /// that a busy machine does not refuse for them.
+    pub fn patient(server: Server, gateways: usize) -> Self {
+        let mut world = Self::without_gateways(server);
+        for node in 0..gateways {
+            world.join(beside_url(PATIENT));
             world.is_ready(node);
         }
         world
