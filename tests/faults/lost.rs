@@ -23,27 +23,32 @@ fn bare() -> Server {
 
 pub fn replica_of(primary: &Server) -> Server {
     let of = format!("127.0.0.1 {}", primary.port);
-    let replica = Server::start(Program::Redis, &["--appendonly", "no", "--replicaof", &of]);
+    // Once it is promoted, its own replicas are not to wait, either.
+    let at_once = ["--appendonly", "no", "--repl-diskless-sync-delay", "0"];
+    let arguments = [&at_once[..], &["--replicaof", &of]].concat();
+    let replica = Server::start(Program::Redis, &arguments);
     in_step(primary, &replica);
     replica
 }
 
 /// Until the replica has everything.
 pub fn in_step(primary: &Server, replica: &Server) {
-    let mut from = Raw::connect(primary.address()).expect("the primary");
-    let mut to = Raw::connect(replica.address()).expect("the replica");
-    let offset = |raw: &mut Raw| {
-        let info = raw.say(&["INFO", "replication"]).text();
-        let field = |name: &str| {
-            let line = info.lines().find_map(|line| line.strip_prefix(name))?;
-            Some(line.trim().to_owned())
-        };
-        (field("master_link_status:"), field("master_repl_offset:"))
-    };
     eventually("the replica to follow", Duration::from_secs(20), || {
-        let ((_, sent), (link, got)) = (offset(&mut from), offset(&mut to));
+        let ((_, sent), (link, got)) = (replication(primary)?, replication(replica)?);
         (link.as_deref() == Some("up") && sent == got).then_some(())
     });
+}
+
+/// State of the link to the primary, and how far the server is. Each time on a connection of its own:
+/// whoever changes the role of a server may end all others.
+fn replication(server: &Server) -> Option<(Option<String>, Option<String>)> {
+    let mut raw = Raw::connect(server.address()).ok()?;
+    let info = raw.try_ask(&[b"INFO", b"replication"]).ok()?.text();
+    let field = |name: &str| {
+        let line = info.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim().to_owned())
+    };
+    Some((field("master_link_status:"), field("master_repl_offset:")))
 }
 
 /// Grants of `users` that were revoked on a primary whose replica heard nothing of it any more; then

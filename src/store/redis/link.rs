@@ -164,6 +164,9 @@ impl Link {
         let ahead = theirs.saturating_sub(after.millis());
         let behind = before.millis().saturating_sub(theirs);
         self.skew = Duration::from_millis(ahead.max(behind));
+        // One of the two is 0. So a process that nobody asks for anything yet knows, too.
+        let signed = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX);
+        shared.health.saw_skew(signed(ahead) - signed(behind));
         self.looked_at = Instant::now();
         Ok(())
     }
