@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::harness::gateway;
+use crate::harness::gateway::{self, binary};
 use crate::harness::tokens::Issuer;
 use crate::harness::upstream::Upstream;
 
@@ -82,7 +82,7 @@ fn every_bad_configuration_is_refused_with_its_key_before_anything_happens() {
         let folder = tempfile::tempdir().expect("a folder");
         gateway::write_files(folder.path(), &issuer, &good.replacen(from, to, 1));
         fs::write(folder.path().join("short.key"), [7; 31]).expect("written");
-        let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        let output = Command::new(binary())
             .args(["serve", "--config"])
             .arg(folder.path().join("tidegate.yaml"))
             .output()

@@ -5,9 +5,10 @@ use std::process::{Command, Output};
 use serde_json::Value;
 
 use crate::harness::World;
+use crate::harness::gateway::binary;
 
 fn tidegate(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let mut command = Command::new(binary());
     command.args(arguments).env_remove("TIDEGATE_TOKEN").env_remove("TIDEGATE_API");
     for (name, value) in variables {
         command.env(name, value);
@@ -22,7 +23,7 @@ fn text(bytes: &[u8]) -> String {
 #[test]
 fn the_walk_through_plays_from_any_folder() {
     let folder = tempfile::tempdir().expect("a folder");
-    let output = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+    let output = Command::new(binary())
         .args(["dev", "--walkthrough"])
         .current_dir(folder.path())
         .output()

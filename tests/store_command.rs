@@ -5,9 +5,10 @@ use std::process::{Command, Output};
 use serde_json::{Value, json};
 
 use crate::harness::World;
+use crate::harness::gateway::binary;
 
 fn store(world: &World, arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+    let mut command = Command::new(binary());
     let config = world.folder.path().join("tidegate.yaml");
     command.arg("store").args(arguments).arg("--config").arg(config);
     command.output().expect("a process")

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::harness::eventually;
 use crate::harness::tokens::now_millis;
 
 use super::servers::{Program, Server, folder};
@@ -35,6 +36,9 @@ fn a_server_whose_clock_is_an_hour_off_is_refused() {
     for seconds in [-3600, 3600] {
         let mut world = RedisWorld::without_gateways(off_by(seconds));
         world.join(|config| config);
+        eventually("the clock to be looked at", Duration::from_secs(5), || {
+            world.reasons(0).contains("clock").then_some(())
+        });
         for target in ["/", "/me", "/policy"] {
             let answer = world.get(0, target, "alice");
             assert_eq!((answer.status, answer.problem().as_str()), (503, "clock-skew"), "{target}");
@@ -50,11 +54,20 @@ fn a_server_whose_clock_is_an_hour_off_is_refused() {
 #[test]
 fn a_bound_that_is_raised_neither_extends_nor_shortens_a_grant() {
     for seconds in [-50, 50] {
-        let mut world = RedisWorld::without_gateways(off_by(seconds));
+        let mut world = RedisWorld::without_gateways(off_by(i64::from(seconds)));
         world.join(|config| {
             config.replace("drain_timeout: 2s", "drain_timeout: 2s, clock_skew: 60s")
         });
         world.is_ready(0);
+        // This clock minus the store's.
+        let told = eventually("the skew to be told", Duration::from_secs(5), || {
+            let told = world.gauge(0, "tidegate_clock_skew_seconds");
+            (told != 0.0).then_some(told)
+        });
+        assert!(
+            (told + f64::from(seconds)).abs() < 5.0,
+            "{told} s, the store is {seconds} s ahead"
+        );
         let grant = world.grant_for("alice", &json!({ "duration": "PT3S" }));
         let end = world.api(0, "alice").get(&format!("/grants/{grant}")).json()["expires_at"]
             .as_str()

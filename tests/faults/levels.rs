@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::{eventually, scale};
 
-use super::lost::{in_step, replica_of};
+use super::lost::replica_of;
 use super::outages::submit;
 use super::resp::Raw;
 use super::servers::{Program, Server};
@@ -29,8 +29,9 @@ fn replicated() -> (RedisWorld, Server) {
 #[test]
 fn a_revocation_confirmed_as_replicated_survives_promotions() {
     let (mut world, mut replica) = replicated();
-    let rounds = scale(2, 200);
-    for (round, user) in users_apart(rounds.min(60), &[]).iter().cycle().take(rounds).enumerate() {
+    let rounds = scale(5, 200);
+    let users = users_apart(rounds.min(60), &[]);
+    for (round, user) in users.iter().cycle().take(rounds).enumerate() {
         let grant = world.grant(user);
         world.settles(0, user, 200);
         let answer = world.revoke(0, &grant);
@@ -39,11 +40,9 @@ fn a_revocation_confirmed_as_replicated_survives_promotions() {
         Raw::connect(replica.address()).expect("the replica").say(&["REPLICAOF", "NO", "ONE"]);
         world.proxy.retarget(replica.address());
         world.proxy.hang_up();
-        std::mem::swap(&mut world.server, &mut replica);
-        replica.restart();
-        let port = world.server.port.to_string();
-        replica.ask(&["REPLICAOF", "127.0.0.1", &port]);
-        in_step(&world.server, &replica);
+        world.server = replica;
+        // A fresh one: what restarts on an old file may still be loading it, and refuse to follow.
+        replica = replica_of(&world.server);
         eventually("the promoted server to be read", RECOVERY, || {
             let status = world.status(0, user);
             assert_ne!(status, 200, "round {round}: the revocation is gone");
@@ -54,6 +53,10 @@ fn a_revocation_confirmed_as_replicated_survives_promotions() {
             world.reasons(0).is_empty().then_some(())
         });
     }
+    for user in &users {
+        assert_eq!(world.status(0, user), 403, "{user}");
+    }
+    println!("proof: {rounds} promotions by REPLICAOF, 0 confirmed revocations lost");
 }
 
 #[test]

@@ -2,11 +2,15 @@
 //! stopped, filled, edited and replaced, and gateways in front of it that stay right.
 
 mod clocks;
+mod clusters;
+mod commands;
 mod crashes;
+mod failover;
 mod forged;
 mod levels;
 mod lost;
 mod outages;
+mod protected;
 mod proxy;
 mod proxy_tests;
 mod pump;
@@ -16,5 +20,6 @@ mod resp;
 mod servers;
 mod shared;
 mod starting;
+mod times;
 mod world;
 mod writes;

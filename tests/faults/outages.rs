@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::harness::client::Answer;
-use crate::harness::eventually;
+use crate::harness::{eventually, scale};
 
 use super::proxy::{Fault, Rule};
 use super::resp::{Raw, Value};
 use super::servers::{Program, Server};
+use super::times;
 use super::world::{HOST, PROMPT, RedisWorld};
 
 /// `alice` has a grant, `rita` had one, `eve` never had any.
@@ -37,6 +38,9 @@ fn promptly(ask: impl FnOnce() -> Answer) -> Answer {
     let answer = ask();
     let took = start.elapsed();
     assert!(took < PROMPT, "{took:?}: {answer:?}");
+    if answer.status == 503 {
+        times::refused_after(took);
+    }
     answer
 }
 
@@ -71,13 +75,21 @@ fn outage_of(
     let mut world = prepared(server);
     let errors = world.store_errors(0);
     fault(&mut world);
-    everything_is_refused(&world);
+    times::forget();
+    let start = Instant::now();
+    for _ in 0..scale(1, 20) {
+        everything_is_refused(&world);
+        // Some faults end by themselves.
+        if start.elapsed() > Duration::from_secs(2) {
+            break;
+        }
+    }
     assert!(world.reasons(0).contains("\"store\""), "{}", world.reasons(0));
     assert!(world.store_errors(0) > errors, "nothing was counted");
     let answer = submit(&world, 0, "eve");
     assert_eq!(answer.status, 503, "{answer:?}");
     end(&mut world);
-    world.recovers("alice");
+    times::tell(world.recovers("alice"));
     without_access_nobody_gets_in(&world);
 }
 
@@ -95,14 +107,15 @@ fn answered(text: &str) {
 fn flaky(fault: Fault) {
     let world = prepared(Server::redis());
     world.proxy.rule(Rule::all(fault));
-    for _ in 0..8 {
+    times::forget();
+    for _ in 0..scale(8, 40) {
         for (user, usual) in [("alice", 200), ("rita", 403), ("eve", 403)] {
             let status = promptly(|| world.visit(0, user)).status;
             assert!(status == usual || status == 503, "{user}: {status}");
         }
     }
     world.proxy.heal();
-    world.recovers("alice");
+    times::tell(world.recovers("alice"));
     without_access_nobody_gets_in(&world);
 }
 
@@ -296,9 +309,10 @@ fn a_demoted_primary_is_not_read_from_although_it_still_answers() {
     let world = prepared(Server::redis());
     world.redis().say(&["REPLICAOF", "127.0.0.1", "1"]);
     world.settles(0, "alice", 503);
-    everything_is_refused(&world);
+    times::forget();
+    (0..scale(1, 20)).for_each(|_| everything_is_refused(&world));
     assert!(!world.reasons(0).is_empty());
     world.redis().say(&["REPLICAOF", "NO", "ONE"]);
-    world.recovers("alice");
+    times::tell(world.recovers("alice"));
     without_access_nobody_gets_in(&world);
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::harness::upstream::Upstream;
 use crate::harness::{eventually, oracle, scale};
 
 use super::proxy::{Fault, Rule, most_in_a_second};
@@ -14,6 +15,8 @@ use super::servers::Server;
 use super::world::{HOST, PROMPT, RedisWorld};
 
 const CONNECTIONS: usize = 16;
+/// Requests that are sent in one go on a connection.
+const PIPELINED: usize = 8;
 
 #[test]
 fn no_gateway_allows_a_request_that_starts_after_an_acknowledged_revocation() {
@@ -22,6 +25,7 @@ fn no_gateway_allows_a_request_that_starts_after_an_acknowledged_revocation() {
     let token = world.token("alice");
     let (revoked, allowed_after) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (allowed_before, refused_after) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let other = AtomicUsize::new(0);
     let each = scale(20_000, 1_000_000) / CONNECTIONS;
     let start = Barrier::new(CONNECTIONS + 1);
     thread::scope(|scope| {
@@ -29,21 +33,28 @@ fn no_gateway_allows_a_request_that_starts_after_an_acknowledged_revocation() {
             let (world, token, start) = (&world, &token, &start);
             let (revoked, allowed_after) = (&revoked, &allowed_after);
             let (allowed_before, refused_after) = (&allowed_before, &refused_after);
+            let other = &other;
             scope.spawn(move || {
                 let mut client = world.client(number % 2);
+                let requests = request("/", token).repeat(PIPELINED);
                 start.wait();
                 let mut after = 0;
                 while after < each {
                     // Read before the first byte is sent.
                     let is_after = revoked.load(Ordering::SeqCst);
-                    let status = client.get(HOST, "/", Some(token)).status;
-                    match (is_after, status) {
-                        (true, 200) => allowed_after.fetch_add(1, Ordering::Relaxed),
-                        (true, _) => refused_after.fetch_add(1, Ordering::Relaxed),
-                        (false, 200) => allowed_before.fetch_add(1, Ordering::Relaxed),
-                        (false, _) => 0,
-                    };
-                    after += usize::from(is_after);
+                    client.write(requests.as_bytes()).expect("sent");
+                    for _ in 0..PIPELINED {
+                        let status = client.read(false).expect("an answer").status;
+                        match (is_after, status) {
+                            (true, 200) => allowed_after.fetch_add(1, Ordering::Relaxed),
+                            (true, 403) => refused_after.fetch_add(1, Ordering::Relaxed),
+                            (true, _) => other.fetch_add(1, Ordering::Relaxed),
+                            (false, 200) => allowed_before.fetch_add(1, Ordering::Relaxed),
+                            // On its way while the grant was revoked.
+                            (false, _) => 0,
+                        };
+                    }
+                    after += if is_after { PIPELINED } else { 0 };
                 }
             });
         }
@@ -55,9 +66,18 @@ fn no_gateway_allows_a_request_that_starts_after_an_acknowledged_revocation() {
         revoked.store(true, Ordering::SeqCst);
     });
     assert_eq!(allowed_after.into_inner(), 0);
-    let refused = refused_after.into_inner();
-    println!("two gateways: 0 of {refused} requests allowed after the acknowledgement");
-    assert!(refused >= each * CONNECTIONS);
+    let (refused, other) = (refused_after.into_inner(), other.into_inner());
+    println!(
+        "proof: two gateways, 0 of {} requests allowed after the acknowledgement \
+         ({refused} refused with 403, {other} otherwise)",
+        refused + other
+    );
+    assert!(refused + other >= each * CONNECTIONS);
+    assert!(other < refused / 50, "{other} of {refused} were refused for another reason");
+}
+
+fn request(target: &str, token: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {token}\r\n\r\n")
 }
 
 /// A number that looks random and is the same in every run.
@@ -69,40 +89,66 @@ fn scattered(seed: usize) -> u64 {
 }
 
 /// Sends a request and hangs up at some moment: between its bytes, before, while or after it is
-/// answered.
-fn hang_up(world: &RedisWorld, user: &str, number: usize) {
-    let Ok(mut stream) = TcpStream::connect(world.nodes[0].gateway.proxy) else { return };
-    let head = format!(
-        "GET /as/{user} HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {}\r\n\r\n",
-        world.token(user)
-    );
+/// answered, in order or with a reset. Gives whether it got that far.
+fn hang_up(world: &RedisWorld, user: &str, number: usize) -> bool {
+    let Ok(mut stream) = TcpStream::connect(world.nodes[0].gateway.proxy) else { return false };
     let random = scattered(number);
+    let head = request(&format!("/as/{user}"), &world.token(user));
     let pipelined = head.repeat(1 + usize::from(random.is_multiple_of(5)));
     let bytes = pipelined.as_bytes();
     let cut = match random % 7 {
         0 => usize::try_from(random / 7).expect("64 bits") % bytes.len(),
         _ => bytes.len(),
     };
-    let _sent = stream.write_all(&bytes[..cut]);
+    let sent = stream.write_all(&bytes[..cut]).is_ok();
     thread::park_timeout(Duration::from_micros(random % 6_000));
+    if random.is_multiple_of(2) {
+        super::proxy::reset(&stream);
+    }
+    sent
 }
 
-/// What the tool saw, and what was recorded: the client of a request that was allowed may be gone
-/// before it is forwarded, so there may be more records.
-fn only_alice_was_let_in(world: &mut RedisWorld) {
-    let node = &mut world.nodes[0];
-    node.oracle = false;
-    let seen = node.upstream.seen();
+/// Until `count` requests were sent and not waited for.
+fn hang_up_often(world: &RedisWorld, count: usize) {
+    let (number, cancelled) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    thread::scope(|scope| {
+        for _ in 0..scale(4, 24) {
+            scope.spawn(|| {
+                while cancelled.load(Ordering::Relaxed) < count {
+                    let n = number.fetch_add(1, Ordering::Relaxed);
+                    let user = if n.is_multiple_of(2) { "alice" } else { "eve" };
+                    let sent = hang_up(world, user, n);
+                    cancelled.fetch_add(usize::from(sent), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+}
+
+/// What the tool saw was of `alice` and for her. Gives how much it was.
+fn only_alice_reached(upstream: &Upstream) -> usize {
+    let seen = upstream.take_seen();
     for request in &seen {
         assert_eq!(request.header("tidegate-subject"), Some("alice"), "{request:?}");
         assert!(request.target == "/" || request.target == "/as/alice", "{request:?}");
     }
+    seen.len()
+}
+
+/// What the tool saw, and what was recorded: the client of a request that was allowed may be gone
+/// before it is forwarded, so there may be more records.
+fn only_alice_was_let_in(world: &mut RedisWorld, mut seen: usize) {
+    let node = &mut world.nodes[0];
+    node.oracle = false;
     node.gateway.stop();
-    let events = oracle::events(&node.folder.path().join("audit.jsonl"));
-    let allowed: Vec<_> =
-        events.iter().filter(|e| e["type"] == "dev.tidegate.decision.allowed.v1").collect();
-    assert!(allowed.iter().all(|event| event["data"]["subject"] == "alice"));
-    assert!(allowed.len() >= seen.len(), "{} records, {} seen", allowed.len(), seen.len());
+    seen += only_alice_reached(&node.upstream);
+    let mut records = 0;
+    oracle::each_allowed(&node.folder.path().join("audit.jsonl"), |event| {
+        assert_eq!(event["data"]["subject"], "alice", "{event}");
+        records += 1;
+    });
+    println!("{records} ALLOW records, {seen} requests reached the tool");
+    assert!(records >= seen, "{records} records, {seen} seen");
 }
 
 #[test]
@@ -113,10 +159,10 @@ fn clients_that_hang_up_never_give_anybody_the_answer_of_another() {
     // Replies that take a while, so that many are under way when their client goes.
     world.proxy.rule(Rule::of(&["MGET"], Fault::Delay(Duration::from_micros(100))));
     let (stop, checked) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let cancelled = scale(5_000, 1_000_000);
+    let (cancelled, reached) = (scale(5_000, 1_000_000), AtomicUsize::new(0));
     thread::scope(|scope| {
+        let (world, stop, checked, reached) = (&world, &stop, &checked, &reached);
         for (user, right) in [("alice", 200), ("eve", 403), ("alice", 200), ("eve", 403)] {
-            let (world, stop, checked) = (&world, &stop, &checked);
             scope.spawn(move || {
                 let (mut client, token) = (world.client(0), world.token(user));
                 while !stop.load(Ordering::SeqCst) {
@@ -127,52 +173,66 @@ fn clients_that_hang_up_never_give_anybody_the_answer_of_another() {
                 }
             });
         }
-        let number = AtomicUsize::new(0);
-        thread::scope(|inner| {
-            for _ in 0..4 {
-                inner.spawn(|| {
-                    loop {
-                        let n = number.fetch_add(1, Ordering::Relaxed);
-                        if n >= cancelled {
-                            return;
-                        }
-                        hang_up(&world, if n.is_multiple_of(2) { "alice" } else { "eve" }, n);
-                    }
-                });
+        scope.spawn(move || {
+            while !stop.load(Ordering::SeqCst) {
+                reached.fetch_add(only_alice_reached(&world.nodes[0].upstream), Ordering::Relaxed);
+                thread::park_timeout(Duration::from_millis(200));
             }
         });
+        hang_up_often(world, cancelled);
         stop.store(true, Ordering::SeqCst);
     });
     let checked = checked.into_inner();
-    println!("{cancelled} requests cancelled, {checked} others answered rightly");
+    println!("proof: {cancelled} requests cancelled, {checked} others answered rightly, 0 wrongly");
     assert!(checked > 100);
     world.proxy.heal();
     world.recovers("alice");
-    only_alice_was_let_in(&mut world);
+    only_alice_was_let_in(&mut world, reached.into_inner());
 }
 
 #[test]
 fn gateways_that_lost_their_server_come_back_one_after_another() {
     let count = scale(3, 50);
-    let world = RedisWorld::gateways(count);
+    let mut world = RedisWorld::gateways(count);
     world.grant("alice");
     (0..count).for_each(|node| assert_eq!(world.status(node, "alice"), 200));
     let usual = world.proxy.open_connections();
+    let reset = |world: &mut RedisWorld| world.proxy.reset();
+    let heal = |world: &mut RedisWorld| world.proxy.heal();
+    let told = connects(&mut world, usual, reset, heal);
+    println!("proof: {count} gateways, {usual} connections, all of them reset: {told}");
+    // The proxy accepts all the same, and so counts every try; there is nobody behind it.
+    let kill = |world: &mut RedisWorld| {
+        world.server.kill();
+        world.proxy.hang_up();
+    };
+    let told = connects(&mut world, usual, kill, |world| world.server.restart());
+    println!("proof: {count} gateways, {usual} connections, server killed: {told}");
+}
+
+/// How many connections are made in a second while the server is away for three, and when it is
+/// back.
+fn connects(
+    world: &mut RedisWorld,
+    usual: usize,
+    fault: impl FnOnce(&mut RedisWorld),
+    end: impl FnOnce(&mut RedisWorld),
+) -> String {
     let start = Instant::now();
-    world.proxy.reset();
+    fault(world);
     // Somebody asks all the time: that must not make for more connections.
     while start.elapsed() < Duration::from_secs(3) {
-        (0..count).for_each(|node| assert_eq!(world.status(node, "alice"), 503));
+        (0..world.nodes.len()).for_each(|node| assert_eq!(world.status(node, "alice"), 503));
     }
     let down = most_in_a_second(&world.proxy.connects_since(start));
     let healed = Instant::now();
-    world.proxy.heal();
+    end(world);
     world.recovers("alice");
     let up = most_in_a_second(&world.proxy.connects_since(healed));
-    println!("{count} gateways, {usual} connections: at most {down} connects a second, then {up}");
     // On the average each of its connections is tried four times a second at most.
     assert!(down <= usual * 4, "{down} connects in a second, {usual} connections");
     assert!(up <= usual * 4, "{up} connects in a second, {usual} connections");
+    format!("at most {down} connects a second, then {up}")
 }
 
 #[test]

@@ -102,6 +102,19 @@ fn a_wrong_password_is_refused_at_start() {
 }
 
 #[test]
+fn a_database_that_the_server_does_not_have_is_refused_at_start() {
+    let server = Server::start(Program::Redis, &["--appendonly", "yes", "--databases", "2"]);
+    let mut world = RedisWorld::without_gateways(server);
+    misfit(
+        &world,
+        &["database 5", "out of range", "store.redis.database"],
+        beside_url("database: 5"),
+    );
+    world.join(beside_url("database: 1"));
+    assert_eq!(world.visit(0, "alice").problem(), "no-grant");
+}
+
+#[test]
 fn a_replica_is_refused_at_start() {
     let primary = Server::redis();
     let (host, port) = ("127.0.0.1", primary.port.to_string());

@@ -14,7 +14,7 @@ use tidegate::store::keys::{self, Key};
 use tidegate::store::seal::Sealer;
 
 use crate::harness::client::{Answer, Client};
-use crate::harness::gateway::{self, Gateway};
+use crate::harness::gateway::{self, Gateway, binary};
 use crate::harness::tokens::{ISSUER, Issuer};
 use crate::harness::upstream::Upstream;
 use crate::harness::{Api, eventually, oracle};
@@ -26,6 +26,7 @@ use super::servers::Server;
 /// A refusal takes at most 300 ms and recovery 2 s; where tests run, four times that.
 pub const PROMPT: Duration = Duration::from_millis(1_200);
 pub const RECOVERY: Duration = Duration::from_secs(8);
+pub const PATIENT: &str = "timeout: 2s";
 pub const HOST: &str = "warehouse.localhost";
 
 pub struct Node {
@@ -57,6 +58,17 @@ impl RedisWorld {
         let mut world = Self::without_gateways(server);
         for node in 0..gateways {
             world.join(|config| config);
+            world.is_ready(node);
+        }
+        world
+    }
+
+    /// With gateways that wait longer for the server: for tests of what they answer, not how soon, so
+    /// that a busy machine does not refuse for them.
+    pub fn patient(server: Server, gateways: usize) -> Self {
+        let mut world = Self::without_gateways(server);
+        for node in 0..gateways {
+            world.join(beside_url(PATIENT));
             world.is_ready(node);
         }
         world
@@ -99,7 +111,7 @@ impl RedisWorld {
         self.write_files(folder.path(), &upstream, change);
         prepare(folder.path());
         let log = fs::File::create(folder.path().join("log")).expect("a log file");
-        let mut child = Command::new(env!("CARGO_BIN_EXE_tidegate"))
+        let mut child = Command::new(binary())
             .args(["serve", "--config"])
             .arg(folder.path().join("tidegate.yaml"))
             .stdin(Stdio::null())
@@ -196,6 +208,11 @@ impl RedisWorld {
         self.values(node, name).iter().map(|value| value.parse::<u64>().expect("a count")).sum()
     }
 
+    pub fn gauge(&self, node: usize, name: &str) -> f64 {
+        let values = self.values(node, name);
+        values.first().expect("a value").parse().expect("a number")
+    }
+
     fn values(&self, node: usize, name: &str) -> Vec<String> {
         let text = self.admin(node, "/metrics").text();
         let of_name = text.lines().filter(|line| line.starts_with(name));
@@ -217,8 +234,9 @@ impl RedisWorld {
         Raw::connect(self.server.address()).expect("the server")
     }
 
-    /// Until everything is as it should be: `user` is let in everywhere and all are ready.
-    pub fn recovers(&self, user: &str) {
+    /// Until everything is as it should be: `user` is let in everywhere and all are ready. Gives how
+    /// long that took.
+    pub fn recovers(&self, user: &str) -> Duration {
         let start = Instant::now();
         for node in 0..self.nodes.len() {
             self.settles(node, user, 200);
@@ -226,7 +244,7 @@ impl RedisWorld {
                 self.reasons(node).is_empty().then_some(())
             });
         }
-        println!("recovered after {:?}", start.elapsed());
+        start.elapsed()
     }
 
     /// Until every core of gateway `node` answers `user` with `status`: each new connection may
@@ -262,6 +280,15 @@ impl Drop for RedisWorld {
 /// For [`RedisWorld::join`]: more keys beside `url`.
 pub fn beside_url(keys: &str) -> impl FnOnce(String) -> String + use<'_> {
     move |config| config.replacen("\" }\n  seal_keys", &format!("\", {keys} }}\n  seal_keys"), 1)
+}
+
+/// For [`RedisWorld::join`]: what stands under `redis`, instead of the address of the proxy.
+pub fn instead_of_url(keys: &str) -> impl FnOnce(String) -> String + use<'_> {
+    move |config| {
+        let (before, rest) = config.split_once("redis: { url").expect("the store");
+        let (_, after) = rest.split_once(" }\n  seal_keys").expect("its end");
+        format!("{before}redis: {{ {keys} }}\n  seal_keys{after}")
+    }
 }
 
 pub fn subject(user: &str) -> Subject {

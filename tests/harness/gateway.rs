@@ -12,6 +12,12 @@ use super::eventually;
 use super::tokens::{AUDIENCE, ISSUER, Issuer};
 use super::upstream::Upstream;
 
+/// The binary under test: the one that `TIDEGATE_BIN` names, or the one of this build.
+pub fn binary() -> PathBuf {
+    let named = std::env::var_os("TIDEGATE_BIN");
+    named.map_or_else(|| env!("CARGO_BIN_EXE_tidegate").into(), PathBuf::from)
+}
+
 pub struct Gateway {
     child: Option<Child>,
     folder: PathBuf,
@@ -35,7 +41,8 @@ impl Gateway {
     pub fn limited(folder: &Path, filter: &str, limit: &str) -> Self {
         let log = File::options().create(true).append(true).open(folder.join("log"));
         let mut child = Command::new("sh")
-            .args(["-c", &format!("{limit}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_tidegate")])
+            .args(["-c", &format!("{limit}; exec \"$0\" \"$@\"")])
+            .arg(binary())
             .args(["serve", "--config"])
             .arg(folder.join("tidegate.yaml"))
             .env("RUST_LOG", filter)

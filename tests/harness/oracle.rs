@@ -2,6 +2,8 @@
 //! stamp, with the same method, host, target, subject and grants.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use serde_json::Value;
@@ -13,12 +15,10 @@ type Key = [String; 5];
 
 pub fn check(seen: &[Seen], audit: &Path) {
     let mut allowed: BTreeMap<Key, Vec<u64>> = BTreeMap::new();
-    for event in events(audit) {
-        if event["type"] == "dev.tidegate.decision.allowed.v1" {
-            let at = millis(event["time"].as_str().expect("a time"));
-            allowed.entry(key_of_record(&event["data"])).or_default().push(at);
-        }
-    }
+    each_allowed(audit, |event| {
+        let at = millis(event["time"].as_str().expect("a time"));
+        allowed.entry(key_of_record(&event["data"])).or_default().push(at);
+    });
     let mut forwarded: BTreeMap<Key, Vec<u64>> = BTreeMap::new();
     for request in seen {
         forwarded.entry(key_of_request(request)).or_default().push(request.at_millis);
@@ -40,6 +40,21 @@ pub fn check(seen: &[Seen], audit: &Path) {
 pub fn events(audit: &Path) -> Vec<Value> {
     let text = std::fs::read_to_string(audit).unwrap_or_default();
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Every ALLOW record of a sink file that may be too large to hold at once.
+pub fn each_allowed(audit: &Path, mut look: impl FnMut(&Value)) {
+    const KIND: &str = "dev.tidegate.decision.allowed.v1";
+    let Ok(file) = File::open(audit) else { return };
+    let lines = BufReader::new(file).split(b'\n').map_while(Result::ok);
+    let kind = memchr::memmem::Finder::new(KIND);
+    for line in lines.filter(|line| kind.find(line).is_some()) {
+        if let Ok(event) = serde_json::from_slice::<Value>(&line)
+            && event["type"] == KIND
+        {
+            look(&event);
+        }
+    }
 }
 
 fn millis(time: &str) -> u64 {

@@ -51,6 +51,11 @@ impl Upstream {
         self.seen.lock().expect("no panic inside").clone()
     }
 
+    /// What was seen since this was last called.
+    pub fn take_seen(&self) -> Vec<Seen> {
+        std::mem::take(&mut *self.seen.lock().expect("no panic inside"))
+    }
+
     pub fn last(&self) -> Seen {
         self.seen().last().expect("a request").clone()
     }

@@ -52,8 +52,13 @@ impl Sentinels {
             }
         }
         let found = Self { servers: vec![primary, replica], sentinels };
-        wait_until("the Sentinels know each other and the replica", || found.is_settled());
+        found.settle();
         found
+    }
+
+    /// Until the Sentinels know each other, and a primary with one replica that is up.
+    pub fn settle(&self) {
+        wait_until("the Sentinels know each other and the replica", || self.is_settled());
     }
 
     fn is_settled(&self) -> bool {

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 pub mod cluster;
 #[path = "replicas.rs"]
 pub mod replicas;
+#[path = "rights.rs"]
+mod rights;
 #[path = "tls.rs"]
 pub mod tls;
 

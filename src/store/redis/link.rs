@@ -54,6 +54,8 @@ pub enum Trouble {
     Refused(Refusal, String),
     /// Name or password are not the server's.
     Login,
+    /// The server does not have the configured database; with what it said.
+    Database(String),
     /// A replica, where a primary was expected.
     NotPrimary,
     Fault(StoreFault),
@@ -66,7 +68,7 @@ impl Trouble {
         match self {
             Self::Broken(_) | Self::NotPrimary => true,
             Self::Refused(refusal, _) => refusal.is_redirection() || refusal.is_wrong_node(),
-            Self::Late | Self::Login | Self::Fault(_) => false,
+            Self::Late | Self::Login | Self::Database(_) | Self::Fault(_) => false,
         }
     }
 }
@@ -80,6 +82,9 @@ impl From<Trouble> for StoreFault {
                 Self::Unreachable(format!("the server answered {}: {said}", refusal.word()))
             }
             Trouble::Login => Self::Unreachable("name or password are not the server's".into()),
+            Trouble::Database(said) => {
+                Self::Unreachable(format!("the server refuses the database: {said}"))
+            }
             Trouble::NotPrimary => Self::Unreachable("the server is a replica".into()),
             Trouble::Fault(fault) => fault,
         }
@@ -100,7 +105,8 @@ impl Link {
     async fn connect_unhurried(shared: &Shared, address: &RedisAddress) -> Result<Self, Trouble> {
         let stream = shared.connector.dial(address).await;
         let stream = stream.map_err(|fault| Trouble::Broken(format!("{address:?}: {fault}")))?;
-        let settings = settings(&shared.connector.login, shared.connector.database);
+        // The database is asked for below: the library does not tell why it was refused.
+        let settings = settings(&shared.connector.login, 0);
         let config = AsyncConnectionConfig::new().set_response_timeout(None);
         let opened = MultiplexedConnection::new_with_config(&settings, stream, config).await;
         let (connection, driver) = opened.map_err(|fault| not_let_in(&fault))?;
@@ -113,11 +119,25 @@ impl Link {
             skew: Duration::ZERO,
             fsync: Fsync::NotAsked,
         };
+        link.select(shared).await?;
         link.look(shared).await?;
         if shared.config.acknowledge == Acknowledge::Fsync {
             link.fsync = link.how_it_syncs(shared.connector.deadline).await?;
         }
         Ok(link)
+    }
+
+    async fn select(&mut self, shared: &Shared) -> Result<(), Trouble> {
+        if shared.connector.database == 0 {
+            return Ok(());
+        }
+        let mut select = redis::cmd("SELECT");
+        select.arg(shared.connector.database);
+        match only(self.exchange(&[select], shared.connector.deadline).await?) {
+            Ok(_) => Ok(()),
+            Err(Trouble::Refused(Refusal::Other, said)) => Err(Trouble::Database(said)),
+            Err(trouble) => Err(trouble),
+        }
     }
 
     /// Looks at the server again if that was a while ago.
@@ -144,6 +164,9 @@ impl Link {
         let ahead = theirs.saturating_sub(after.millis());
         let behind = before.millis().saturating_sub(theirs);
         self.skew = Duration::from_millis(ahead.max(behind));
+        // One of the two is 0. So a process that nobody asks for anything yet knows, too.
+        let signed = |millis: u64| i64::try_from(millis).unwrap_or(i64::MAX);
+        shared.health.saw_skew(signed(ahead) - signed(behind));
         self.looked_at = Instant::now();
         Ok(())
     }

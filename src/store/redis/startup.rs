@@ -38,6 +38,10 @@ impl Obstacle {
             Trouble::Login => Self::Misfit(format!(
                 "{at} does not let us in; expected it to accept the configured name and password: check store.redis and the server's ACL"
             )),
+            Trouble::Database(said) => Self::Misfit(format!(
+                "{at} refuses database {} ({said}); expected one that it has: correct store.redis.database, or raise the server's databases",
+                shared.connector.database
+            )),
             Trouble::NotPrimary if shared.routes_are_fixed() => Self::Misfit(format!(
                 "{at} is a replica; expected a primary: name the primary, or use Sentinel"
             )),

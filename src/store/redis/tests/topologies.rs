@@ -20,7 +20,7 @@ impl Servers for TlsCluster {
         let authority = Authority::new();
         let cluster = Cluster::start_tls(&authority, &["--appendonly", "yes"]);
         for node in &cluster.nodes {
-            give_least_rights(node, &["+cluster|slots"]);
+            node.give_least_rights(&["+cluster|slots"]);
         }
         Self { cluster, authority }
     }
@@ -41,7 +41,7 @@ pub struct Valkey(Server);
 impl Servers for Valkey {
     fn start() -> Self {
         let server = Server::start(Program::Valkey, &["--appendonly", "yes"]);
-        give_least_rights(&server, &["+waitaof"]);
+        server.give_least_rights(&["+waitaof"]);
         Self(server)
     }
 
@@ -53,17 +53,4 @@ impl Servers for Valkey {
 
 fn login() -> RedisLogin {
     RedisLogin { username: Some("tidegate".into()), password: Some("PASSWORD".into()) }
-}
-
-/// The command of the operations page, and `more` as it says.
-fn give_least_rights(server: &Server, more: &[&str]) {
-    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/operations.md");
-    let page = std::fs::read_to_string(page).expect("the page");
-    let (_, rest) = page.split_once("```\nACL SETUSER").expect("the command");
-    let (command, _) = rest.split_once("```").expect("its end");
-    let mut words = vec!["ACL", "SETUSER"];
-    words.extend(command.split_whitespace());
-    words.extend(more);
-    let reply = server.ask(&words);
-    assert_eq!(reply, "+OK\r\n");
 }
