@@ -5,6 +5,7 @@
 //! `expression` and `scope` hold CEL, and this file decides. What the engine does not know is
 //! refused while loading, with file and rule.
 
+pub mod cel;
 mod compile;
 mod condition;
 mod expression;
