@@ -47,8 +47,15 @@ impl Map {
         self.entries.is_empty()
     }
 
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&Value, &Value)> {
         self.entries.iter().map(|(key, value)| (key, value))
+    }
+
+    /// The entry at a position of the order.
+    #[must_use]
+    pub fn at(&self, index: usize) -> Option<(&Value, &Value)> {
+        self.entries.get(index).map(|(key, value)| (key, value))
     }
 
     #[must_use]

@@ -1,23 +1,55 @@
 //! CEL as cel-go evaluates it in the PDP: parsed by the `cel` crate, checked and evaluated here.
 
-pub mod budget;
+//!
+//! The order of work: `parse` reads the source, `lower` (with `names`, `calls`, `macros` and
+//! `unify`) types it and makes nodes, `fold` evaluates the constant parts, `evaluate` (with
+//! `loops`) walks the nodes. `standard` and `libraries` hold the functions. Nothing here imports
+//! from the rest of the engine.
+
+mod arithmetic;
+mod budget;
+mod calls;
 pub mod compare;
-pub mod error;
+mod conversions;
+mod dates;
+mod declarations;
+mod environment;
+mod error;
+mod evaluate;
+mod fold;
+mod inputs;
 mod json;
 mod libraries;
 pub mod library;
-pub mod map;
+mod loops;
+mod lower;
+mod macros;
+mod map;
+mod names;
+mod node;
+mod optionals;
+mod parse;
+mod program;
 mod re2;
 mod regexes;
 mod sets;
+mod standard;
 pub mod text;
-pub mod timestamp;
-pub mod types;
-pub mod value;
+mod timestamp;
+mod types;
+mod unify;
+mod value;
+
+#[cfg(test)]
+mod tests;
 
 pub use budget::Budget;
-pub use error::{CompileError, EvalError};
+pub use declarations::Declarations;
+pub use environment::Environment;
+pub use error::{CompileError, EvalError, Severity};
+pub use inputs::{Inputs, NoVariables, Principal, Resource, Variables};
 pub use map::Map;
-pub use timestamp::Timestamp;
-pub use types::Type;
-pub use value::Value;
+pub use program::{Program, Reads};
+pub use timestamp::{Civil, Timestamp};
+pub use types::{Message, Type};
+pub use value::{Opaque, Value};

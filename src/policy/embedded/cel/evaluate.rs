@@ -1,0 +1,389 @@
+//! The evaluator: walks the nodes. Values of the request and of the source are borrowed.
+
+use super::budget::Budget;
+use super::compare::{self, Order};
+use super::error::EvalError;
+use super::inputs::Inputs;
+use super::library::Context;
+use super::map::{Map, is_key};
+use super::node::{Call, Comparison, Kind, Node};
+use super::regexes::Regexes;
+use super::value::Value;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+pub(super) type Held<'e> = Cow<'e, Value>;
+pub(super) type Outcome<'e> = Result<Held<'e>, EvalError>;
+
+/// One evaluation of one program.
+pub(super) struct Evaluation<'e, 'b> {
+    pub inputs: &'e Inputs<'e>,
+    regexes: &'e Regexes,
+    pub budget: &'b mut Budget,
+    locals: Vec<Option<Held<'e>>>,
+}
+
+impl<'e, 'b> Evaluation<'e, 'b> {
+    pub fn new(
+        inputs: &'e Inputs<'e>,
+        regexes: &'e Regexes,
+        slots: usize,
+        budget: &'b mut Budget,
+    ) -> Self {
+        Self { inputs, regexes, budget, locals: vec![None; slots] }
+    }
+
+    pub fn eval(&mut self, node: &'e Node) -> Outcome<'e> {
+        self.budget.charge(1)?;
+        match &node.kind {
+            Kind::Constant(value) => Ok(Cow::Borrowed(value)),
+            Kind::Local(slot) => self.local(*slot),
+            Kind::Root(root) => self.root(*root),
+            Kind::HasRoot(root) => Ok(bool(self.has_root(*root))),
+            Kind::Variable(slot) => self.variable(*slot).map(Cow::Borrowed),
+            Kind::HasVariable(slot) => match self.variable(*slot) {
+                Err(error) if error.is_fatal() => Err(error),
+                found => Ok(bool(found.is_ok())),
+            },
+            Kind::Select(operand, field) => select(self.eval(operand)?, field),
+            Kind::Has(operand, field) => has(&*self.eval(operand)?, field).map(bool),
+            Kind::OptionalSelect(operand, field) => optional_select(self.eval(operand)?, field),
+            Kind::Index(call) => self.index(call),
+            Kind::OptionalIndex(parts) => {
+                let operand = self.eval(&parts.0)?;
+                let key = self.eval(&parts.1)?;
+                optional_index(operand, &key)
+            }
+            Kind::And(terms) => self.logical(terms, false),
+            Kind::Or(terms) => self.logical(terms, true),
+            Kind::Not(inner) => match &*self.eval(inner)? {
+                Value::Bool(value) => Ok(bool(!value)),
+                _ => Err(EvalError::no_such_overload()),
+            },
+            Kind::Conditional(parts) => match &*self.eval(&parts.0)? {
+                Value::Bool(true) => self.eval(&parts.1),
+                Value::Bool(false) => self.eval(&parts.2),
+                _ => Err(EvalError::no_such_overload()),
+            },
+            Kind::Equal(parts) => self.equal(parts).map(bool),
+            Kind::NotEqual(parts) => self.equal(parts).map(|equal| bool(!equal)),
+            Kind::Compare(comparison, parts) => self.compare(*comparison, parts),
+            Kind::In(parts) => self.within(parts),
+            Kind::Call(call) => self.call(call),
+            Kind::List(elements) => self.list(elements),
+            Kind::Map(entries) => self.map(entries),
+            Kind::Loop(it) => self.looped(it),
+            Kind::Bind(slot, parts) => {
+                let value = self.eval(&parts.0)?;
+                self.set(*slot, value);
+                self.eval(&parts.1)
+            }
+            Kind::OptionalOr(parts) => self.optional_or(parts, false),
+            Kind::OptionalOrValue(parts) => self.optional_or(parts, true),
+            Kind::OptionalMap { slot, wrap, parts } => self.optional_map(*slot, *wrap, parts),
+        }
+    }
+
+    pub fn set(&mut self, slot: usize, value: Held<'e>) {
+        if let Some(local) = self.locals.get_mut(slot) {
+            *local = Some(value);
+        }
+    }
+
+    fn local(&self, slot: usize) -> Outcome<'e> {
+        match self.locals.get(slot) {
+            Some(Some(value)) => Ok(value.clone()),
+            Some(None) | None => Err(EvalError::fatal("a variable without a value")),
+        }
+    }
+
+    fn variable(&mut self, slot: usize) -> Result<&'e Value, EvalError> {
+        self.inputs.variables.variable(slot, self.budget).map_err(|error| match error.is_fatal() {
+            true => error,
+            false => EvalError::new(format!("the variable has no value: {error}")),
+        })
+    }
+
+    /// `&&` (decided by false) and `||` (by true): an error stays only when nothing decides.
+    fn logical(&mut self, terms: &'e [Node], decisive: bool) -> Outcome<'e> {
+        let mut failed = None;
+        for term in terms {
+            match self.eval(term) {
+                Ok(value) => match &*value {
+                    Value::Bool(value) if *value == decisive => return Ok(bool(decisive)),
+                    Value::Bool(_) => {}
+                    _ => failed = failed.or_else(|| Some(EvalError::no_such_overload())),
+                },
+                Err(error) if error.is_fatal() => return Err(error),
+                Err(error) => failed = failed.or(Some(error)),
+            }
+        }
+        failed.map_or_else(|| Ok(bool(!decisive)), Err)
+    }
+
+    fn equal(&mut self, parts: &'e (Node, Node)) -> Result<bool, EvalError> {
+        let left = self.eval(&parts.0)?;
+        let right = self.eval(&parts.1)?;
+        let mut steps = 0;
+        let equal = compare::equal_counting(&left, &right, &mut steps);
+        self.budget.charge(steps)?;
+        Ok(equal)
+    }
+
+    fn compare(&mut self, comparison: Comparison, parts: &'e (Node, Node)) -> Outcome<'e> {
+        let left = self.eval(&parts.0)?;
+        let right = self.eval(&parts.1)?;
+        match compare::order(&left, &right) {
+            Order::Known(order) => Ok(bool(match comparison {
+                Comparison::Less => order.is_lt(),
+                Comparison::LessEqual => order.is_le(),
+                Comparison::Greater => order.is_gt(),
+                Comparison::GreaterEqual => order.is_ge(),
+            })),
+            Order::Unordered => Ok(bool(false)),
+            Order::Incomparable => Err(EvalError::no_such_overload()),
+        }
+    }
+
+    fn within(&mut self, parts: &'e (Node, Node)) -> Outcome<'e> {
+        let needle = self.eval(&parts.0)?;
+        let haystack = self.eval(&parts.1)?;
+        match &*haystack {
+            Value::List(values) => {
+                let mut steps = 0;
+                let found = values.iter().any(|value| {
+                    steps += 1;
+                    compare::equal_counting(value, &needle, &mut steps)
+                });
+                self.budget.charge(steps)?;
+                Ok(bool(found))
+            }
+            Value::Map(map) if is_key(&needle) => Ok(bool(map.get(&needle).is_some())),
+            Value::Map(_) if matches!(&*needle, Value::Double(_)) => Ok(bool(false)),
+            Value::Map(_) => {
+                let of = needle.type_of();
+                Err(EvalError::fatal(format!("a value of type {of} can be no key")))
+            }
+            _ => Err(EvalError::no_such_overload()),
+        }
+    }
+
+    fn index(&mut self, call: &'e Call) -> Outcome<'e> {
+        let [operand, key] = &*call.args else { return Err(EvalError::no_such_overload()) };
+        let operand = self.eval(operand)?;
+        let key = self.eval(key)?;
+        if let Value::Opaque(_) = &*operand {
+            return self.invoke(call, &[&*operand, &*key]);
+        }
+        index(operand, &key)
+    }
+
+    fn call(&mut self, call: &'e Call) -> Outcome<'e> {
+        match &*call.args {
+            [] => self.invoke(call, &[]),
+            [only] => {
+                let only = self.eval(only)?;
+                self.invoke(call, &[&*only])
+            }
+            [first, second] => {
+                let first = self.eval(first)?;
+                let second = self.eval(second)?;
+                self.invoke(call, &[&*first, &*second])
+            }
+            many => {
+                let values = many.iter().map(|it| self.eval(it)).collect::<Result<Vec<_>, _>>()?;
+                let values: Vec<&Value> = values.iter().map(|value| &**value).collect();
+                self.invoke(call, &values)
+            }
+        }
+    }
+
+    fn invoke(&mut self, call: &'e Call, args: &[&Value]) -> Outcome<'e> {
+        for candidate in &call.candidates {
+            let fits = candidate.params.len() == args.len()
+                && candidate.params.iter().zip(args).all(|(param, arg)| param.admits(arg));
+            if fits {
+                let mut context = Context {
+                    budget: self.budget,
+                    now: self.inputs.now,
+                    regexes: self.regexes,
+                    compiled: call.pattern.as_ref(),
+                };
+                return (candidate.function)(&mut context, args).map(Cow::Owned);
+            }
+        }
+        Err(EvalError::no_such_overload())
+    }
+
+    fn list(&mut self, elements: &'e [(Node, bool)]) -> Outcome<'e> {
+        let mut values = Vec::with_capacity(elements.len());
+        for (node, is_optional) in elements {
+            let value = self.eval(node)?;
+            match (is_optional, &*value) {
+                (false, _) => values.push(value.into_owned()),
+                (true, Value::Optional(Some(inner))) => values.push((**inner).clone()),
+                (true, Value::Optional(None)) => {}
+                (true, _) => return Err(EvalError::new("an optional element is no optional")),
+            }
+        }
+        self.new_list(values)
+    }
+
+    pub fn new_list(&mut self, values: Vec<Value>) -> Outcome<'e> {
+        self.budget.produce(values.len().saturating_mul(size_of::<Value>()))?;
+        Ok(Cow::Owned(Value::list(values)))
+    }
+
+    fn map(&mut self, entries: &'e [(Node, Node, bool)]) -> Outcome<'e> {
+        let mut values = Vec::with_capacity(entries.len());
+        for (key, value, is_optional) in entries {
+            let key = self.eval(key)?.into_owned();
+            let value = self.eval(value)?;
+            match (is_optional, &*value) {
+                (false, _) => values.push((key, value.into_owned())),
+                (true, Value::Optional(Some(inner))) => values.push((key, (**inner).clone())),
+                (true, Value::Optional(None)) => {}
+                (true, _) => return Err(EvalError::new("an optional entry is no optional")),
+            }
+        }
+        self.new_map(values)
+    }
+
+    pub fn new_map(&mut self, entries: Vec<(Value, Value)>) -> Outcome<'e> {
+        self.budget.produce(entries.len().saturating_mul(2 * size_of::<Value>()))?;
+        Ok(Cow::Owned(Value::map(Map::new(entries)?)))
+    }
+
+    fn optional_or(&mut self, parts: &'e (Node, Node), unwrap: bool) -> Outcome<'e> {
+        let optional = self.eval(&parts.0)?;
+        match &*optional {
+            Value::Optional(None) => self.eval(&parts.1),
+            Value::Optional(Some(inner)) if unwrap => Ok(Cow::Owned((**inner).clone())),
+            Value::Optional(Some(_)) => Ok(optional),
+            _ => Err(EvalError::no_such_overload()),
+        }
+    }
+
+    fn optional_map(&mut self, slot: usize, wrap: bool, parts: &'e (Node, Node)) -> Outcome<'e> {
+        let inner = match &*self.eval(&parts.0)? {
+            Value::Optional(None) => return Ok(Cow::Owned(Value::none())),
+            Value::Optional(Some(inner)) => (**inner).clone(),
+            _ => return Err(EvalError::no_such_overload()),
+        };
+        self.set(slot, Cow::Owned(inner));
+        let value = self.eval(&parts.1)?;
+        match (wrap, &*value) {
+            (true, _) => Ok(Cow::Owned(Value::some(value.into_owned()))),
+            (false, Value::Optional(_)) => Ok(value),
+            (false, _) => Err(EvalError::no_such_overload()),
+        }
+    }
+}
+
+pub(super) const fn bool<'e>(value: bool) -> Held<'e> {
+    Cow::Owned(Value::Bool(value))
+}
+
+/// What a lookup found, borrowed when what was looked in is.
+fn found<'e>(operand: Held<'e>, find: impl Fn(&Value) -> Option<&Value>) -> Option<Held<'e>> {
+    match operand {
+        Cow::Borrowed(operand) => find(operand).map(Cow::Borrowed),
+        Cow::Owned(operand) => find(&operand).cloned().map(Cow::Owned),
+    }
+}
+
+fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    match value {
+        Value::Map(map) => map.get_str(name),
+        _ => None,
+    }
+}
+
+fn select<'e>(operand: Held<'e>, name: &Arc<str>) -> Outcome<'e> {
+    if let Value::Optional(_) = &*operand {
+        return optional_select(operand, name);
+    }
+    found(operand, |value| field(value, name)).ok_or_else(|| EvalError::no_such_key(name))
+}
+
+/// False, not an error, where there are no fields at all; a list fails.
+fn has(operand: &Value, name: &str) -> Result<bool, EvalError> {
+    match operand {
+        Value::List(_) => Err(EvalError::new("a list has no fields")),
+        Value::Optional(Some(inner)) => has(inner, name),
+        other => Ok(field(other, name).is_some()),
+    }
+}
+
+fn optional_select<'e>(operand: Held<'e>, name: &str) -> Outcome<'e> {
+    let value = match &*operand {
+        Value::Optional(None) => None,
+        Value::Optional(Some(inner)) => field(inner, name).cloned(),
+        Value::List(_) => return Err(EvalError::new("a list has no fields")),
+        other => field(other, name).cloned(),
+    };
+    Ok(Cow::Owned(Value::Optional(value.map(Arc::new))))
+}
+
+fn optional_index<'e>(operand: Held<'e>, key: &Value) -> Outcome<'e> {
+    let operand = match operand.into_owned() {
+        Value::Optional(None) => return Ok(Cow::Owned(Value::none())),
+        Value::Optional(Some(inner)) => (*inner).clone(),
+        other => other,
+    };
+    match &operand {
+        Value::Map(_) | Value::List(_) => {
+            let value = element(&operand, key)?.cloned();
+            Ok(Cow::Owned(Value::Optional(value.map(Arc::new))))
+        }
+        _ => Err(EvalError::no_such_overload()),
+    }
+}
+
+fn index<'e>(operand: Held<'e>, key: &Value) -> Outcome<'e> {
+    if let Value::Optional(_) = &*operand {
+        return optional_index(operand, key);
+    }
+    if element(&operand, key)?.is_none() {
+        let key = super::text::of(key).unwrap_or_default();
+        return Err(match &*operand {
+            Value::List(_) => EvalError::new(format!("index out of bounds: {key}")),
+            _ => EvalError::no_such_key(&key),
+        });
+    }
+    found(operand, |value| element(value, key).ok().flatten())
+        .ok_or_else(EvalError::no_such_overload)
+}
+
+/// The element at an index or key.
+fn element<'v>(operand: &'v Value, key: &Value) -> Result<Option<&'v Value>, EvalError> {
+    match (operand, key) {
+        (Value::Map(map), _) if is_key(key) => Ok(map.get(key)),
+        (Value::List(values), Value::Int(index)) => {
+            Ok(usize::try_from(*index).ok().and_then(|index| values.get(index)))
+        }
+        (Value::List(values), Value::Uint(index)) => {
+            Ok(usize::try_from(*index).ok().and_then(|index| values.get(index)))
+        }
+        (Value::List(values), Value::Double(index)) => whole(*index)
+            .map(|index| usize::try_from(index).ok().and_then(|index| values.get(index)))
+            .ok_or_else(|| EvalError::new("a list's index is a whole number")),
+        (Value::List(_), Value::String(_) | Value::Bool(_)) => {
+            Err(EvalError::new("a list's index is a whole number"))
+        }
+        (
+            _,
+            Value::String(_) | Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_),
+        ) => Err(EvalError::no_such_overload()),
+        // The PDP fails the whole expression.
+        (_, other) => {
+            Err(EvalError::fatal(format!("a value of type {} is no index", other.type_of())))
+        }
+    }
+}
+
+fn whole(value: f64) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "the range was tested")]
+    let whole = (value.fract() == 0.0 && value.abs() < 9.0e15).then_some(value as i64);
+    whole
+}

@@ -1,0 +1,44 @@
+//! Constant parts are evaluated at load; one that fails is a load error, as in the PDP.
+
+use super::budget::Budget;
+use super::error::CompileError;
+use super::evaluate::Evaluation;
+use super::inputs::Inputs;
+use super::node::{Kind, Node};
+use super::parse::Positions;
+use super::regexes::Regexes;
+use super::timestamp::Timestamp;
+use std::borrow::Cow;
+
+const STEPS: u64 = 20_000;
+const BYTES: u64 = 64 << 10;
+
+/// Replaces the biggest constant parts by their values.
+///
+/// # Errors
+/// A constant part always fails.
+pub(super) fn fold(
+    node: &mut Node,
+    slots: usize,
+    regexes: &Regexes,
+    positions: &Positions,
+) -> Result<(), CompileError> {
+    if matches!(node.kind, Kind::Constant(_)) {
+        return Ok(());
+    }
+    if !node.is_constant {
+        return node
+            .children_mut()
+            .into_iter()
+            .try_for_each(|it| fold(it, slots, regexes, positions));
+    }
+    let Some(epoch) = Timestamp::from_unix(0, 0) else { return Ok(()) };
+    let inputs = Inputs::empty(epoch);
+    let mut budget = Budget::new(STEPS, BYTES);
+    let value = Evaluation::new(&inputs, regexes, slots, &mut budget)
+        .eval(node)
+        .map(Cow::into_owned)
+        .map_err(|error| positions.error(node.at, format!("this part always fails: {error}")))?;
+    node.kind = Kind::Constant(value);
+    Ok(())
+}
