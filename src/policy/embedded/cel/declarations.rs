@@ -66,7 +66,10 @@ pub(super) fn unknown<'n>(
     name: &str,
     known: impl IntoIterator<Item = &'n str>,
 ) -> String {
-    let most = name.chars().count().div_ceil(3);
+    let most = match name.chars().count() {
+        0..3 => 0,
+        letters => letters.div_ceil(3).max(2),
+    };
     let best = known
         .into_iter()
         .map(|candidate| (distance(name, candidate), candidate))

@@ -19,6 +19,9 @@ pub struct Environment {
     pub(super) regexes: Arc<Regexes>,
 }
 
+/// Some 4,000 parts in each other, which is more than fit into a source, need less.
+const COMPILE_STACK: usize = 128 << 20;
+
 static CERBOS: LazyLock<Environment> =
     LazyLock::new(|| Environment::new(standard::all().into_iter().chain(libraries::all())));
 
@@ -58,6 +61,25 @@ impl Environment {
     /// Where and why it is refused: not CEL, an unknown name, types that do not fit, a constant
     /// part that fails, or something that the PDP is known to read differently.
     pub fn compile(
+        &self,
+        source: &str,
+        declarations: &Declarations,
+    ) -> Result<Program, CompileError> {
+        if parse::is_simple(source) {
+            return self.compile_here(source, declarations);
+        }
+        // The parser's stack grows with the source, and an overflow would end the process.
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .stack_size(COMPILE_STACK)
+                .spawn_scoped(scope, || self.compile_here(source, declarations))
+                .ok()
+                .and_then(|thread| thread.join().ok())
+                .unwrap_or_else(|| Err(CompileError::whole("the expression is too big")))
+        })
+    }
+
+    fn compile_here(
         &self,
         source: &str,
         declarations: &Declarations,

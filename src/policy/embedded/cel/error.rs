@@ -67,6 +67,13 @@ pub struct CompileError {
     pub message: String,
 }
 
+impl CompileError {
+    /// The source as a whole is refused.
+    pub(super) fn whole(message: impl Into<String>) -> Self {
+        Self { line: 1, column: 1, message: message.into() }
+    }
+}
+
 impl fmt::Display for CompileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}: {}", self.line, self.column, self.message)

@@ -9,6 +9,9 @@ const MAX_RECURSION: u16 = 64;
 /// Brackets open at the same time: the parser's stack grows with them.
 const MAX_BRACKETS: usize = 48;
 
+/// Punctuation of a source that is parsed on the caller's stack.
+const SIMPLE_PARTS: usize = 120;
+
 /// The syntax with where each part begins.
 pub(super) struct Parsed {
     pub expr: IdedExpr,
@@ -35,12 +38,13 @@ impl Positions {
 /// # Errors
 /// Says where the source is no CEL.
 pub(super) fn parse(source: &str) -> Result<Parsed, CompileError> {
-    let refused = |message: String| CompileError { line: 1, column: 1, message };
     if source.len() > MAX_SOURCE {
-        return Err(refused(format!("longer than {MAX_SOURCE} bytes")));
+        return Err(CompileError::whole(format!("longer than {MAX_SOURCE} bytes")));
     }
     if deepest_bracket(source) > MAX_BRACKETS {
-        return Err(refused(format!("more than {MAX_BRACKETS} brackets in each other")));
+        return Err(CompileError::whole(format!(
+            "more than {MAX_BRACKETS} brackets in each other"
+        )));
     }
     let parser = cel::Env::default()
         .with_optional_support(true)
@@ -52,7 +56,7 @@ pub(super) fn parse(source: &str) -> Result<Parsed, CompileError> {
     match parser.parse_with_source_info(source) {
         Ok((expr, info)) => Ok(Parsed { expr, positions: Positions { info } }),
         Err(errors) => Err(errors.errors.first().map_or_else(
-            || refused("not valid CEL".to_owned()),
+            || CompileError::whole("not valid CEL"),
             |first| CompileError {
                 line: usize::try_from(first.pos.0).unwrap_or(1).max(1),
                 column: usize::try_from(first.pos.1).unwrap_or(1).max(1),
@@ -60,6 +64,11 @@ pub(super) fn parse(source: &str) -> Result<Parsed, CompileError> {
             },
         )),
     }
+}
+
+/// Whether it has so few parts that no recursion over them goes deep.
+pub(super) fn is_simple(source: &str) -> bool {
+    source.bytes().filter(u8::is_ascii_punctuation).take(SIMPLE_PARTS + 1).count() <= SIMPLE_PARTS
 }
 
 /// Brackets in strings count too: that only refuses more.
