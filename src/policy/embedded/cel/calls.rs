@@ -159,28 +159,13 @@ impl Lowering<'_> {
             }
         }
         let operand = self.value(operand)?;
-        let key = self.index_key(index)?;
+        let key = self.value(index)?;
         let types = [operand.of.clone(), key.of.clone()];
         let (candidates, result) = self.resolve(id, operators::INDEX, Style::Global, &types)?;
         let uses = operand.uses.and(key.uses);
         let args = [operand.node, key.node].into();
         let call = Call { candidates: candidates.into(), args, pattern: None };
         Ok(self.typed(id, Kind::Index(Box::new(call)), result, uses))
-    }
-
-    /// The PDP refuses an index that can be no key before it evaluates anything.
-    fn index_key(&mut self, index: &IdedExpr) -> Result<Typed, CompileError> {
-        let key = self.value(index)?;
-        match self.types.resolve(&key.of) {
-            Type::Dyn
-            | Type::Param(_)
-            | Type::Bool
-            | Type::Int
-            | Type::Uint
-            | Type::Double
-            | Type::String => Ok(key),
-            other => Err(self.error(index.id, format!("a value of type {other} is no index"))),
-        }
     }
 
     fn optional_index(
@@ -190,7 +175,7 @@ impl Lowering<'_> {
         index: &IdedExpr,
     ) -> Result<Typed, CompileError> {
         let operand = self.value(operand)?;
-        let key = self.index_key(index)?;
+        let key = self.value(index)?;
         let types = [operand.of.clone(), key.of.clone()];
         let (_, result) = self.resolve(id, operators::OPT_INDEX, Style::Global, &types)?;
         let uses = operand.uses.and(key.uses);

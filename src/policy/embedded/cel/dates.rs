@@ -67,6 +67,10 @@ fn offset(at: Timestamp, zone: &str) -> Result<i32, EvalError> {
         return Ok(0);
     }
     let known = jiff::tz::TimeZone::get(zone).map_err(|_| unknown())?;
+    // Go minds the case of the letters.
+    if known.iana_name() != Some(zone) {
+        return Err(unknown());
+    }
     let at = jiff::Timestamp::from_second(at.seconds()).map_err(|_| unknown())?;
     Ok(known.to_offset(at).seconds())
 }

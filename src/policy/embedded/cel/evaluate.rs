@@ -20,7 +20,8 @@ pub(super) struct Evaluation<'e, 'b> {
     pub inputs: &'e Inputs<'e>,
     regexes: &'e Regexes,
     pub budget: &'b mut Budget,
-    locals: Vec<Option<Held<'e>>>,
+    /// What a bound variable failed with is told where it is read, as in the PDP.
+    locals: Vec<Option<Outcome<'e>>>,
 }
 
 impl<'e, 'b> Evaluation<'e, 'b> {
@@ -74,8 +75,8 @@ impl<'e, 'b> Evaluation<'e, 'b> {
             Kind::Map(entries) => self.map(entries),
             Kind::Loop(it) => self.looped(it),
             Kind::Bind(slot, parts) => {
-                let value = self.eval(&parts.0)?;
-                self.set(*slot, value);
+                let value = self.eval(&parts.0);
+                self.bind_outcome(*slot, value)?;
                 self.eval(&parts.1)
             }
             Kind::OptionalOr(parts) => self.optional_or(parts, false),
@@ -86,13 +87,24 @@ impl<'e, 'b> Evaluation<'e, 'b> {
 
     pub fn set(&mut self, slot: usize, value: Held<'e>) {
         if let Some(local) = self.locals.get_mut(slot) {
-            *local = Some(value);
+            *local = Some(Ok(value));
+        }
+    }
+
+    fn bind_outcome(&mut self, slot: usize, outcome: Outcome<'e>) -> Result<(), EvalError> {
+        match (outcome, self.locals.get_mut(slot)) {
+            (Err(error), _) if error.is_fatal() => Err(error),
+            (outcome, Some(local)) => {
+                *local = Some(outcome);
+                Ok(())
+            }
+            (_, None) => Err(EvalError::fatal("a variable without a place")),
         }
     }
 
     fn local(&self, slot: usize) -> Outcome<'e> {
         match self.locals.get(slot) {
-            Some(Some(value)) => Ok(value.clone()),
+            Some(Some(outcome)) => outcome.clone(),
             Some(None) | None => Err(EvalError::fatal("a variable without a value")),
         }
     }
@@ -162,7 +174,7 @@ impl<'e, 'b> Evaluation<'e, 'b> {
             Value::Map(_) if matches!(&*needle, Value::Double(_)) => Ok(bool(false)),
             Value::Map(_) => {
                 let of = needle.type_of();
-                Err(EvalError::fatal(format!("a value of type {of} can be no key")))
+                Err(EvalError::new(format!("a value of type {of} can be no key")))
             }
             _ => Err(EvalError::no_such_overload()),
         }
@@ -318,8 +330,12 @@ fn has(operand: &Value, name: &str) -> Result<bool, EvalError> {
 fn optional_select<'e>(operand: Held<'e>, name: &str) -> Outcome<'e> {
     let value = match &*operand {
         Value::Optional(None) => None,
-        Value::Optional(Some(inner)) => field(inner, name).cloned(),
-        Value::List(_) => return Err(EvalError::new("a list has no fields")),
+        Value::Optional(Some(inner)) if !matches!(&**inner, Value::List(_)) => {
+            field(inner, name).cloned()
+        }
+        Value::Optional(Some(_)) | Value::List(_) => {
+            return Err(EvalError::new("a list has no fields"));
+        }
         other => field(other, name).cloned(),
     };
     Ok(Cow::Owned(Value::Optional(value.map(Arc::new))))
@@ -375,9 +391,8 @@ fn element<'v>(operand: &'v Value, key: &Value) -> Result<Option<&'v Value>, Eva
             _,
             Value::String(_) | Value::Bool(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_),
         ) => Err(EvalError::no_such_overload()),
-        // The PDP fails the whole expression.
         (_, other) => {
-            Err(EvalError::fatal(format!("a value of type {} is no index", other.type_of())))
+            Err(EvalError::new(format!("a value of type {} is no index", other.type_of())))
         }
     }
 }

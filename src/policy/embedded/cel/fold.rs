@@ -4,6 +4,7 @@ use super::budget::Budget;
 use super::error::CompileError;
 use super::evaluate::Evaluation;
 use super::inputs::Inputs;
+use super::map::is_key;
 use super::node::{Kind, Node};
 use super::parse::Positions;
 use super::regexes::Regexes;
@@ -27,10 +28,10 @@ pub(super) fn fold(
         return Ok(());
     }
     if !node.is_constant {
-        return node
-            .children_mut()
-            .into_iter()
-            .try_for_each(|it| fold(it, slots, regexes, positions));
+        for child in node.children_mut() {
+            fold(child, slots, regexes, positions)?;
+        }
+        return index(node, positions);
     }
     let Some(epoch) = Timestamp::from_unix(0, 0) else { return Ok(()) };
     let inputs = Inputs::empty(epoch);
@@ -41,4 +42,20 @@ pub(super) fn fold(
         .map_err(|error| positions.error(node.at, format!("this part always fails: {error}")))?;
     node.kind = Kind::Constant(value);
     Ok(())
+}
+
+/// The PDP refuses a constant that can be no index before it evaluates anything.
+fn index(node: &Node, positions: &Positions) -> Result<(), CompileError> {
+    let key = match &node.kind {
+        Kind::Index(call) => call.args.get(1),
+        Kind::OptionalIndex(parts) => Some(&parts.1),
+        _ => None,
+    };
+    match key {
+        Some(Node { kind: Kind::Constant(value), at, is_constant: true }) if !is_key(value) => {
+            let of = value.type_of();
+            Err(positions.error(*at, format!("a value of type {of} is no index")))
+        }
+        _ => Ok(()),
+    }
 }

@@ -22,13 +22,13 @@ impl Value {
         }
     }
 
-    /// As an output shows it; `None` for what JSON cannot hold (types, infinities, libraries' own
-    /// values without a text).
+    /// As the PDP's outputs show it; `None` for what they cannot (types, infinities, empty
+    /// optionals, keys that are no strings).
     #[must_use]
     pub fn to_json(&self) -> Option<serde_json::Value> {
         use serde_json::Value as Json;
         Some(match self {
-            Self::Null | Self::Optional(None) => Json::Null,
+            Self::Null => Json::Null,
             Self::Bool(value) => Json::Bool(*value),
             // As the PDP's outputs: doubles there, the beyond of 2^53 as text.
             Self::Int(value) => integer(i128::from(*value)),
@@ -44,14 +44,14 @@ impl Value {
             Self::Map(map) => {
                 let mut members = serde_json::Map::new();
                 for (key, value) in map.iter() {
-                    members.insert(super::text::of(key)?, value.to_json()?);
+                    members.insert(key.as_str()?.to_owned(), value.to_json()?);
                 }
                 Json::Object(members)
             }
-            Self::Duration(nanos) => Json::String(super::text::json_duration(*nanos)),
-            Self::Timestamp(at) => Json::String(at.to_json_text()),
+            Self::Duration(nanos) => Json::String(super::text::duration(*nanos)),
+            Self::Timestamp(at) => Json::String(at.to_text()),
             Self::Optional(Some(value)) => value.to_json()?,
-            Self::Type(_) => return None,
+            Self::Type(_) | Self::Optional(None) => return None,
             Self::Opaque(value) => Json::String(value.to_text()?),
         })
     }

@@ -147,7 +147,8 @@ impl<'e> Evaluation<'e, '_> {
     /// As for protobuf messages: a field that is empty is not there.
     pub(super) fn has_root(&self, root: Root) -> bool {
         match root {
-            Root::Principal | Root::Resource => true,
+            // The PDP always says this of the derived roles.
+            Root::Principal | Root::Resource | Root::DerivedRoles => true,
             Root::AuxData => self.inputs.claims.is_some(),
             other => self.root(other).is_ok_and(|value| !value.is_zero()),
         }

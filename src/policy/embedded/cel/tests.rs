@@ -329,11 +329,20 @@ mod differences {
     }
 
     #[test]
-    fn lists_and_nulls_as_keys_are_not_absorbed() {
-        fails("([1] in P.attr.map) || P.attr.t");
-        fails("P.attr.map[P.attr.nil] == 1 || P.attr.t");
-        fails("P.attr.map[P.attr.list] == 1 || P.attr.t");
+    fn lists_and_nulls_as_keys_are_load_errors_when_constant_and_errors_otherwise() {
         refused("P.attr.map[null] == 1 || P.attr.t", "is no index");
+        refused("P.attr.t || P.attr.map[dyn([1])] == 1", "is no index");
+        holds("([1] in P.attr.map) || P.attr.t");
+        holds("P.attr.map[P.attr.nil] == 1 || P.attr.t");
+        holds("P.attr.map[P.attr.list] == 1 || P.attr.t");
+        fails("P.attr.map[P.attr.nil] == 1");
+        fails("P.attr.list in P.attr.map");
+    }
+
+    #[test]
+    fn a_binding_fails_only_where_it_is_read() {
+        holds("cel.bind(x, P.attr.nope, x == 1 || P.attr.t)");
+        fails("cel.bind(x, P.attr.nope, x == 1)");
     }
 
     #[test]

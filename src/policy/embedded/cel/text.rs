@@ -46,26 +46,6 @@ pub fn duration(nanos: i64) -> String {
     format!("{seconds}s")
 }
 
-/// As protobuf's JSON: 0, 3, 6 or 9 digits.
-#[must_use]
-pub fn json_duration(nanos: i64) -> String {
-    let sign = if nanos < 0 { "-" } else { "" };
-    let total = nanos.unsigned_abs();
-    let fraction = json_fraction(total % 1_000_000_000);
-    format!("{sign}{}{fraction}s", total / 1_000_000_000)
-}
-
-/// A fraction of a second as protobuf's JSON writes it.
-#[must_use]
-pub fn json_fraction(nanos: u64) -> String {
-    match nanos {
-        0 => String::new(),
-        nanos if nanos % 1_000_000 == 0 => format!(".{:03}", nanos / 1_000_000),
-        nanos if nanos % 1_000 == 0 => format!(".{:06}", nanos / 1_000),
-        nanos => format!(".{nanos:09}"),
-    }
-}
-
 /// Go's `time.ParseDuration`, in nanoseconds.
 #[must_use]
 pub fn parse_duration(text: &str) -> Option<i64> {

@@ -145,17 +145,6 @@ impl Timestamp {
         )
     }
 
-    /// In UTC as protobuf's JSON writes it, for outputs.
-    #[must_use]
-    pub fn to_json_text(self) -> String {
-        let it = self.civil(0);
-        let fraction = super::text::json_fraction(u64::from(self.nanos));
-        format!(
-            "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}{fraction}Z",
-            it.year, it.month, it.day, it.hour, it.minute, it.second
-        )
-    }
-
     /// The calendar at an offset, in seconds east of UTC.
     #[must_use]
     pub fn civil(self, offset: i32) -> Civil {
@@ -196,9 +185,9 @@ impl Digits<'_> {
         })
     }
 
-    /// Nanoseconds; Go reads a comma too, and drops what is beyond nine digits.
+    /// Nanoseconds; what is beyond nine digits is dropped.
     fn fraction(&mut self) -> Option<u32> {
-        if !matches!(self.0.first(), Some(b'.' | b',')) {
+        if self.0.first() != Some(&b'.') {
             return Some(0);
         }
         self.next();
@@ -225,7 +214,7 @@ impl Digits<'_> {
         self.literal(b':')?;
         let minutes = self.number(2)?;
         let seconds = i32::try_from(hours * 3600 + minutes * 60).ok()?;
-        (self.0.is_empty() && hours <= 24 && minutes < 60).then_some(sign * seconds)
+        (self.0.is_empty() && hours < 24 && minutes < 60).then_some(sign * seconds)
     }
 }
 
