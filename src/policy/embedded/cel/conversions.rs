@@ -35,7 +35,7 @@ pub(super) fn overloads() -> Vec<Overload> {
     for of in [Timestamp, Int, String] {
         all.push(global("timestamp", [of], Timestamp, to_timestamp));
     }
-    for of in [Duration, Int, String] {
+    for of in [Duration, String] {
         all.push(global("duration", [of], Duration, to_duration));
     }
     all
@@ -175,7 +175,7 @@ fn to_timestamp(_: &mut Context<'_>, args: &[&Value]) -> Result<Value, EvalError
 
 fn to_duration(_: &mut Context<'_>, args: &[&Value]) -> Result<Value, EvalError> {
     Ok(Value::Duration(match args {
-        [Value::Duration(nanos) | Value::Int(nanos)] => *nanos,
+        [Value::Duration(nanos)] => *nanos,
         [Value::String(text)] => text::parse_duration(text).ok_or_else(|| malformed("duration"))?,
         _ => return Err(EvalError::no_such_overload()),
     }))

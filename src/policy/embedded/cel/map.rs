@@ -4,7 +4,7 @@ use super::error::EvalError;
 use super::value::Value;
 use std::cmp::Ordering;
 
-/// A map with string, number or bool keys. Numbers are one key space: `1`, `1u` and `1.0` meet.
+/// A map with string, number or bool keys. A number is at most one key, whatever its type.
 #[derive(Clone, Debug, Default)]
 pub struct Map {
     entries: Box<[(Value, Value)]>,
@@ -14,19 +14,25 @@ impl Map {
     /// Of two equal keys the later entry stays.
     ///
     /// # Errors
-    /// A key is of another type than string, number or bool.
+    /// A key is of another type than string, number or bool, or one number is a key in two types:
+    /// the PDP finds them in turns.
     pub fn new(mut entries: Vec<(Value, Value)>) -> Result<Self, EvalError> {
         if let Some((key, _)) = entries.iter().find(|(key, _)| !is_key(key)) {
             return Err(EvalError::fatal(format!("unsupported key type: {}", key.type_of())));
         }
         entries.sort_by(|(left, _), (right, _)| order(left, right));
+        let mut is_mixed = false;
         entries.dedup_by(|later, earlier| {
             let same = order(&later.0, &earlier.0) == Ordering::Equal;
             if same {
+                is_mixed |= !later.0.type_of().same_kind(&earlier.0.type_of());
                 std::mem::swap(later, earlier);
             }
             same
         });
+        if is_mixed {
+            return Err(EvalError::fatal("a number is a key in two types"));
+        }
         Ok(Self { entries: entries.into_boxed_slice() })
     }
 
@@ -67,14 +73,18 @@ impl Map {
         self.entries.get(found.ok()?).map(|(_, value)| value)
     }
 
-    /// `None` also for what can never be a key, see `is_key`.
+    /// `None` also for what can never be a key, see `is_key`. As in cel-go a whole double finds an
+    /// integer, but an integer finds no double.
     #[must_use]
     pub fn get(&self, key: &Value) -> Option<&Value> {
         if !is_key(key) {
             return None;
         }
         let found = self.entries.binary_search_by(|(known, _)| order(known, key));
-        self.entries.get(found.ok()?).map(|(_, value)| value)
+        match (self.entries.get(found.ok()?)?, key) {
+            ((Value::Double(_), _), Value::Int(_) | Value::Uint(_)) => None,
+            ((_, value), _) => Some(value),
+        }
     }
 }
 

@@ -332,11 +332,11 @@ mod differences {
     fn lists_and_nulls_as_keys_are_load_errors_when_constant_and_errors_otherwise() {
         refused("P.attr.map[null] == 1 || P.attr.t", "is no index");
         refused("P.attr.t || P.attr.map[dyn([1])] == 1", "is no index");
-        holds("([1] in P.attr.map) || P.attr.t");
+        holds("!([1] in P.attr.map)");
         holds("P.attr.map[P.attr.nil] == 1 || P.attr.t");
         holds("P.attr.map[P.attr.list] == 1 || P.attr.t");
         fails("P.attr.map[P.attr.nil] == 1");
-        fails("P.attr.list in P.attr.map");
+        holds("!(P.attr.list in P.attr.map) && !(P.attr.nil in P.attr.map)");
     }
 
     #[test]
@@ -371,6 +371,15 @@ mod differences {
     fn empty_fields_of_the_request_are_not_there() {
         holds("!has(R.scope) && R.scope == '' && !has(R.kind)");
     }
+}
+
+#[test]
+fn numbers_as_keys_are_found_as_in_cel_go() {
+    holds("{1: 'a'}[dyn(1.0)] == 'a' && {1: 'a'}[dyn(1u)] == 'a'");
+    fails("{1.0: P.id}[dyn(1)] == 'john'");
+    holds("dyn({1.0: 5}) == {1: 5} && dyn({1: 5}) != {1.0: 5}");
+    holds("{'a': 1, 'a': 2}.a == 2");
+    refused("{dyn(1): 1, dyn(1.0): 2}", "two types");
 }
 
 mod random {
