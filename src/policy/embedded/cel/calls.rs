@@ -85,11 +85,11 @@ impl Lowering<'_> {
             _ => None,
         };
         let kind = match (name, style) {
-            (operators::EQUALS, _) => Kind::Equal(pair(args)),
-            (operators::NOT_EQUALS, _) => Kind::NotEqual(pair(args)),
-            (operators::IN, _) => Kind::In(pair(args)),
-            ("or", Style::Member) => Kind::OptionalOr(pair(args)),
-            ("orValue", Style::Member) => Kind::OptionalOrValue(pair(args)),
+            (operators::EQUALS, _) => Kind::Equal(Box::new(pair(args))),
+            (operators::NOT_EQUALS, _) => Kind::NotEqual(Box::new(pair(args))),
+            (operators::IN, _) => Kind::In(Box::new(pair(args))),
+            ("or", Style::Member) => Kind::OptionalOr(Box::new(pair(args))),
+            ("orValue", Style::Member) => Kind::OptionalOrValue(Box::new(pair(args))),
             (operators::LOGICAL_NOT, _) => match args.pop() {
                 Some(only) => Kind::Not(Box::new(only.node)),
                 None => return Err(self.error(id, "'!' needs a value")),
@@ -104,7 +104,7 @@ impl Lowering<'_> {
                 }
             }
             _ => match comparison {
-                Some(comparison) => Kind::Compare(comparison, pair(args)),
+                Some(comparison) => Kind::Compare(comparison, Box::new(pair(args))),
                 None => return self.call_node(id, candidates, args, result),
             },
         };
@@ -153,10 +153,10 @@ impl Lowering<'_> {
         operand: &IdedExpr,
         index: &IdedExpr,
     ) -> Result<Typed, CompileError> {
-        if let Some(name) = literal_string(index) {
-            if let Some(typed) = self.declared(id, operand, name, false)? {
-                return Ok(typed);
-            }
+        if let Some(name) = literal_string(index)
+            && let Some(typed) = self.declared(id, operand, name, false)?
+        {
+            return Ok(typed);
         }
         let operand = self.value(operand)?;
         let key = self.value(index)?;
@@ -211,9 +211,9 @@ fn is_empty_list(expr: &IdedExpr) -> bool {
 }
 
 /// The operands; the signature has made sure that there are two.
-fn pair(args: Vec<Typed>) -> Box<(Node, Node)> {
+fn pair(args: Vec<Typed>) -> (Node, Node) {
     let mut nodes = args.into_iter().map(|arg| arg.node);
     let missing = || Node { kind: Kind::Constant(Value::Null), at: 0, is_constant: true };
     let left = nodes.next().unwrap_or_else(missing);
-    Box::new((left, nodes.next().unwrap_or_else(missing)))
+    (left, nodes.next().unwrap_or_else(missing))
 }

@@ -5,10 +5,11 @@ use super::error::CompileError;
 use super::evaluate::Evaluation;
 use super::inputs::Inputs;
 use super::map::is_key;
-use super::node::{Kind, Node};
+use super::node::{Kind, LoopKind, Node};
 use super::parse::Positions;
 use super::regexes::Regexes;
 use super::timestamp::Timestamp;
+use super::value::Value;
 use std::borrow::Cow;
 
 const STEPS: u64 = 20_000;
@@ -31,7 +32,8 @@ pub(super) fn fold(
         for child in node.children_mut() {
             fold(child, slots, regexes, positions)?;
         }
-        return index(node, positions);
+        index(node, positions)?;
+        return booleans(node, positions);
     }
     let Some(epoch) = Timestamp::from_unix(0, 0) else { return Ok(()) };
     let inputs = Inputs::empty(epoch);
@@ -58,4 +60,24 @@ fn index(node: &Node, positions: &Positions) -> Result<(), CompileError> {
         }
         _ => Ok(()),
     }
+}
+
+/// The PDP drops a constant from `&&`, `||` and loops without asking whether it is a bool.
+fn booleans(node: &Node, positions: &Positions) -> Result<(), CompileError> {
+    let tests: Vec<&Node> = match &node.kind {
+        Kind::And(terms) | Kind::Or(terms) => terms.iter().collect(),
+        Kind::Loop(it) => {
+            let body = matches!(it.what, LoopKind::All | LoopKind::Exists | LoopKind::ExistsOne);
+            it.filter.iter().chain(body.then_some(&it.body)).collect()
+        }
+        _ => Vec::new(),
+    };
+    for test in tests {
+        if let Node { kind: Kind::Constant(value), at, is_constant: true } = test
+            && !matches!(value, Value::Bool(_))
+        {
+            return Err(positions.error(*at, format!("expected bool, found {}", value.type_of())));
+        }
+    }
+    Ok(())
 }

@@ -157,7 +157,7 @@ impl Lowering<'_> {
             uses = uses.and(typed.uses);
             element = Some(match element {
                 None => of,
-                Some(known) => self.types.join(known, &of),
+                Some(known) => self.types.join(&known, &of),
             });
             elements.push((typed.node, is_optional));
         }
@@ -176,14 +176,12 @@ impl Lowering<'_> {
             let key = self.value(&entry.key)?;
             let value = self.value(&entry.value)?;
             uses = uses.and(key.uses).and(value.uses);
-            let of = match entry.optional {
-                true => self.unwrapped(entry.value.id, &value.of)?,
-                false => value.of,
-            };
+            let of =
+                if entry.optional { self.unwrapped(entry.value.id, &value.of)? } else { value.of };
             types = Some(match types {
                 None => (key.of, of),
                 Some((keys, values)) => {
-                    (self.types.join(keys, &key.of), self.types.join(values, &of))
+                    (self.types.join(&keys, &key.of), self.types.join(&values, &of))
                 }
             });
             entries.push((key.node, value.node, entry.optional));
@@ -230,15 +228,12 @@ impl Lowering<'_> {
                 Some(_) => Type::Dyn,
             });
         }
-        match result {
-            Some(result) => Ok((candidates, result)),
-            None => {
-                let types: Vec<_> =
-                    arguments.iter().map(|it| self.types.resolve(it).to_string()).collect();
-                let types = types.join(", ");
-                Err(self.error(id, format!("'{name}' is not defined for ({types})")))
-            }
+        if let Some(result) = result {
+            return Ok((candidates, result));
         }
+        let types: Vec<_> = arguments.iter().map(|it| self.types.resolve(it).to_string()).collect();
+        let types = types.join(", ");
+        Err(self.error(id, format!("'{name}' is not defined for ({types})")))
     }
 
     /// The node of a call with these overloads.

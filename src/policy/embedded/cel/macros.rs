@@ -277,10 +277,8 @@ impl Lowering<'_> {
         let body_id = body.id;
         let body = self.value(body)?;
         self.locals.truncate(known);
-        let of = match wrap {
-            true => Type::optional(body.of),
-            false => Type::optional(self.unwrapped(body_id, &body.of)?),
-        };
+        let of = if wrap { body.of } else { self.unwrapped(body_id, &body.of)? };
+        let of = Type::optional(of);
         let uses = without(body.uses, base).and(optional.uses);
         let parts = Box::new((optional.node, body.node));
         Ok(self.typed(id, Kind::OptionalMap { slot, wrap, parts }, of, uses))
@@ -318,7 +316,7 @@ impl Lowering<'_> {
             for arg in args {
                 element = Some(match element {
                     None => arg.of,
-                    Some(known) => self.types.join(known, &arg.of),
+                    Some(known) => self.types.join(&known, &arg.of),
                 });
                 nodes.push((arg.node, false));
             }

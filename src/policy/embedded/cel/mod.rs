@@ -3,7 +3,7 @@
 //!
 //! The order of work: `parse` reads the source, `lower` (with `names`, `calls`, `macros` and
 //! `unify`) types it and makes nodes, `fold` evaluates the constant parts, `evaluate` (with
-//! `loops`) walks the nodes. `standard` and `libraries` hold the functions. Nothing here imports
+//! `loops` and `lookup`) walks the nodes. `standard` and `libraries` hold the functions. Nothing here imports
 //! from the rest of the engine.
 
 mod arithmetic;
@@ -21,6 +21,7 @@ mod inputs;
 mod json;
 mod libraries;
 pub mod library;
+mod lookup;
 mod loops;
 mod lower;
 mod macros;

@@ -33,8 +33,12 @@ enum Member {
 impl Lowering<'_> {
     pub(super) fn ident(&mut self, id: u64, name: &str) -> Result<Typed, CompileError> {
         if let Some(local) = self.locals.iter().rev().find(|local| local.name == name) {
-            let uses = Uses { input: false, outermost: local.slot };
-            return Ok(self.typed(id, Kind::Local(local.slot), local.of.clone(), uses));
+            let (slot, of) = (local.slot, self.types.resolve(&local.of));
+            if of == Type::Type {
+                return Err(self.error(id, "the PDP cannot read a variable that holds a type"));
+            }
+            let uses = Uses { input: false, outermost: slot };
+            return Ok(self.typed(id, Kind::Local(slot), of, uses));
         }
         if let Some((_, message)) = ROOTS.iter().find(|(root, _)| *root == name) {
             return Ok(self.root(id, *message));

@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What an expression reads.
+#[expect(clippy::struct_excessive_bools, reason = "a set of independent facts")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reads {
     pub principal: bool,

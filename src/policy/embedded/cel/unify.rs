@@ -121,9 +121,9 @@ impl Substitution {
     }
 
     /// The type of elements that are of both types: `dyn` when they do not agree.
-    pub fn join(&mut self, left: Type, right: &Type) -> Type {
-        if self.assign(std::slice::from_ref(&left), std::slice::from_ref(right)) {
-            return most_general(&left, right);
+    pub fn join(&mut self, left: &Type, right: &Type) -> Type {
+        if self.assign(std::slice::from_ref(left), std::slice::from_ref(right)) {
+            return most_general(left, right);
         }
         Type::Dyn
     }
