@@ -2,6 +2,7 @@
 //!
 //! A decision never raises. Every fault is a refusal with the reason `unreachable`.
 
+mod adapter;
 pub mod embedded;
 mod loaded;
 

@@ -40,7 +40,7 @@ impl<'e, 'b> Evaluation<'e, 'b> {
             Kind::Constant(value) => Ok(Cow::Borrowed(value)),
             Kind::Local(slot) => self.local(*slot),
             Kind::Root(root) => self.root(*root),
-            Kind::HasRoot(root) => Ok(bool(self.has_root(*root))),
+            Kind::HasRoot(root) => self.has_root(*root).map(bool),
             Kind::Variable(slot) => self.variable(*slot).map(Cow::Borrowed),
             Kind::HasVariable(slot) => match self.variable(*slot) {
                 Err(error) if error.is_fatal() => Err(error),

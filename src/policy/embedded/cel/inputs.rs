@@ -56,8 +56,11 @@ pub struct Inputs<'i> {
     pub resource: &'i Resource,
     /// The claims (`request.auxData.jwt`), a map; `None` without aux data.
     pub claims: Option<&'i Value>,
-    /// `runtime.effectiveDerivedRoles`, a list of strings.
-    pub derived_roles: &'i Value,
+    /// `request.auxData.jwts`, a map; `None` without.
+    pub jwts: Option<&'i Value>,
+    /// `runtime.effectiveDerivedRoles`, a list of strings; `None` when they could not be computed:
+    /// whatever reads them fails.
+    pub derived_roles: Option<&'i Value>,
     /// A map from strings.
     pub globals: &'i Value,
     pub variables: &'i dyn Variables,
@@ -111,7 +114,8 @@ impl Inputs<'_> {
             principal,
             resource,
             claims: None,
-            derived_roles: list,
+            jwts: None,
+            derived_roles: Some(list),
             globals: map,
             variables: &NoVariables,
             now,

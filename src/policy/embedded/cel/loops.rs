@@ -136,7 +136,8 @@ impl<'e> Evaluation<'e, '_> {
             Root::ResourceVersion => &inputs.resource.policy_version,
             Root::ResourceScope => &inputs.resource.scope,
             Root::Claims => inputs.claims.unwrap_or_else(|| empty_map()),
-            Root::DerivedRoles => inputs.derived_roles,
+            Root::Jwts => inputs.jwts.unwrap_or_else(|| empty_map()),
+            Root::DerivedRoles => inputs.derived_roles.ok_or_else(unknown_roles)?,
             Root::Globals => inputs.globals,
             Root::Principal | Root::Resource | Root::AuxData => {
                 return Err(EvalError::fatal("a message is no value"));
@@ -145,14 +146,19 @@ impl<'e> Evaluation<'e, '_> {
     }
 
     /// As for protobuf messages: a field that is empty is not there.
-    pub(super) fn has_root(&self, root: Root) -> bool {
-        match root {
+    pub(super) fn has_root(&self, root: Root) -> Result<bool, EvalError> {
+        Ok(match root {
+            Root::Principal | Root::Resource => true,
             // The PDP always says this of the derived roles.
-            Root::Principal | Root::Resource | Root::DerivedRoles => true,
-            Root::AuxData => self.inputs.claims.is_some(),
+            Root::DerivedRoles => self.inputs.derived_roles.ok_or_else(unknown_roles).map(|_| true)?,
+            Root::AuxData => self.inputs.claims.is_some() || self.inputs.jwts.is_some(),
             other => self.root(other).is_ok_and(|value| !value.is_zero()),
-        }
+        })
     }
+}
+
+fn unknown_roles() -> EvalError {
+    EvalError::new("failed to compute effective derived roles")
 }
 
 /// Index and element, or key and value.

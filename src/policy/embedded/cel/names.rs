@@ -243,7 +243,7 @@ impl Lowering<'_> {
             | Root::ResourceVersion
             | Root::ResourceScope
             | Root::Resource => self.reads.resource = true,
-            Root::AuxData | Root::Claims => self.reads.aux_data = true,
+            Root::AuxData | Root::Claims | Root::Jwts => self.reads.aux_data = true,
             Root::DerivedRoles => self.reads.derived_roles = true,
             Root::Globals => self.reads.globals = true,
         }
@@ -255,7 +255,7 @@ fn members(message: Message) -> &'static [&'static str] {
         Message::Request => &["principal", "resource", "auxData"],
         Message::Principal => &["id", "roles", "attr", "policyVersion", "scope"],
         Message::Resource => &["kind", "id", "attr", "policyVersion", "scope"],
-        Message::AuxData => &["jwt"],
+        Message::AuxData => &["jwt", "jwts"],
         Message::Runtime => &["effectiveDerivedRoles"],
         Message::Variables | Message::Constants | Message::Globals => &[],
     }
@@ -285,6 +285,7 @@ fn member(message: Message, name: &str) -> Option<Member> {
         }
         (Message::Resource, "scope") => (Root::ResourceScope, Type::String),
         (Message::AuxData, "jwt") => (Root::Claims, attributes()),
+        (Message::AuxData, "jwts") => (Root::Jwts, attributes()),
         (Message::Runtime, "effectiveDerivedRoles" | "effective_derived_roles") => {
             (Root::DerivedRoles, strings())
         }

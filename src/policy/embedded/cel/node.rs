@@ -72,6 +72,7 @@ pub(super) enum Root {
     Resource,
     AuxData,
     Claims,
+    Jwts,
     DerivedRoles,
     Globals,
 }

@@ -8,7 +8,7 @@ const MAX_SECONDS: i64 = 253_402_300_799;
 const BILLION: i128 = 1_000_000_000;
 
 /// Within the years 1 to 9999. The offset only matters for text and is no part of equality.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Timestamp {
     seconds: i64,
     nanos: u32,
