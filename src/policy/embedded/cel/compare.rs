@@ -1,16 +1,20 @@
 //! Equality and order as in cel-go: numbers compare across their types, other types are unequal.
 
+use super::error::EvalError;
 use super::value::Value;
 use std::cmp::Ordering;
 
-/// cel-go's runtime `==`. Never fails; NaN equals nothing.
-#[must_use]
-pub fn equal(left: &Value, right: &Value) -> bool {
-    equal_counting(left, right, &mut 0)
+/// cel-go's runtime `==`; NaN equals nothing. Adds the work done to `steps`.
+///
+/// # Errors
+/// A library value is compared with one of another type. Inside of lists the PDP passes over it.
+pub fn equal(left: &Value, right: &Value, steps: &mut u64) -> Result<bool, EvalError> {
+    let mut is_error = false;
+    let equal = counting(left, right, steps, &mut is_error);
+    if is_error { Err(EvalError::no_such_overload()) } else { Ok(equal) }
 }
 
-/// Like `equal`; adds the work done to `steps`.
-pub fn equal_counting(left: &Value, right: &Value, steps: &mut u64) -> bool {
+fn counting(left: &Value, right: &Value, steps: &mut u64, is_error: &mut bool) -> bool {
     match (left, right) {
         (Value::String(left), Value::String(right)) => {
             *steps += work(left.len().min(right.len()));
@@ -26,14 +30,14 @@ pub fn equal_counting(left: &Value, right: &Value, steps: &mut u64) -> bool {
             left.len() == right.len()
                 && left.iter().zip(right.iter()).all(|(left, right)| {
                     *steps += 1;
-                    equal_counting(left, right, steps)
+                    counting(left, right, steps, is_error)
                 })
         }
         (Value::Map(left), Value::Map(right)) => {
             left.len() == right.len()
                 && left.iter().all(|(key, left)| {
                     *steps += 1;
-                    right.get(key).is_some_and(|right| equal_counting(left, right, steps))
+                    right.get(key).is_some_and(|right| counting(left, right, steps, is_error))
                 })
         }
         (Value::Duration(left), Value::Duration(right)) => left == right,
@@ -42,12 +46,15 @@ pub fn equal_counting(left: &Value, right: &Value, steps: &mut u64) -> bool {
         (Value::Optional(left), Value::Optional(right)) => match (left, right) {
             (Some(left), Some(right)) => {
                 *steps += 1;
-                equal_counting(left, right, steps)
+                counting(left, right, steps, is_error)
             }
             (None, None) => true,
             (Some(_), None) | (None, Some(_)) => false,
         },
-        (Value::Opaque(left), Value::Opaque(right)) => left.equals(&**right),
+        (Value::Opaque(left), right) => left.equals(right).unwrap_or_else(|| {
+            *is_error = true;
+            false
+        }),
         _ => numbers(left, right) == Some(Ordering::Equal),
     }
 }

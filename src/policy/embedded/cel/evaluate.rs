@@ -139,9 +139,9 @@ impl<'e, 'b> Evaluation<'e, 'b> {
         let left = self.eval(&parts.0)?;
         let right = self.eval(&parts.1)?;
         let mut steps = 0;
-        let equal = compare::equal_counting(&left, &right, &mut steps);
+        let equal = compare::equal(&left, &right, &mut steps);
         self.budget.charge(steps)?;
-        Ok(equal)
+        equal
     }
 
     fn compare(&mut self, comparison: Comparison, parts: &'e (Node, Node)) -> Outcome<'e> {
@@ -163,14 +163,25 @@ impl<'e, 'b> Evaluation<'e, 'b> {
         let needle = self.eval(&parts.0)?;
         let haystack = self.eval(&parts.1)?;
         match &*haystack {
+            // The PDP looks into a list of constants in another way.
+            Value::List(values)
+                if matches!((&*needle, &parts.1.kind), (Value::Opaque(_), Kind::Constant(_)))
+                    && !values.iter().all(|value| matches!(value, Value::Opaque(_))) =>
+            {
+                Err(EvalError::no_such_overload())
+            }
             Value::List(values) => {
                 let mut steps = 0;
-                let found = values.iter().any(|value| {
+                let mut found = Ok(false);
+                for value in values.iter() {
                     steps += 1;
-                    compare::equal_counting(value, &needle, &mut steps)
-                });
+                    found = compare::equal(&needle, value, &mut steps);
+                    if !matches!(found, Ok(false)) {
+                        break;
+                    }
+                }
                 self.budget.charge(steps)?;
-                Ok(bool(found))
+                found.map(bool)
             }
             // The PDP panics here for some maps.
             Value::Map(_) if matches!(&*needle, Value::Bytes(_)) => {

@@ -80,9 +80,9 @@ impl Context<'_> {
     /// The budget is used up.
     pub fn equal(&mut self, left: &Value, right: &Value) -> Result<bool, EvalError> {
         let mut steps = 1;
-        let equal = super::compare::equal_counting(left, right, &mut steps);
+        let equal = super::compare::equal(left, right, &mut steps);
         self.budget.charge(steps)?;
-        Ok(equal)
+        equal
     }
 
     /// A pattern as RE2 reads it, compiled once; patterns that are constants are compiled at load.

@@ -33,7 +33,6 @@ mod parse;
 mod program;
 mod re2;
 mod regexes;
-mod sets;
 mod standard;
 pub mod text;
 mod timestamp;

@@ -31,8 +31,8 @@ pub enum Value {
 pub trait Opaque: fmt::Debug + Send + Sync {
     /// As in `Type::Opaque`.
     fn type_name(&self) -> &'static str;
-    /// Whether the two are the same value of the same type.
-    fn equals(&self, other: &dyn Opaque) -> bool;
+    /// What `this == other` is; `None` where the PDP has an error.
+    fn equals(&self, other: &Value) -> Option<bool>;
     fn as_any(&self) -> &dyn Any;
     /// What an output shows; `None` where the PDP cannot show it.
     fn to_text(&self) -> Option<String> {

@@ -1,9 +1,9 @@
 //! `sets.contains`, `sets.equivalent`, `sets.intersects`: lists read as sets.
 
-use super::error::EvalError;
-use super::library::{Context, Overload, global};
-use super::types::Type;
-use super::value::Value;
+use super::super::error::EvalError;
+use super::super::library::{Context, Overload, global};
+use super::super::types::Type;
+use super::super::value::Value;
 
 pub(super) fn overloads() -> Vec<Overload> {
     let lists = || [Type::list(Type::Param(0)), Type::list(Type::Param(0))];
@@ -49,7 +49,7 @@ fn includes(
 
 fn holds(context: &mut Context<'_>, list: &[Value], wanted: &Value) -> Result<bool, EvalError> {
     for value in list {
-        if context.equal(value, wanted)? {
+        if context.equal(wanted, value)? {
             return Ok(true);
         }
     }
