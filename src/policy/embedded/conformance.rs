@@ -198,7 +198,7 @@ fn conformance_of_all_engine_cases() {
 
 #[test]
 fn conformance_of_the_strict_scope_search() {
-    all_pass(&asked(false, Enforcement::None), "engine_strict_scope_search", 2);
+    all_pass(&asked(false, Enforcement::None), "engine_strict_scope_search", 3);
 }
 
 #[test]

@@ -104,7 +104,7 @@ fn compile(
             Ok(program) => {
                 programs.insert(slot, program);
             }
-            Err(why) => report(variable, name, why, problems),
+            Err(why) => report(variable, name, why.message, problems),
         }
     }
     programs

@@ -2,11 +2,10 @@
 //! and roles.
 
 use std::rc::Rc;
-use std::sync::Arc;
 
-use super::cel::{Budget, EvalError, NoVariables, Program};
+use super::cel::{Budget, EvalError, NoVariables, Program, Variables};
 use super::input::{Computed, Input, Runtime, Values};
-use super::set::{Condition, Derived, Rule, Set, VariablesId};
+use super::set::{Condition, Derived, Output, Rule, Set, VariablesId};
 
 /// What an output said, as the PDP tells it.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
@@ -118,16 +117,12 @@ impl<'c> State<'c> {
             Condition::Expression(program) => {
                 let computed = self.variables(variables, for_roles);
                 let runtime = Rc::clone(&self.runtime);
-                match &computed {
-                    Some(it) => {
-                        let inputs = self.values.inputs(program, &runtime, &**it);
-                        program.holds(&inputs, &mut self.budget)
-                    }
-                    None => {
-                        let inputs = self.values.inputs(program, &runtime, &NoVariables);
-                        program.holds(&inputs, &mut self.budget)
-                    }
-                }
+                let variables: &dyn Variables = match &computed {
+                    Some(it) => &**it,
+                    None => &NoVariables,
+                };
+                let inputs = self.values.inputs(program, &runtime, variables);
+                program.holds(&inputs, &mut self.budget)
             }
             Condition::All(of) => {
                 for condition in of {
@@ -157,28 +152,34 @@ impl<'c> State<'c> {
     }
 
     /// What a rule says besides its effect.
-    pub fn output(&mut self, rule: &'c Rule, program: Option<&'c Arc<Program>>, action: &str) {
-        let Some(program) = program else { return };
-        let computed = self.variables(rule.variables, false);
-        let runtime = Rc::clone(&self.runtime);
-        let value = match &computed {
-            Some(it) => {
-                let inputs = self.values.inputs(program, &runtime, &**it);
-                program.evaluate(&inputs, &mut self.budget)
-            }
-            None => {
-                let inputs = self.values.inputs(program, &runtime, &NoVariables);
-                program.evaluate(&inputs, &mut self.budget)
-            }
+    pub fn output(&mut self, rule: &'c Rule, output: Option<&'c Output>, action: &str) {
+        let value = match output {
+            None => return,
+            Some(Output::Program(program)) => self.said(rule, program),
+            Some(Output::Fails(error)) => Err(error.to_string()),
+            Some(Output::Principal) => Ok(self.values.principal_json()),
+            Some(Output::Resource) => Ok(self.values.resource_json()),
         };
-        let (val, error) = match value.map(|value| value.to_json()) {
-            Ok(Some(json)) => (Some(json), String::new()),
-            Ok(None) => (None, "the value cannot be shown as JSON".to_owned()),
-            Err(error) => (None, error.message().to_owned()),
+        let (val, error) = match value {
+            Ok(json) => (Some(json), String::new()),
+            Err(error) => (None, error),
         };
         let entry =
             OutputEntry { src: rule.source.to_string(), val, action: action.to_owned(), error };
         self.outputs.push(entry);
+    }
+
+    fn said(&mut self, rule: &'c Rule, program: &'c Program) -> Result<serde_json::Value, String> {
+        let computed = self.variables(rule.variables, false);
+        let runtime = Rc::clone(&self.runtime);
+        let variables: &dyn Variables = match &computed {
+            Some(it) => &**it,
+            None => &NoVariables,
+        };
+        let inputs = self.values.inputs(program, &runtime, variables);
+        let value = program.evaluate(&inputs, &mut self.budget);
+        let value = value.map_err(|error| error.message().to_owned())?;
+        value.to_json().ok_or_else(|| "the value cannot be shown as JSON".to_owned())
     }
 
     fn variables(&mut self, id: VariablesId, for_roles: bool) -> Option<Rc<Computed<'c>>> {

@@ -8,7 +8,7 @@ use super::cel::{Declarations, Environment, Program};
 use super::file::{self, Text};
 use super::pattern::Pattern;
 use super::problem::{At, Problems};
-use super::set::{Condition, Variables, VariablesId};
+use super::set::{Condition, Output, Variables, VariablesId};
 
 const MAX_NESTING: usize = 32;
 
@@ -20,7 +20,15 @@ pub(super) struct Names {
     pub declarations: Arc<Declarations>,
 }
 
-type Compiled = Result<Arc<Program>, String>;
+type Compiled = Result<Arc<Program>, Refusal>;
+
+/// Why a source is refused.
+#[derive(Clone, Debug)]
+pub(super) struct Refusal {
+    pub message: String,
+    /// What it would fail with, were it not refused.
+    pub always_fails: Option<Arc<str>>,
+}
 
 /// Programs and globs by what was written.
 #[derive(Debug, Default)]
@@ -41,7 +49,9 @@ impl Cache {
         let compiled = Environment::cerbos().compile(source, &names.declarations);
         let compiled = compiled.map(Arc::new).map_err(|error| {
             let line = if error.line > 1 { format!("line {}, ", error.line) } else { String::new() };
-            format!("{} ({line}column {} of `{}`)", error.message, error.column, shown(source))
+            let message =
+                format!("{} ({line}column {} of `{}`)", error.message, error.column, shown(source));
+            Refusal { message, always_fails: error.always_fails().map(Into::into) }
         });
         known.insert(source.to_owned(), compiled.clone());
         compiled
@@ -89,9 +99,22 @@ impl Compiler<'_> {
         match self.cache.program(&source.value, self.names) {
             Ok(program) => Some(program),
             Err(why) => {
-                self.problems.add(source.into(), place, why);
+                self.problems.add(source.into(), place, why.message);
                 None
             }
+        }
+    }
+
+    /// An output that fails only says so: nobody is allowed anything by it.
+    fn said(&mut self, source: &Text, place: &str) -> Option<Output> {
+        match source.value.trim() {
+            "P" | "request.principal" => return Some(Output::Principal),
+            "R" | "request.resource" => return Some(Output::Resource),
+            _ => {}
+        }
+        match self.cache.program(&source.value, self.names) {
+            Err(Refusal { always_fails: Some(error), .. }) => Some(Output::Fails(error)),
+            _ => self.program(source, place).map(Output::Program),
         }
     }
 
@@ -146,21 +169,22 @@ impl Compiler<'_> {
         &mut self,
         written: Option<&file::Output>,
         place: &str,
-    ) -> (Option<Arc<Program>>, Option<Arc<Program>>) {
+    ) -> (Option<Output>, Option<Output>) {
+        fn filled(text: Option<&Text>) -> Option<&Text> {
+            text.filter(|it| !it.value.is_empty())
+        }
         let Some(written) = written else { return (None, None) };
-        let said = |text: &'_ Option<Text>| text.as_ref().is_some_and(|it| !it.value.is_empty());
         let when = written.when.as_ref();
-        let activated = when.and_then(|when| said(&when.rule_activated).then_some(when));
-        let activated = activated.and_then(|when| when.rule_activated.as_ref());
-        let old = said(&written.expr).then_some(written.expr.as_ref()).flatten();
-        let not_met = when.and_then(|when| said(&when.condition_not_met).then_some(when));
-        let not_met = not_met.and_then(|when| when.condition_not_met.as_ref());
+        let old = filled(written.expr.as_ref());
+        let activated = filled(when.and_then(|when| when.rule_activated.as_ref()));
+        let not_met = filled(when.and_then(|when| when.condition_not_met.as_ref()));
         if activated.or(old).or(not_met).is_none() {
             self.problems.add(At::NOWHERE, place, "the output has no expression");
         }
-        let old = old.map(|source| self.program(source, place));
-        let activated = activated.map(|source| self.program(source, place)).or(old);
-        let not_met = not_met.map(|source| self.program(source, place));
+        // The old form has to be acceptable also where the new one replaces it.
+        let old = old.map(|source| self.said(source, place));
+        let activated = activated.map(|source| self.said(source, place)).or(old);
+        let not_met = not_met.map(|source| self.said(source, place));
         (activated.flatten(), not_met.flatten())
     }
 

@@ -130,6 +130,18 @@ impl<'q> Values<'q> {
         }
     }
 
+    /// As the PDP shows the message: what is empty is left out.
+    pub fn principal_json(&self) -> serde_json::Value {
+        let Input { principal, roles, facts, .. } = self.input;
+        let roles = roles.iter().map(|role| serde_json::Value::from(*role)).collect();
+        shown(principal, &facts.principal(), [("roles", roles)])
+    }
+
+    pub fn resource_json(&self) -> serde_json::Value {
+        let Input { resource, kind, facts, .. } = self.input;
+        shown(resource, &facts.resource(), [("kind", serde_json::Value::from(*kind))])
+    }
+
     fn principal(&self) -> &cel::Principal {
         self.principal.get_or_init(|| {
             let Input { principal, roles, facts, .. } = self.input;
@@ -162,6 +174,23 @@ impl<'q> Values<'q> {
             (facts.claims().map(|it| value(&it)), facts.jwts().map(|it| value(&it)))
         })
     }
+}
+
+fn shown<const N: usize>(
+    subject: &Subject<'_>,
+    attr: &Attributes,
+    more: [(&str, serde_json::Value); N],
+) -> serde_json::Value {
+    let texts =
+        [("id", subject.id), ("policyVersion", subject.version), ("scope", bare(subject.scope))];
+    let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
+    let texts = texts.map(|(name, text)| (name.to_owned(), serde_json::Value::from(text)));
+    let mut members: Attributes = texts.collect();
+    if !attr.is_empty() {
+        members.insert("attr".to_owned(), serde_json::Value::Object(attr.clone()));
+    }
+    members.extend(more.map(|(name, value)| (name.to_owned(), value)));
+    serde_json::Value::Object(members)
 }
 
 /// Without the dot that a scope may begin with.

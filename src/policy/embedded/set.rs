@@ -103,9 +103,19 @@ pub(super) struct Rule {
     pub effect: Effect,
     pub condition: Option<Condition>,
     pub variables: VariablesId,
-    pub activated: Option<Arc<Program>>,
-    pub not_met: Option<Arc<Program>>,
+    pub activated: Option<Output>,
+    pub not_met: Option<Output>,
     pub line: u32,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Output {
+    Program(Arc<Program>),
+    /// It has the same error always.
+    Fails(Arc<str>),
+    /// `P` or `R` as a whole.
+    Principal,
+    Resource,
 }
 
 /// The principal policy of one principal, in one scope.

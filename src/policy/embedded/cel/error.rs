@@ -59,6 +59,8 @@ impl fmt::Display for EvalError {
 
 impl std::error::Error for EvalError {}
 
+pub(super) const ALWAYS_FAILS: &str = "this part always fails: ";
+
 /// Where and why a source is refused. Lines and columns start at 1; columns count characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileError {
@@ -68,6 +70,12 @@ pub struct CompileError {
 }
 
 impl CompileError {
+    /// What a part fails with whenever it is evaluated, when that is why the source is refused.
+    #[must_use]
+    pub fn always_fails(&self) -> Option<&str> {
+        self.message.strip_prefix(ALWAYS_FAILS)
+    }
+
     /// The source as a whole is refused.
     pub(super) fn whole(message: impl Into<String>) -> Self {
         Self { line: 1, column: 1, message: message.into() }
