@@ -212,3 +212,10 @@ fn conformance_data_is_complete() {
     let count = |folder: &str| fs::read_dir(data().join(Path::new(folder))).unwrap().count();
     assert_eq!((count("engine"), count("engine_strict_scope_search")), (39, 2));
 }
+
+#[test]
+fn conformance_of_the_suites_beside_the_policies() {
+    let results = engine().run_suites(&data().join("store")).unwrap();
+    assert!(results.passed(), "{results:#?}");
+    assert_eq!(results.suites.len(), 3);
+}

@@ -18,6 +18,7 @@ mod expressions;
 mod file;
 mod input;
 mod load;
+mod matrix;
 mod names;
 mod options;
 mod pattern;
@@ -28,6 +29,7 @@ mod resources;
 mod rows;
 mod schema;
 mod set;
+mod suite;
 
 #[cfg(test)]
 mod conformance;
@@ -44,6 +46,7 @@ pub use problem::{PolicyProblem, PolicyProblems};
 pub use schema::{Source, ValidationError};
 use set::Set;
 pub use set::{Effect, Registered};
+pub use suite::{CaseResult, SuiteResult, SuiteResults, TestVerdict};
 
 /// A loaded policy set: immutable, shared by everyone who asks.
 #[derive(Clone, Debug)]
