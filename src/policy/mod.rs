@@ -6,6 +6,9 @@ mod adapter;
 pub mod embedded;
 mod loaded;
 
+#[cfg(test)]
+mod tests;
+
 use std::future::Future;
 use std::sync::Arc;
 

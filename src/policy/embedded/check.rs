@@ -33,11 +33,21 @@ pub enum Cause<'c> {
     NoRule,
     /// The attributes do not fit their schema.
     Invalid,
-    Rule { name: &'c str, line: u32, role: &'c str, derived: Option<&'c str> },
+    Rule {
+        name: &'c str,
+        line: u32,
+        role: &'c str,
+        derived: Option<&'c str>,
+    },
     /// A role policy allows its role less than this.
-    RolePolicy { role: &'c str },
+    RolePolicy {
+        role: &'c str,
+    },
     /// A condition had no value.
-    Failed { name: &'c str, why: EvalError },
+    Failed {
+        name: &'c str,
+        why: EvalError,
+    },
 }
 
 /// The answer for one resource.

@@ -113,7 +113,8 @@ impl<'s> Build<'s> {
         }
         if let Some(exported) = &document.export_constants {
             module_name(&exported.name, problems);
-            let earlier = self.exports.constants.insert(&exported.name.value, &exported.definitions);
+            let earlier =
+                self.exports.constants.insert(&exported.name.value, &exported.definitions);
             twice = twice.or(earlier.map(|_| &exported.name));
         }
         if let Some(name) = twice {

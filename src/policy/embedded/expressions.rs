@@ -48,7 +48,8 @@ impl Cache {
         }
         let compiled = Environment::cerbos().compile(source, &names.declarations);
         let compiled = compiled.map(Arc::new).map_err(|error| {
-            let line = if error.line > 1 { format!("line {}, ", error.line) } else { String::new() };
+            let line =
+                if error.line > 1 { format!("line {}, ", error.line) } else { String::new() };
             let message =
                 format!("{} ({line}column {} of `{}`)", error.message, error.column, shown(source));
             Refusal { message, always_fails: error.always_fails().map(Into::into) }

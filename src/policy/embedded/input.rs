@@ -72,7 +72,9 @@ impl Runtime {
             return None;
         }
         Some(self.value.get_or_init(|| {
-            Value::list(self.roles.iter().map(|it| Value::String(Arc::clone(it))).collect::<Vec<_>>())
+            Value::list(
+                self.roles.iter().map(|it| Value::String(Arc::clone(it))).collect::<Vec<_>>(),
+            )
         }))
     }
 }

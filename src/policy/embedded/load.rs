@@ -60,8 +60,7 @@ pub(super) fn files(root: &Path) -> Result<Files, PolicyProblem> {
 }
 
 fn walk(directory: &Path, depth: usize, found: &mut Files) -> Result<(), (PathBuf, String)> {
-    let failed =
-        |error: std::io::Error| (directory.to_owned(), format!("cannot be read: {error}"));
+    let failed = |error: std::io::Error| (directory.to_owned(), format!("cannot be read: {error}"));
     if depth > MAX_DEPTH {
         return Err((directory.to_owned(), format!("more than {MAX_DEPTH} directories deep")));
     }

@@ -176,12 +176,15 @@ impl Fixtures {
     /// A group names something that does not exist.
     pub fn check_groups(&self) -> Result<(), String> {
         for (name, group) in &self.principal_groups {
-            if let Some(lost) = group.principals.iter().find(|it| !self.principals.contains_key(*it)) {
+            if let Some(lost) =
+                group.principals.iter().find(|it| !self.principals.contains_key(*it))
+            {
                 return Err(format!("principal group '{name}': '{lost}' not found"));
             }
         }
         for (name, group) in &self.resource_groups {
-            if let Some(lost) = group.resources.iter().find(|it| !self.resources.contains_key(*it)) {
+            if let Some(lost) = group.resources.iter().find(|it| !self.resources.contains_key(*it))
+            {
                 return Err(format!("resource group '{name}': '{lost}' not found"));
             }
         }
@@ -287,7 +290,9 @@ impl Table {
             if let Some(lost) =
                 it.actions.keys().chain(outputs).find(|action| !self.input.actions.contains(action))
             {
-                return Err(format!("an expectation for '{lost}', which is no action of the input"));
+                return Err(format!(
+                    "an expectation for '{lost}', which is no action of the input"
+                ));
             }
             let principals =
                 fixtures.principals(it.principal.as_ref(), &it.principals, &it.principal_groups)?;

@@ -154,9 +154,10 @@ fn find_alike(rows: &mut [PrincipalRow]) {
     let told: Vec<_> =
         rows.iter().map(|row| (Arc::clone(&row.rule), row.kind.text().to_owned())).collect();
     for row in rows {
-        let others = told.iter().enumerate().filter(|(_, (rule, kind))| {
-            rule.name == row.rule.name && *kind != row.kind.text()
-        });
+        let others = told
+            .iter()
+            .enumerate()
+            .filter(|(_, (rule, kind))| rule.name == row.rule.name && *kind != row.kind.text());
         row.alike = others.map(|(index, _)| index).collect();
     }
 }

@@ -84,7 +84,12 @@ impl Registry {
 
     /// Whether an ALLOW of this policy needs the consent of the parent. All policies of a scope
     /// must agree.
-    pub fn consent(&mut self, it: &Identity<'_>, text: Option<&Text>, problems: &mut Problems) -> bool {
+    pub fn consent(
+        &mut self,
+        it: &Identity<'_>,
+        text: Option<&Text>,
+        problems: &mut Problems,
+    ) -> bool {
         let consent = match text.map(|text| text.value.as_str()) {
             None | Some("SCOPE_PERMISSIONS_UNSPECIFIED" | "SCOPE_PERMISSIONS_OVERRIDE_PARENT") => {
                 false

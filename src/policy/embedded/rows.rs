@@ -15,7 +15,8 @@ impl<'c> Check<'c> {
             return true;
         }
         let names = || std::iter::once(role).chain(parents.iter().map(AsRef::as_ref));
-        let has_row = |kind: &Kind| kind.rows.iter().any(|row| names().any(|it| row.role.matches(it)));
+        let has_row =
+            |kind: &Kind| kind.rows.iter().any(|row| names().any(|it| row.role.matches(it)));
         let has_rule = |role: &Role| role.rules.iter().any(|rule| rule.kind.matches(self.kind));
         table.kinds.get(self.kind).is_some_and(has_row)
             || names().any(|name| table.roles.get(name).is_some_and(has_rule))
@@ -58,8 +59,12 @@ impl<'c> Check<'c> {
                 continue;
             }
             let name = derived.map(|it| &*it.name);
-            let cause =
-                Cause::Rule { name: &row.rule.name, line: row.rule.line, role: as_role, derived: name };
+            let cause = Cause::Rule {
+                name: &row.rule.name,
+                line: row.rule.line,
+                role: as_role,
+                derived: name,
+            };
             match row.rule.effect {
                 Effect::Allow => allowed = allowed.or(Some(cause)),
                 Effect::Deny => {

@@ -41,7 +41,9 @@ pub(super) fn fold(
     let value = Evaluation::new(&inputs, regexes, slots, &mut budget)
         .eval(node)
         .map(Cow::into_owned)
-        .map_err(|error| positions.error(node.at, format!("{}{error}", super::error::ALWAYS_FAILS)))?;
+        .map_err(|error| {
+            positions.error(node.at, format!("{}{error}", super::error::ALWAYS_FAILS))
+        })?;
     node.kind = Kind::Constant(value);
     Ok(())
 }

@@ -151,7 +151,9 @@ impl<'e> Evaluation<'e, '_> {
         Ok(match root {
             Root::Principal | Root::Resource => true,
             // The PDP always says this of the derived roles.
-            Root::DerivedRoles => self.inputs.derived_roles.ok_or_else(unknown_roles).map(|_| true)?,
+            Root::DerivedRoles => {
+                self.inputs.derived_roles.ok_or_else(unknown_roles).map(|_| true)?
+            }
             Root::AuxData => self.inputs.claims.is_some() || self.inputs.jwts.is_some(),
             other => self.root(other).is_ok_and(|value| !value.is_zero()),
         })
