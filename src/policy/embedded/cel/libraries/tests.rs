@@ -117,16 +117,19 @@ mod tables {
 #[test]
 fn what_functions_make_is_bounded() {
     for source in [
-        "lists.range(1000000000).size() + P.attr.nope > 0",
+        "lists.range(1000000000).size() > P.attr.n",
         "lists.range(int(P.attr.big / 1e290)).size() > 0",
-        "lists.range(30000).map(i, lists.range(30000)).size() > 0",
-        "P.attr.text.replace('', P.attr.text).replace('', P.attr.text).replace('', P.attr.text) == ''",
-        "regex.replace(P.attr.text.replace('', P.attr.text), '', P.attr.text.replace('', P.attr.text)) == ''",
-        "lists.range(3000).map(i, i + int(P.attr.n)).distinct().size() > 0",
-        "lists.range(20000).map(i, P.attr.text).join(P.attr.text) == ''",
-        "lists.range(20000).map(i, P.attr.text).distinct().size() + '%s'.format([lists.range(20000).map(i, P.attr.text)]).size() > 0",
-        "json.encode(lists.range(30000).map(i, P.attr.text)).size() > 0",
-        "lists.range(3000).map(i, i + int(P.attr.n)).except(lists.range(3000)).size() > 0",
+        "P.attr.words.map(w, lists.range(int(P.attr.n) * 4000)).size() > 0",
+        "P.attr.text.replace('', P.attr.text).replace('', P.attr.text).replace('', P.attr.text).\
+         replace('', P.attr.text) == ''",
+        "regex.replace(P.attr.text.replace('', P.attr.text).replace('', P.attr.text), '', \
+         P.attr.text.replace('', P.attr.text)) == ''",
+        "lists.range(int(P.attr.n) * 400).map(i, i).distinct().size() > 0",
+        "lists.range(int(P.attr.n) * 4000).map(i, P.attr.text).join(P.attr.text) == ''",
+        "'%s'.format([lists.range(int(P.attr.n) * 4000).map(i, P.attr.text)]).size() > 0",
+        "json.encode(lists.range(int(P.attr.n) * 4000).map(i, P.attr.text)).size() > 0",
+        "lists.range(int(P.attr.n) * 400).except(lists.range(int(P.attr.n) * 400)).size() > 0",
+        "hierarchy(lists.range(int(P.attr.n) * 4000).map(i, 'a').join('.')).size() > 0",
     ] {
         let error = run(source, &mut Budget::STANDARD.clone()).unwrap_err();
         assert!(error.contains("too many"), "{source}: {error}");
