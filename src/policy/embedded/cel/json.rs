@@ -58,7 +58,7 @@ impl Value {
 }
 
 fn integer(value: i128) -> serde_json::Value {
-    const EXACT: i128 = 1 << 53;
+    const EXACT: i128 = (1 << 53) - 1;
     if (-EXACT..=EXACT).contains(&value) {
         serde_json::Value::from(i64::try_from(value).unwrap_or_default())
     } else {

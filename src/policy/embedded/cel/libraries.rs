@@ -19,6 +19,9 @@ mod strings;
 mod time;
 mod unions;
 
+#[cfg(test)]
+mod tests;
+
 /// The overloads of the libraries; the standard functions are in `standard`.
 pub(super) fn all() -> Vec<Overload> {
     [

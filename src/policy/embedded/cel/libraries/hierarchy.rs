@@ -11,6 +11,8 @@ use std::sync::Arc;
 const NAME: &str = "cerbos.lib.hierarchy";
 
 /// The parts from the outermost on.
+type Parts = [Arc<str>];
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Hierarchy(Vec<Arc<str>>);
 
@@ -89,7 +91,7 @@ fn of_list(context: &mut Context<'_>, args: &[&Value]) -> Result<Value, EvalErro
 fn pair<'v>(
     context: &mut Context<'_>,
     args: &[&'v Value],
-) -> Result<(&'v [Arc<str>], &'v [Arc<str>]), EvalError> {
+) -> Result<(&'v Parts, &'v Parts), EvalError> {
     let [left, right] = args else { return Err(EvalError::no_such_overload()) };
     let left: &Hierarchy = left.as_opaque().ok_or_else(EvalError::no_such_overload)?;
     let right: &Hierarchy = right.as_opaque().ok_or_else(EvalError::no_such_overload)?;
@@ -100,21 +102,21 @@ fn pair<'v>(
 fn asked(
     context: &mut Context<'_>,
     args: &[&Value],
-    ask: fn(&[Arc<str>], &[Arc<str>]) -> bool,
+    ask: fn(&Parts, &Parts) -> bool,
 ) -> Result<Value, EvalError> {
     let (left, right) = pair(context, args)?;
     Ok(Value::Bool(ask(left, right)))
 }
 
-fn is_ancestor(outer: &[Arc<str>], inner: &[Arc<str>]) -> bool {
+fn is_ancestor(outer: &Parts, inner: &Parts) -> bool {
     inner.len() > outer.len() && inner.starts_with(outer)
 }
 
-fn is_parent(outer: &[Arc<str>], inner: &[Arc<str>]) -> bool {
+fn is_parent(outer: &Parts, inner: &Parts) -> bool {
     inner.len() == outer.len() + 1 && inner.starts_with(outer)
 }
 
-fn are_siblings(left: &[Arc<str>], right: &[Arc<str>]) -> bool {
+fn are_siblings(left: &Parts, right: &Parts) -> bool {
     let parents = left.len().saturating_sub(1);
     left.len() == right.len() && left.get(..parents) == right.get(..parents)
 }

@@ -105,7 +105,8 @@ fn distinct(context: &mut Context<'_>, args: &[&Value]) -> Result<Value, EvalErr
 
 fn range(context: &mut Context<'_>, args: &[&Value]) -> Result<Value, EvalError> {
     let [Value::Int(end)] = args else { return Err(EvalError::no_such_overload()) };
-    let length = usize::try_from(*end).unwrap_or(0);
+    let length = usize::try_from(*end)
+        .map_err(|_| EvalError::new("the length of a range must not be negative"))?;
     context.charge(length)?;
     context.produce(length.saturating_mul(size_of::<Value>()))?;
     Ok(Value::list((0..*end).map(Value::Int).collect::<Vec<_>>()))

@@ -152,10 +152,8 @@ pub(super) fn overloads() -> Vec<Overload> {
         member("trustDomain", [id()], domain(), |_, args| {
             Ok(Value::opaque(TrustDomain(Arc::clone(&opaque::<Id>(only(args)?)?.domain))))
         }),
-        member("id", [domain()], Text, |context, args| {
-            let domain: &TrustDomain = opaque(only(args)?)?;
-            context.string(format!("{SCHEME}{}", domain.0))
-        }),
+        // The PDP calls the function `id` here, which gives back what it is given.
+        member("id", [domain()], Text, |_, args| only(args).cloned()),
         member("name", [domain()], Text, |_, args| {
             Ok(Value::String(Arc::clone(&opaque::<TrustDomain>(only(args)?)?.0)))
         }),
