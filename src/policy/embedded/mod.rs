@@ -30,15 +30,17 @@ mod rows;
 mod schema;
 mod set;
 mod suite;
+mod verdict;
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use check::{Cause, Checked, Tried, Verdict};
 pub use evaluate::OutputEntry;
 pub use input::{Attributes, Facts, Input, Subject};
 pub use options::{Clock, Enforcement, Options};
@@ -47,6 +49,7 @@ pub use schema::{Source, ValidationError};
 use set::Set;
 pub use set::{Effect, Registered};
 pub use suite::{CaseResult, SuiteResult, SuiteResults, TestVerdict};
+pub use verdict::{Cause, Checked, Tried, Verdict};
 
 /// A loaded policy set: immutable, shared by everyone who asks.
 #[derive(Clone, Debug)]

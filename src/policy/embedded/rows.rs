@@ -1,9 +1,10 @@
 //! The rows of one scope: which are asked for an action and a role, and what they say together.
 
 use super::cel::EvalError;
-use super::check::{Cause, Check, Failed, Found};
+use super::check::Check;
 use super::evaluate::Said;
 use super::set::{Effect, Kind, Principal, PrincipalRow, Role, RoleRule, Row, Rule, Scope};
+use super::verdict::{Cause, Failed, Found};
 
 /// A role of the request with its parents in the scope of the request.
 type Roles<'c> = (&'c str, &'c [Box<str>]);

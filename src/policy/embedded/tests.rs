@@ -1,0 +1,141 @@
+//! Requests as the PDP's API has them.
+
+use serde_json::{Value as Json, json};
+
+use super::api::CheckRequest;
+use super::{Engine, Options};
+
+fn engine(files: &[(&str, &str)]) -> Engine {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let head = if name.ends_with(".json") { "" } else { "apiVersion: api.cerbos.dev/v1\n" };
+        std::fs::write(path, format!("{head}{text}")).unwrap();
+    }
+    Engine::load_with(directory.path(), Options::default()).unwrap_or_else(|it| panic!("{it}"))
+}
+
+fn request(resource: Json, roles: &[&str], actions: &[&str]) -> Json {
+    json!({
+        "requestId": "r1", "includeMeta": true,
+        "principal": { "id": "alice", "roles": roles, "attr": { "team": "a" } },
+        "resources": [{ "actions": actions, "resource": resource }],
+    })
+}
+
+fn ask(engine: &Engine, request: &Json) -> Json {
+    let request = CheckRequest::parse(request.to_string().as_bytes()).unwrap();
+    serde_json::to_value(engine.check(&request).unwrap()).unwrap()["results"][0].clone()
+}
+
+const DOC: &str = "resourcePolicy: { resource: doc, version: default, rules: [
+  { actions: [read, write], effect: EFFECT_ALLOW, roles: [user] } ] }";
+const TEAM: &str = "resourcePolicy: { resource: doc, version: default, scope: team, rules: [
+  { actions: [write], effect: EFFECT_DENY, roles: [user], name: frozen,
+    output: { when: { ruleActivated: '\"frozen for \" + P.id' } } } ] }";
+
+#[test]
+fn scopes_are_asked_from_the_leaf_to_the_root() {
+    let engine = engine(&[("a.yaml", DOC), ("b.yaml", TEAM)]);
+    let doc = json!({ "kind": "doc", "id": "1", "scope": "team" });
+    let result = ask(&engine, &request(doc, &["user"], &["read", "write"]));
+    assert_eq!(result["actions"], json!({ "read": "EFFECT_ALLOW", "write": "EFFECT_DENY" }));
+    let team = "resource.doc.vdefault/team";
+    let meta = &result["meta"]["actions"];
+    assert_eq!(meta["write"], json!({ "matchedPolicy": team, "matchedScope": "team" }));
+    assert_eq!(meta["read"], json!({ "matchedPolicy": team }));
+    let said =
+        json!([{ "src": format!("{team}#frozen"), "val": "frozen for alice", "action": "write" }]);
+    assert_eq!(result["outputs"], said);
+    let elsewhere = json!({ "kind": "doc", "id": "1", "scope": "other" });
+    let result = ask(&engine, &request(elsewhere, &["user"], &["read"]));
+    assert_eq!(result["meta"]["actions"]["read"]["matchedPolicy"], "NO_MATCH");
+}
+
+#[test]
+fn what_a_principal_policy_says_is_final() {
+    let policy = "principalPolicy: { principal: alice, version: default, rules: [
+      { resource: doc, actions: [ { action: read, effect: EFFECT_DENY } ] } ] }";
+    let engine = engine(&[("a.yaml", DOC), ("p.yaml", policy)]);
+    let doc = json!({ "kind": "doc", "id": "1" });
+    let result = ask(&engine, &request(doc, &["user"], &["read", "write"]));
+    assert_eq!(result["actions"], json!({ "read": "EFFECT_DENY", "write": "EFFECT_ALLOW" }));
+    let told = &result["meta"]["actions"]["read"]["matchedPolicy"];
+    assert_eq!(told, "principal.alice.vdefault");
+}
+
+#[test]
+fn a_role_policy_narrows_what_its_parents_may() {
+    let policy = "rolePolicy: { role: intern, parentRoles: [user], rules: [
+      { resource: doc, allowActions: [read] } ] }";
+    let engine = engine(&[("a.yaml", DOC), ("r.yaml", policy)]);
+    let doc = json!({ "kind": "doc", "id": "1" });
+    let result = ask(&engine, &request(doc, &["intern"], &["read", "write"]));
+    assert_eq!(result["actions"], json!({ "read": "EFFECT_ALLOW", "write": "EFFECT_DENY" }));
+    let told = &result["meta"]["actions"]["write"]["matchedPolicy"];
+    assert_eq!(told, "role.intern.vdefault");
+}
+
+#[test]
+fn where_the_pdp_mixes_up_rules_of_a_role_policy_the_most_restrictive_answer_is_given() {
+    let policy = "rolePolicy: { role: user, rules: [
+      { resource: '*', allowActions: [read], condition: { match: { expr: 'P.attr.team == \"a\"' } } },
+      { resource: doc, allowActions: [read], condition: { match: { expr: 'P.attr.team == \"b\"' } } } ] }";
+    let engine = engine(&[("a.yaml", DOC), ("r.yaml", policy)]);
+    let doc = json!({ "kind": "doc", "id": "1" });
+    let result = ask(&engine, &request(doc, &["user"], &["read"]));
+    assert_eq!(result["actions"]["read"], "EFFECT_DENY");
+}
+
+#[test]
+fn attributes_that_do_not_fit_the_schema_deny_everything_without_being_told() {
+    let policy = DOC.replace(
+        "rules: [",
+        "schemas: { resourceSchema: { ref: 'cerbos:///doc.json', ignoreWhen: { actions: ['w*'] } } }, rules: [",
+    );
+    let schema = r#"{ "type": "object", "properties": { "owner": { "type": "string" } } }"#;
+    let engine = engine(&[("a.yaml", &policy), ("_schemas/doc.json", schema)]);
+    let doc = |owner: Json| json!({ "kind": "doc", "id": "1", "attr": { "owner": owner } });
+    let result = ask(&engine, &request(doc(json!(4711)), &["user"], &["read", "write"]));
+    assert_eq!(result["actions"], json!({ "read": "EFFECT_DENY", "write": "EFFECT_DENY" }));
+    let error = &result["validationErrors"][0];
+    assert_eq!((&error["path"], &error["source"]), (&json!("/owner"), &json!("SOURCE_RESOURCE")));
+    assert!(!error["message"].as_str().unwrap().contains("4711"));
+    for (owner, action) in [(json!(4711), "write"), (json!("x"), "read")] {
+        let result = ask(&engine, &request(doc(owner), &["user"], &[action]));
+        assert_eq!(result["actions"][action], "EFFECT_ALLOW");
+    }
+}
+
+#[test]
+fn what_the_pdp_answers_400_to_is_refused() {
+    let doc = json!({ "kind": "doc", "id": "1" });
+    let good = request(doc, &["user"], &["read"]);
+    let change = |pointer: &str, value: Json| {
+        let mut changed = good.clone();
+        *changed.pointer_mut(pointer).unwrap() = value;
+        changed
+    };
+    let many = |count: usize| (0..count).map(|it| format!("a{it}")).collect::<Vec<_>>();
+    let entry = good["resources"][0].clone();
+    for bad in [
+        change("/principal/id", json!("")),
+        change("/principal/roles", json!([])),
+        change("/principal/roles", json!(["a", "a"])),
+        change("/principal/attr", json!({ "": 1 })),
+        change("/resources", json!([])),
+        change("/resources", Json::Array(vec![entry; 51])),
+        change("/resources/0/actions", json!([""])),
+        change("/resources/0/actions", json!(many(51))),
+        change("/resources/0/resource", json!({ "kind": "doc" })),
+        change("/resources/0/resource", json!({ "kind": "doc", "id": "1", "scope": "a..b" })),
+        change("/resources/0/resource", json!({ "kind": "doc", "id": "1", "policyVersion": "1-" })),
+    ] {
+        let request = CheckRequest::parse(bad.to_string().as_bytes()).unwrap();
+        assert_eq!(request.validate().unwrap_err().code, 3, "{bad}");
+    }
+    assert_eq!(CheckRequest::parse(b"{").unwrap_err().code, 3);
+    let snake = good.to_string().replace("requestId", "request_id");
+    assert_eq!(CheckRequest::parse(snake.as_bytes()).unwrap().request_id, "r1");
+}
