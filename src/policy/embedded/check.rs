@@ -355,7 +355,7 @@ fn no_match() -> Arc<str> {
 }
 
 /// The scopes that are looked at, from the leaf to the root. The leaf must exist.
-fn chain<'c>(scope: &'c str, lenient: bool, exists: impl Fn(&str) -> bool) -> Vec<&'c str> {
+fn chain(scope: &str, lenient: bool, exists: impl Fn(&str) -> bool) -> Vec<&str> {
     if !lenient && !exists(scope) {
         return Vec::new();
     }

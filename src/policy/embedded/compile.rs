@@ -70,7 +70,7 @@ pub(super) fn compile(root: &Path, sources: &mut [Source]) -> Result<Set, Policy
                 build.derived_roles(roles, document, problems);
             }
             // Exports are acceptable also when nobody imports them.
-            build.unused_exports(document, problems);
+            exported_names(document, problems);
         }
     }
     each(&mut |document, problems| build.policy(document, problems), &mut problems);
@@ -102,6 +102,19 @@ fn refuse_shape(document: &Document, problems: &mut Problems) {
     }
 }
 
+fn exported_names(document: &Document, problems: &mut Problems) {
+    for name in document.export_variables.iter().flat_map(|it| it.definitions.keys()) {
+        if !names::is_identifier(name) {
+            problems.add(At::NOWHERE, "", format!("'{name}' is no name for a variable"));
+        }
+    }
+    for name in document.export_constants.iter().flat_map(|it| it.definitions.keys()) {
+        if !names::is_identifier(name) {
+            problems.add(At::NOWHERE, "", format!("'{name}' is no name for a constant"));
+        }
+    }
+}
+
 impl<'s> Build<'s> {
     fn export(&mut self, document: &'s Document, problems: &mut Problems) {
         let mut twice = None;
@@ -119,19 +132,6 @@ impl<'s> Build<'s> {
         }
         if let Some(name) = twice {
             problems.add(name.into(), "", format!("the export '{}' is defined twice", name.value));
-        }
-    }
-
-    fn unused_exports(&mut self, document: &Document, problems: &mut Problems) {
-        for name in document.export_variables.iter().flat_map(|it| it.definitions.keys()) {
-            if !names::is_identifier(name) {
-                problems.add(At::NOWHERE, "", format!("'{name}' is no name for a variable"));
-            }
-        }
-        for name in document.export_constants.iter().flat_map(|it| it.definitions.keys()) {
-            if !names::is_identifier(name) {
-                problems.add(At::NOWHERE, "", format!("'{name}' is no name for a constant"));
-            }
         }
     }
 

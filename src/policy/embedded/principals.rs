@@ -53,12 +53,12 @@ impl Build<'_> {
                     line: action.action.referenced.line(),
                     consent,
                 };
-                let compiled = Arc::new(compile::rule(&written, &key, &mut compiler));
+                let ready = Arc::new(compile::rule(&written, &key, &mut compiler));
                 let pattern = compiler.pattern(&action.action, &place, false);
                 let kind = compiler.cache.pattern(&kind, false);
                 match (kind, pattern) {
                     (Ok(kind), Some(action)) => rows.push(PrincipalRow {
-                        rule: compiled,
+                        rule: ready,
                         kind,
                         action,
                         key: self.key(),
@@ -121,12 +121,12 @@ impl Build<'_> {
                 line: rule.resource.referenced.line(),
                 consent: false,
             };
-            let compiled = Arc::new(compile::rule(&written, &key, &mut compiler));
+            let ready = Arc::new(compile::rule(&written, &key, &mut compiler));
             let actions = compiler.actions(&rule.allow_actions, &place, true);
             // As written: unlike other policies, this one's kinds are not sanitised.
             let Some(kind) = compiler.pattern(&rule.resource, &place, false) else { continue };
             let key = self.key();
-            rules.push(RoleRule { rule: compiled, kind, actions, key, alike: Vec::new() });
+            rules.push(RoleRule { rule: ready, kind, actions, key, alike: Vec::new() });
         }
         find_alike_rules(&mut rules);
         self.registry.parents(&identity, &policy.parent_roles, problems);

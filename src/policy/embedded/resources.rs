@@ -107,8 +107,8 @@ impl<'s> Build<'s> {
                 line: rule.effect.referenced.line(),
                 consent,
             };
-            let compiled = Arc::new(compile::rule(&written, &key, &mut compiler));
-            self.rows(rule, &compiled, &imported, (&mut derived, &mut rows), &names, problems);
+            let ready = Arc::new(compile::rule(&written, &key, &mut compiler));
+            self.rows(rule, &ready, &imported, (&mut derived, &mut rows), &names, problems);
             rule_names.push(name);
         }
         let schemas = self.schemas(policy, problems);
@@ -125,13 +125,13 @@ impl<'s> Build<'s> {
     fn rows(
         &mut self,
         rule: &file::Rule,
-        compiled: &Arc<Rule>,
+        ready: &Arc<Rule>,
         imported: &Imported<'_>,
         (derived, rows): (&mut Vec<Derived>, &mut Vec<Row>),
         names: &Names,
         problems: &mut Problems,
     ) {
-        let place = format!("rule '{}'", compiled.name);
+        let place = format!("rule '{}'", ready.name);
         let mut compiler = Compiler { cache: &mut self.cache, names, problems };
         let actions = compiler.actions(&rule.actions, &place, false);
         let roles = compiler.roles(&rule.roles, &place);
@@ -142,28 +142,29 @@ impl<'s> Build<'s> {
         let mut used: Vec<(usize, u32, Vec<Pattern>)> = Vec::new();
         for written in &rule.derived_roles {
             let found = imported.get(&written.value).map_or(&[][..], Vec::as_slice);
-            let [(set, role)] = found else {
+            let [(source, place_there)] = found else {
                 let why = if found.is_empty() { "is not imported" } else { "is imported twice" };
                 let message = format!("the derived role '{}' {why}", written.value);
                 problems.add(written.into(), &place, message);
                 continue;
             };
-            let Some(role) = self.role_sets.get(set).and_then(|roles| roles.get(*role)) else {
+            let Some(defined) = self.role_sets.get(source).and_then(|all| all.get(*place_there))
+            else {
                 continue;
             };
-            let known = derived.iter().position(|it| *it.name == *role.name);
+            let known = derived.iter().position(|it| *it.name == *defined.name);
             let index = known.unwrap_or(derived.len());
             if known.is_none() {
-                derived.push(copy(&role.make));
+                derived.push(copy(&defined.make));
             }
-            let parents = role.make.parents.iter();
+            let parents = defined.make.parents.iter();
             let parents =
                 parents.filter_map(|parent| self.cache.pattern(parent, false).ok()).collect();
             used.push((index, self.key(), parents));
         }
         let key = self.key();
         let row = |role: &Pattern, action: &Pattern, derived, key| Row {
-            rule: Arc::clone(compiled),
+            rule: Arc::clone(ready),
             role: role.clone(),
             action: action.clone(),
             derived,

@@ -48,7 +48,7 @@ impl<'c> Check<'c> {
             if let Some(by) = denied {
                 // The PDP takes the derived roles of a rule in any order: one that fails first
                 // ends the action.
-                if row.derived.is_some() && std::ptr::eq(&*by.rule, &*row.rule) {
+                if row.derived.is_some() && std::sync::Arc::ptr_eq(&by.rule, &row.rule) {
                     self.state.row(&row.rule, derived, row.key).map_err(failed(&row.rule))?;
                     continue;
                 }

@@ -21,7 +21,7 @@ pub(super) struct Set {
     /// Scopes whose ALLOW needs the consent of the parent scope.
     pub consent: FxHashSet<Box<str>>,
     /// By scope and role: every parent role, also of parents.
-    pub parents: FxHashMap<Box<str>, FxHashMap<Box<str>, Box<[Box<str>]>>>,
+    pub parents: FxHashMap<Box<str>, Parents>,
     pub variables: Vec<Variables>,
     /// Policies as registered, by key.
     pub policies: BTreeMap<Text, Registered>,
@@ -33,6 +33,9 @@ pub struct Registered {
     pub file: std::path::PathBuf,
     pub rows: usize,
 }
+
+/// By role.
+pub(super) type Parents = FxHashMap<Box<str>, Box<[Box<str>]>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Version {

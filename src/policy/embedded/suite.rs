@@ -246,20 +246,16 @@ impl Engine {
         if !options.globals.is_empty() {
             made = made.with_globals(&options.globals);
         }
-        match options.now {
-            Some(text) => {
-                let now = Timestamp::parse(&text);
-                Ok(made.at(now.ok_or_else(|| format!("'{text}' is no time"))?))
-            }
-            None => {
-                let flag = Arc::clone(needs_now);
-                made.clock = Arc::new(move || {
-                    flag.store(true, Ordering::Relaxed);
-                    Timestamp::default()
-                });
-                Ok(made)
-            }
+        if let Some(text) = options.now {
+            let now = Timestamp::parse(&text);
+            return Ok(made.at(now.ok_or_else(|| format!("'{text}' is no time"))?));
         }
+        let flag = Arc::clone(needs_now);
+        made.clock = Arc::new(move || {
+            flag.store(true, Ordering::Relaxed);
+            Timestamp::default()
+        });
+        Ok(made)
     }
 }
 

@@ -10,7 +10,8 @@ fn engine(files: &[(&str, &str)]) -> Engine {
     for (name, text) in files {
         let path = directory.path().join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        let head = if name.ends_with(".json") { "" } else { "apiVersion: api.cerbos.dev/v1\n" };
+        let head =
+            if name.starts_with("_schemas") { "" } else { "apiVersion: api.cerbos.dev/v1\n" };
         std::fs::write(path, format!("{head}{text}")).unwrap();
     }
     Engine::load_with(directory.path(), Options::default()).unwrap_or_else(|it| panic!("{it}"))
