@@ -51,8 +51,7 @@ struct WantedEffect {
 }
 
 fn data() -> PathBuf {
-    let root = option_env!("TIDEGATE_CONFORMANCE").unwrap_or(env!("CARGO_MANIFEST_DIR"));
-    PathBuf::from(root).join("tests/conformance/cerbos")
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/conformance/cerbos")
 }
 
 fn engine() -> Engine {
