@@ -2,8 +2,12 @@
 //!
 //! A decision never raises. Every fault is a refusal with the reason `unreachable`.
 
+mod adapter;
 pub mod embedded;
 mod loaded;
+
+#[cfg(test)]
+mod tests;
 
 use std::future::Future;
 use std::sync::Arc;

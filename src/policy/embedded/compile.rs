@@ -1,297 +1,233 @@
-//! Documents -> rows. Whatever the engine does not know is a problem, never skipped.
+//! Documents -> set. Whatever the engine does not know is a problem, never skipped.
 
-use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::condition::Compiler;
+use rustc_hash::FxHashMap;
+
+use super::definitions::{Definitions, Exports};
+use super::expressions::{Cache, Compiler, Names};
 use super::file::{self, Document, Text};
 use super::load::Source;
-use super::pattern::Pattern;
-use super::problem::{PolicyProblems, Problems};
-use super::set::{self, ConditionId, Effect, Kind, Row, Set};
-use super::variables::Variables;
+use super::names;
+use super::problem::{At, PolicyProblems, Problems};
+use super::registry::Registry;
+use super::schema;
+use super::set::{Derived, Effect, Rule, Set};
 
-/// A derived role, ready to be put into rows.
-struct DerivedRole {
-    parents: Vec<Pattern>,
-    condition: Option<ConditionId>,
+/// Everything that grows while documents are compiled.
+pub(super) struct Build<'s> {
+    pub set: Set,
+    pub cache: Cache,
+    pub definitions: Definitions,
+    pub exports: Exports<'s>,
+    pub role_sets: FxHashMap<&'s str, Vec<DerivedRole>>,
+    pub registry: Registry,
+    pub schemas: schema::Loader,
+    keys: u32,
 }
 
-type RoleSets = HashMap<String, BTreeMap<String, DerivedRole>>;
-type OldVariables = BTreeMap<String, Text>;
+/// A derived role with all that policies need of it.
+pub(super) struct DerivedRole {
+    pub name: String,
+    pub make: Derived,
+}
 
 /// # Errors
 /// Everything that keeps the set from being used.
-pub(super) fn compile(mut sources: Vec<Source>) -> Result<Set, PolicyProblems> {
-    let mut set = Set::default();
-    let mut role_sets = RoleSets::new();
-    for Source { documents, problems } in &mut sources {
-        for document in documents.iter() {
-            refuse_unknown(document, problems);
+pub(super) fn compile(root: &Path, sources: &mut [Source]) -> Result<Set, PolicyProblems> {
+    let mut problems = Vec::new();
+    let mut documents = Vec::new();
+    for source in sources {
+        documents.push(&*source.documents);
+        let file = source.problems.file.clone();
+        problems.push(std::mem::replace(&mut source.problems, Problems::new(file)));
+    }
+    let mut build = Build {
+        set: Set::default(),
+        cache: Cache::default(),
+        definitions: Definitions::default(),
+        exports: Exports::default(),
+        role_sets: FxHashMap::default(),
+        registry: Registry::default(),
+        schemas: schema::Loader::new(root),
+        keys: 0,
+    };
+    let each = |passes: &mut dyn FnMut(&'_ Document, &mut Problems), problems: &mut Vec<_>| {
+        for (documents, problems) in documents.iter().zip(problems) {
+            documents.iter().for_each(|document| passes(document, problems));
+        }
+    };
+    for (documents, problems) in documents.iter().zip(&mut problems) {
+        for document in *documents {
+            refuse_shape(document, problems);
+            build.export(document, problems);
+        }
+    }
+    for (documents, problems) in documents.iter().zip(&mut problems) {
+        for document in *documents {
             if let Some(roles) = &document.derived_roles {
-                derived_roles(roles, &document.variables, &mut set, &mut role_sets, problems);
+                build.derived_roles(roles, document, problems);
             }
+            // Exports are acceptable also when nobody imports them.
+            exported_names(document, problems);
         }
     }
-    for Source { documents, problems } in &mut sources {
-        for document in documents.iter() {
-            if let Some(policy) = &document.resource_policy {
-                let mut build = Build { set: &mut set, role_sets: &role_sets, problems };
-                build.resource_policy(policy, &document.variables);
-            }
-        }
-    }
-    let found: Vec<_> = sources.into_iter().flat_map(|source| source.problems.found).collect();
-    if found.is_empty() { Ok(set) } else { Err(PolicyProblems(found)) }
+    each(&mut |document, problems| build.policy(document, problems), &mut problems);
+    let mut found: Vec<_> = problems.into_iter().flat_map(|it| it.found).collect();
+    build.finish(&mut found);
+    if found.is_empty() { Ok(build.set) } else { Err(PolicyProblems(found)) }
 }
 
-fn refuse_unknown(document: &Document, problems: &mut Problems) {
-    let line = document.api_version.referenced.line();
+fn refuse_shape(document: &Document, problems: &mut Problems) {
+    let at = At::from(&document.api_version);
     if document.api_version.value != "api.cerbos.dev/v1" {
-        let message =
-            format!("apiVersion is '{}', expected 'api.cerbos.dev/v1'", document.api_version.value);
-        problems.add(Some(line), "", message);
+        let found = &document.api_version.value;
+        problems.add(at, "", format!("apiVersion is '{found}', expected 'api.cerbos.dev/v1'"));
     }
-    let unknown = [
-        ("principalPolicy", document.principal_policy.is_some()),
-        ("rolePolicy", document.role_policy.is_some()),
-        ("exportVariables", document.export_variables.is_some()),
-        ("exportConstants", document.export_constants.is_some()),
+    let kinds = [
+        document.resource_policy.is_some(),
+        document.derived_roles.is_some(),
+        document.principal_policy.is_some(),
+        document.role_policy.is_some(),
+        document.export_variables.is_some(),
+        document.export_constants.is_some(),
     ];
-    for (name, _) in unknown.into_iter().filter(|(_, set)| *set) {
-        problems.add(Some(line), "", format!("`{name}` is not supported by the embedded engine"));
+    if kinds.into_iter().filter(|is_there| *is_there).count() != 1 {
+        problems.add(at, "", "a document holds exactly one policy");
     }
-    let known = [document.resource_policy.is_some(), document.derived_roles.is_some()].into_iter();
-    if known.chain(unknown.map(|(_, set)| set)).filter(|set| *set).count() != 1 {
-        problems.add(Some(line), "", "a document holds exactly one policy");
-    }
-}
-
-fn refuse_imports(
-    variables: &file::Variables,
-    constants: &file::Constants,
-    problems: &mut Problems,
-) {
-    for import in variables.import.iter().chain(&constants.import) {
-        let message = format!("the import of '{}' is not supported", import.value);
-        problems.add(Some(import.referenced.line()), "", message);
+    let is_export = document.export_variables.is_some() || document.export_constants.is_some();
+    if is_export && !document.variables.is_empty() {
+        problems.add(at, "", "an export has no variables of its own");
     }
 }
 
-fn variables<'p>(
-    old: &'p OldVariables,
-    local: &'p file::Variables,
-    constants: &'p file::Constants,
-    problems: &mut Problems,
-) -> Variables<'p> {
-    refuse_imports(local, constants, problems);
-    let mut sources = BTreeMap::new();
-    for (name, source) in old.iter().chain(&local.local) {
-        if sources.insert(name.as_str(), source.value.as_str()).is_some() {
-            let message = format!("the variable '{name}' is defined twice");
-            problems.add(Some(source.referenced.line()), "", message);
+fn exported_names(document: &Document, problems: &mut Problems) {
+    for name in document.export_variables.iter().flat_map(|it| it.definitions.keys()) {
+        if !names::is_identifier(name) {
+            problems.add(At::NOWHERE, "", format!("'{name}' is no name for a variable"));
         }
     }
-    Variables::new(sources, &constants.local)
-}
-
-fn derived_roles(
-    roles: &file::DerivedRoles,
-    old: &OldVariables,
-    set: &mut Set,
-    role_sets: &mut RoleSets,
-    problems: &mut Problems,
-) {
-    let variables = variables(old, &roles.variables, &roles.constants, problems);
-    let mut compiler = Compiler { variables, regexes: &mut set.regexes, problems };
-    compiler.unused();
-    let mut defined = BTreeMap::new();
-    for definition in &roles.definitions {
-        let name = &definition.name.value;
-        let place = format!("derived role '{name}'");
-        let condition = definition
-            .condition
-            .as_ref()
-            .and_then(|condition| compiler.condition(condition, &place))
-            .map(|condition| {
-                set.conditions.push(condition);
-                ConditionId(set.conditions.len() - 1)
-            });
-        let parents = patterns(&definition.parent_roles, &place, compiler.problems);
-        let line = Some(definition.name.referenced.line());
-        if parents.is_empty() {
-            compiler.problems.add(line, &place, "has no usable parent role");
+    for name in document.export_constants.iter().flat_map(|it| it.definitions.keys()) {
+        if !names::is_identifier(name) {
+            problems.add(At::NOWHERE, "", format!("'{name}' is no name for a constant"));
         }
-        if defined.insert(name.clone(), DerivedRole { parents, condition }).is_some() {
-            compiler.problems.add(line, &place, "is defined twice");
-        }
-    }
-    if role_sets.insert(roles.name.value.clone(), defined).is_some() {
-        let message = format!("the derived roles '{}' are defined twice", roles.name.value);
-        problems.add(Some(roles.name.referenced.line()), "", message);
     }
 }
 
-/// `*` among others stands for all of them.
-fn patterns(written: &[Text], place: &str, problems: &mut Problems) -> Vec<Pattern> {
-    if written.iter().any(|text| text.value == "*") {
-        return vec![Pattern::Any];
-    }
-    let mut patterns = Vec::new();
-    for text in written {
-        let line = Some(text.referenced.line());
-        match Pattern::parse(&text.value) {
-            _ if text.value.is_empty() => problems.add(line, place, "an empty name"),
-            Ok(pattern) => patterns.push(pattern),
-            Err(why) => problems.add(line, place, why),
+impl<'s> Build<'s> {
+    fn export(&mut self, document: &'s Document, problems: &mut Problems) {
+        let mut twice = None;
+        if let Some(exported) = &document.export_variables {
+            module_name(&exported.name, problems);
+            let what = (problems.file.clone(), &exported.definitions);
+            let earlier = self.exports.variables.insert(&exported.name.value, what);
+            twice = earlier.map(|_| &exported.name);
         }
-    }
-    patterns
-}
-
-struct Build<'b> {
-    set: &'b mut Set,
-    role_sets: &'b RoleSets,
-    problems: &'b mut Problems,
-}
-
-impl<'b> Build<'b> {
-    fn resource_policy(&mut self, policy: &file::ResourcePolicy, old: &OldVariables) {
-        let kind = policy.resource.value.as_str();
-        let line = Some(policy.resource.referenced.line());
-        self.refuse_unknown(policy);
-        if !set::is_sanitised(kind) {
-            self.problems.add(line, "", format!("'{kind}' is not supported as a resource kind"));
+        if let Some(exported) = &document.export_constants {
+            module_name(&exported.name, problems);
+            let earlier =
+                self.exports.constants.insert(&exported.name.value, &exported.definitions);
+            twice = twice.or(earlier.map(|_| &exported.name));
         }
-        let imported = self.imported(policy);
-        let mut rows = Vec::new();
-        let variables = variables(old, &policy.variables, &policy.constants, self.problems);
-        let mut compiler =
-            Compiler { variables, regexes: &mut self.set.regexes, problems: self.problems };
-        compiler.unused();
-        for (index, rule) in policy.rules.iter().enumerate() {
-            let name = rule.name.clone().unwrap_or_else(|| format!("rule-{:03}", index + 1));
-            let place = format!("rule '{name}'");
-            let condition = rule
-                .condition
-                .as_ref()
-                .and_then(|condition| compiler.condition(condition, &place))
-                .map(|condition| {
-                    self.set.conditions.push(condition);
-                    ConditionId(self.set.conditions.len() - 1)
-                });
-            rows.extend(rule_rows(rule, &name, condition, &imported, compiler.problems));
-        }
-        let kind = set::canonical(kind).into_owned();
-        let policy: Arc<str> = format!("resource.{kind}.vdefault").into();
-        if self.set.kinds.insert(kind, Kind { policy: Arc::clone(&policy), rows }).is_some() {
-            self.problems.add(line, "", format!("'{policy}' is defined twice"));
+        if let Some(name) = twice {
+            problems.add(name.into(), "", format!("the export '{}' is defined twice", name.value));
         }
     }
 
-    fn refuse_unknown(&mut self, policy: &file::ResourcePolicy) {
-        let line = Some(policy.resource.referenced.line());
-        if policy.version.value != "default" {
-            let message = format!("version '{}' is not supported", policy.version.value);
-            self.problems.add(Some(policy.version.referenced.line()), "", message);
+    fn policy(&mut self, document: &Document, problems: &mut Problems) {
+        if let Some(policy) = &document.resource_policy {
+            self.resource_policy(policy, document, problems);
         }
-        if policy.scope.as_ref().is_some_and(|scope| !scope.value.is_empty()) {
-            self.problems.add(line, "", "scopes are not supported by the embedded engine");
+        if let Some(policy) = &document.principal_policy {
+            self.principal_policy(policy, document, problems);
         }
-        if policy.scope_permissions.is_some() {
-            self.problems.add(line, "", "`scopePermissions` is not supported");
-        }
-        if policy.schemas.is_some() {
-            self.problems.add(line, "", "`schemas` are not supported by the embedded engine");
+        if let Some(policy) = &document.role_policy {
+            self.role_policy(policy, document, problems);
         }
     }
 
-    /// The derived roles that this policy imports, by name.
-    fn imported(&mut self, policy: &file::ResourcePolicy) -> Imported<'b> {
-        let mut imported = Imported::new();
-        for import in &policy.import_derived_roles {
-            let line = Some(import.referenced.line());
-            let role_sets: &'b RoleSets = self.role_sets;
-            let Some(roles) = role_sets.get(&import.value) else {
-                let message = format!("the derived roles '{}' do not exist", import.value);
-                self.problems.add(line, "", message);
-                continue;
-            };
-            for (name, role) in roles {
-                imported.entry(name.as_str()).or_default().push(role);
-            }
-        }
-        imported
+    pub fn names(
+        &mut self,
+        variables: &file::Variables,
+        constants: &file::Constants,
+        document: &Document,
+        problems: &mut Problems,
+    ) -> Names {
+        let written = (variables, constants, &document.variables);
+        self.definitions.names(written, &self.exports, &mut self.cache, problems)
+    }
+
+    pub fn key(&mut self) -> u32 {
+        self.keys += 1;
+        self.keys
     }
 }
 
-/// By name; more than one is ambiguous as soon as a rule uses it.
-type Imported<'s> = HashMap<&'s str, Vec<&'s DerivedRole>>;
+/// What all kinds of rules have.
+pub(super) struct Written<'w> {
+    pub name: Text2<'w>,
+    pub effect: Effect,
+    pub condition: Option<&'w file::Condition>,
+    pub output: Option<&'w file::Output>,
+    pub line: u64,
+    pub consent: bool,
+}
 
-fn rule_rows(
-    rule: &file::Rule,
-    name: &str,
-    condition: Option<ConditionId>,
-    imported: &Imported<'_>,
-    problems: &mut Problems,
-) -> Vec<Row> {
-    let place = format!("rule '{name}'");
-    let line = Some(rule.effect.referenced.line());
-    let effect = match rule.effect.value.as_str() {
+/// The name of a rule, and where it stands.
+pub(super) struct Text2<'w> {
+    pub name: &'w str,
+    pub place: &'w str,
+}
+
+/// # Errors
+/// Nothing: what is wrong becomes a problem, and the rule has no condition then.
+pub(super) fn rule(written: &Written<'_>, policy: &Arc<str>, compiler: &mut Compiler<'_>) -> Rule {
+    let Text2 { name, place } = written.name;
+    let condition = written.condition.and_then(|it| compiler.condition(it, place));
+    let (activated, not_met) = compiler.output(written.output, place);
+    // Where the parent has to consent, a condition that does not hold is a refusal.
+    let (effect, condition) = match (written.effect, condition) {
+        (Effect::Allow, Some(condition)) if written.consent => {
+            (Effect::Deny, Some(super::set::Condition::NoneOf(Box::new([condition]))))
+        }
+        other => other,
+    };
+    Rule {
+        name: name.into(),
+        source: format!("{policy}#{name}").into(),
+        policy: Arc::clone(policy),
+        effect,
+        condition,
+        variables: compiler.names.id,
+        activated,
+        not_met,
+        line: u32::try_from(written.line).unwrap_or(0),
+    }
+}
+
+pub(super) fn effect(text: &Text, place: &str, problems: &mut Problems) -> Effect {
+    match text.value.as_str() {
         "EFFECT_ALLOW" => Effect::Allow,
         "EFFECT_DENY" => Effect::Deny,
         other => {
             let message = format!("effect is '{other}', expected 'EFFECT_ALLOW' or 'EFFECT_DENY'");
-            problems.add(line, &place, message);
-            return Vec::new();
-        }
-    };
-    if rule.output.is_some() {
-        problems.add(line, &place, "`output` is not supported by the embedded engine");
-    }
-    let actions = patterns(&rule.actions, &place, problems);
-    if rule.actions.is_empty() {
-        problems.add(line, &place, "names no action");
-    }
-    if rule.roles.is_empty() && rule.derived_roles.is_empty() {
-        problems.add(line, &place, "names no role");
-    }
-    let mut rows = Vec::new();
-    let mut add = |role: &Pattern, derived: Option<ConditionId>, detail: &Arc<str>| {
-        rows.extend(actions.iter().map(|action| Row {
-            role: role.clone(),
-            action: action.clone(),
-            derived,
-            condition,
-            effect,
-            rule: name.into(),
-            detail: Arc::clone(detail),
-        }));
-    };
-    for role in patterns(&rule.roles, &place, problems) {
-        let detail = detail(effect, name, role.name());
-        add(&role, None, &detail);
-    }
-    for written in &rule.derived_roles {
-        let found = imported.get(written.value.as_str()).map_or(&[][..], Vec::as_slice);
-        let [derived] = found else {
-            let why = if found.is_empty() { "is not imported" } else { "is imported twice" };
-            let message = format!("the derived role '{}' {why}", written.value);
-            problems.add(Some(written.referenced.line()), &place, message);
-            continue;
-        };
-        let detail = detail(effect, name, Some(&written.value));
-        for parent in &derived.parents {
-            add(parent, derived.condition, &detail);
+            problems.add(text.into(), place, message);
+            Effect::Deny
         }
     }
-    rows
 }
 
-fn detail(effect: Effect, rule: &str, denied_role: Option<&str>) -> Arc<str> {
-    match (effect, denied_role) {
-        (Effect::Allow, _) => format!("allowed by rule '{rule}'").into(),
-        (Effect::Deny, Some(name)) => format!("explicitly denied by role '{name}'").into(),
-        (Effect::Deny, None) => format!("explicitly denied by rule '{rule}'").into(),
+pub(super) fn rule_name(name: Option<&Text>, problems: &mut Problems) {
+    if let Some(name) = name
+        && !names::is_rule_name(&name.value)
+    {
+        problems.add(name.into(), "", format!("'{}' is no name for a rule", name.value));
+    }
+}
+
+pub(super) fn module_name(name: &Text, problems: &mut Problems) {
+    if !names::is_module_name(&name.value) {
+        problems.add(name.into(), "", format!("'{}' is no name", name.value));
     }
 }

@@ -3,12 +3,16 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use serde_saphyr::{Location, Spanned};
+
 /// One thing that keeps a policy set from being loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyProblem {
     pub file: PathBuf,
     /// Counted from 1; absent where the whole file is meant.
     pub line: Option<u64>,
+    /// Counted from 1, in characters; absent where the whole line is meant.
+    pub column: Option<u64>,
     /// The rule, derived role or variable; empty where the policy itself is meant.
     pub place: String,
     pub message: String,
@@ -19,6 +23,9 @@ impl fmt::Display for PolicyProblem {
         write!(f, "{}", self.file.display())?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
+            if let Some(column) = self.column {
+                write!(f, ":{column}")?;
+            }
         }
         f.write_str(": ")?;
         if !self.place.is_empty() {
@@ -57,12 +64,34 @@ impl Problems {
         Self { file, found: Vec::new() }
     }
 
-    pub fn add(&mut self, line: Option<u64>, place: &str, message: impl Into<String>) {
+    pub fn add(&mut self, at: At, place: &str, message: impl Into<String>) {
         self.found.push(PolicyProblem {
             file: self.file.clone(),
-            line,
+            line: at.0,
+            column: at.1,
             place: place.to_owned(),
             message: message.into(),
         });
+    }
+}
+
+/// Line and column.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct At(pub Option<u64>, pub Option<u64>);
+
+impl At {
+    pub const NOWHERE: Self = Self(None, None);
+}
+
+impl From<&Location> for At {
+    fn from(at: &Location) -> Self {
+        let known = |number: u64| (number > 0).then_some(number);
+        Self(known(at.line()), known(at.column()))
+    }
+}
+
+impl<T> From<&Spanned<T>> for At {
+    fn from(text: &Spanned<T>) -> Self {
+        Self::from(&text.referenced)
     }
 }

@@ -1,146 +1,300 @@
-//! Runs the `*_test.yaml` suites that lie beside the shipped policies, as `cerbos compile` does:
-//! what a suite does not expect to be allowed must be denied.
+//! The policies' own tests, `*_test.yaml`, with the verdicts of `cerbos compile
+//! --strict-evaluation`: what a test does not expect to be allowed must be denied.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
-use super::Engine;
-use crate::policy::{Attributes, Principal, Query, Resource};
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Suite {
-    #[serde(rename = "name")]
-    _name: String,
-    #[serde(default)]
-    principals: BTreeMap<String, Who>,
-    resources: BTreeMap<String, What>,
-    tests: Vec<Test>,
-}
+use super::api::{AuxData, CheckRequest, Principal, Resource, ResourceEntry, ResultEntry};
+use super::cel::Timestamp;
+use super::matrix::{self, Fixtures};
+use super::{Attributes, Effect, Engine, Options, PolicyProblems, load};
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Fixture {
-    principals: BTreeMap<String, Who>,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Who {
-    id: String,
-    roles: Vec<String>,
-    #[serde(default)]
-    attr: Attributes,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct What {
-    kind: String,
-    id: String,
-    #[serde(default)]
-    attr: Attributes,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Test {
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Suite {
     name: String,
-    input: Input,
-    expected: Vec<Expected>,
+    #[serde(default)]
+    description: String,
+    #[serde(default, rename = "$schema")]
+    _schema: Option<String>,
+    #[serde(default)]
+    skip: bool,
+    #[serde(default, alias = "skip_reason")]
+    skip_reason: String,
+    #[serde(default)]
+    principals: BTreeMap<String, Principal>,
+    #[serde(default)]
+    resources: BTreeMap<String, Resource>,
+    #[serde(default, alias = "aux_data")]
+    aux_data: BTreeMap<String, AuxData>,
+    #[serde(default, alias = "principal_groups")]
+    principal_groups: BTreeMap<String, matrix::PrincipalGroup>,
+    #[serde(default, alias = "resource_groups")]
+    resource_groups: BTreeMap<String, matrix::ResourceGroup>,
+    #[serde(default)]
+    options: Option<TestOptions>,
+    tests: Vec<matrix::Table>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Input {
-    principals: Vec<String>,
-    resources: Vec<String>,
-    actions: Vec<String>,
+#[derive(Clone, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(super) struct TestOptions {
+    now: Option<String>,
+    #[serde(alias = "lenient_scope_search")]
+    lenient_scope_search: bool,
+    globals: Attributes,
+    #[serde(alias = "default_policy_version")]
+    default_policy_version: String,
+    #[serde(alias = "default_scope")]
+    default_scope: String,
+    /// Evaluation is strict in any case.
+    #[serde(alias = "strict_evaluation")]
+    _strict_evaluation: bool,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Expected {
-    principal: String,
-    resource: String,
-    actions: BTreeMap<String, String>,
+/// The results of all suites of a directory.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SuiteResults {
+    pub suites: Vec<SuiteResult>,
 }
 
-/// The number of decisions compared.
-fn run(engine: &Engine, suite: &Suite, shared: &BTreeMap<String, Who>) -> usize {
-    let mut compared = 0;
-    for test in &suite.tests {
-        for who in &test.input.principals {
-            for what in &test.input.resources {
-                let principal = suite.principals.get(who).or_else(|| shared.get(who)).unwrap();
-                compared += compare(engine, test, (who, principal), (what, &suite.resources[what]));
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SuiteResult {
+    pub file: PathBuf,
+    pub name: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// The suite as a whole cannot be run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// Why the suite as a whole is skipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
+    pub cases: Vec<CaseResult>,
+}
+
+/// One action of one principal on one resource.
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CaseResult {
+    pub test: String,
+    pub principal: String,
+    pub resource: String,
+    pub action: String,
+    pub verdict: TestVerdict,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", tag = "result")]
+pub enum TestVerdict {
+    Passed,
+    Skipped { reason: String },
+    Failed { expected: Effect, actual: Effect, outputs: Vec<String> },
+    Errored { error: String },
+}
+
+impl SuiteResults {
+    /// Nothing failed or could not be run.
+    #[must_use]
+    pub fn passed(&self) -> bool {
+        self.suites.iter().all(|suite| {
+            suite.error.is_none()
+                && suite.cases.iter().all(|case| {
+                    matches!(case.verdict, TestVerdict::Passed | TestVerdict::Skipped { .. })
+                })
+        })
+    }
+}
+
+impl Engine {
+    /// Runs every test suite below a directory against these policies.
+    ///
+    /// # Errors
+    /// The directory cannot be read.
+    pub fn run_suites(&self, directory: &Path) -> Result<SuiteResults, PolicyProblems> {
+        let files = load::files(directory).map_err(|it| PolicyProblems(vec![it]))?;
+        let suites = files.suites.into_iter().map(|file| self.run_suite(file)).collect();
+        Ok(SuiteResults { suites })
+    }
+
+    fn run_suite(&self, file: PathBuf) -> SuiteResult {
+        let mut result = SuiteResult {
+            file,
+            name: "Unknown".to_owned(),
+            description: String::new(),
+            error: None,
+            skipped: None,
+            cases: Vec::new(),
+        };
+        let suite = load::text(&result.file).and_then(|text| {
+            serde_saphyr::from_str::<Suite>(&text).map_err(|error| error.to_string())
+        });
+        let folder = result.file.parent().unwrap_or(Path::new(".")).join(load::FIXTURES);
+        let shared = Fixtures::load(&folder);
+        match (suite, shared) {
+            (Err(why), _) | (Ok(_), Err(why)) => result.error = Some(why),
+            (Ok(suite), Ok(shared)) => {
+                result.name.clone_from(&suite.name);
+                result.description.clone_from(&suite.description);
+                if suite.skip {
+                    result.skipped = Some(suite.skip_reason);
+                } else if let Err(why) = self.run_tests(suite, shared, &mut result.cases) {
+                    result.error = Some(why);
+                }
+            }
+        }
+        result
+    }
+
+    fn run_tests(
+        &self,
+        suite: Suite,
+        shared: Fixtures,
+        cases: &mut Vec<CaseResult>,
+    ) -> Result<(), String> {
+        let fixtures = shared.with(Fixtures {
+            principals: suite.principals,
+            resources: suite.resources,
+            aux_data: suite.aux_data,
+            principal_groups: suite.principal_groups,
+            resource_groups: suite.resource_groups,
+        });
+        fixtures.check_groups()?;
+        let mut matrices = Vec::new();
+        for (index, table) in suite.tests.iter().enumerate() {
+            if suite.tests.iter().take(index).any(|other| other.name == table.name) {
+                return Err(format!("another test named '{}' already exists", table.name));
+            }
+            let told = |why| format!("invalid test '{}': {why}", table.name);
+            matrices.push(table.matrix(&fixtures).map_err(told)?);
+        }
+        for (table, matrix) in suite.tests.iter().zip(matrices) {
+            let options = table.options.as_ref().or(suite.options.as_ref());
+            for element in matrix {
+                self.run_element(table, &element, options, cases)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_element(
+        &self,
+        table: &matrix::Table,
+        element: &matrix::Element<'_>,
+        options: Option<&TestOptions>,
+        cases: &mut Vec<CaseResult>,
+    ) -> Result<(), String> {
+        let needs_now = Arc::new(AtomicBool::new(false));
+        let engine = self.with_options(self.test_options(options, &needs_now)?);
+        let mut add = |action: &str, verdict| {
+            cases.push(CaseResult {
+                test: table.name.clone(),
+                principal: element.principal.to_owned(),
+                resource: element.resource.to_owned(),
+                action: action.to_owned(),
+                verdict,
+            });
+        };
+        let request = CheckRequest {
+            request_id: String::new(),
+            include_meta: false,
+            principal: element.who.clone(),
+            resources: vec![ResourceEntry {
+                actions: table.input.actions.clone(),
+                resource: element.what.clone(),
+            }],
+            aux_data: element.aux_data.cloned().unwrap_or_default(),
+        };
+        let entry = engine.check_unvalidated(&request).results.pop();
+        for action in &table.input.actions {
+            let verdict = match &entry {
+                _ if table.skip => TestVerdict::Skipped { reason: table.skip_reason.clone() },
+                _ if needs_now.load(Ordering::Relaxed) => TestVerdict::Errored {
+                    error: "a condition asks for the time: set `options.now`".to_owned(),
+                },
+                Some(entry) => verdict(entry, action, element),
+                None => TestVerdict::Errored { error: "no answer".to_owned() },
+            };
+            add(action, verdict);
+        }
+        Ok(())
+    }
+
+    fn test_options(
+        &self,
+        options: Option<&TestOptions>,
+        needs_now: &Arc<AtomicBool>,
+    ) -> Result<Options, String> {
+        let options = options.cloned().unwrap_or_default();
+        let own = self.options();
+        let or = |given: String, default: &String| {
+            if given.is_empty() { default.clone() } else { given }
+        };
+        let mut made = Options {
+            default_policy_version: or(options.default_policy_version, &own.default_policy_version),
+            default_scope: or(options.default_scope, &own.default_scope),
+            lenient_scope_search: options.lenient_scope_search,
+            ..own.clone()
+        };
+        if !options.globals.is_empty() {
+            made = made.with_globals(&options.globals);
+        }
+        if let Some(text) = options.now {
+            let now = Timestamp::parse(&text);
+            return Ok(made.at(now.ok_or_else(|| format!("'{text}' is no time"))?));
+        }
+        let flag = Arc::clone(needs_now);
+        made.clock = Arc::new(move || {
+            flag.store(true, Ordering::Relaxed);
+            Timestamp::default()
+        });
+        Ok(made)
+    }
+}
+
+fn verdict(entry: &ResultEntry, action: &str, element: &matrix::Element<'_>) -> TestVerdict {
+    let actual = entry.actions.get(action).copied().unwrap_or(Effect::Deny);
+    let expected = element.expected.actions.get(action).copied().unwrap_or(Effect::Deny);
+    let mut failures = Vec::new();
+    for (source, value) in element.expected.outputs.get(action).into_iter().flatten() {
+        // Of several with one source the last counts.
+        let told = entry.outputs.iter().rev().find(|it| it.action == action && it.src == *source);
+        match told {
+            None => failures.push(format!("{source}: missing, expected {value}")),
+            Some(it) if !it.error.is_empty() => failures.push(format!("{source}: {}", it.error)),
+            Some(it) => {
+                let said = it.val.clone().unwrap_or(Json::Null);
+                if !same(&said, value) {
+                    failures.push(format!("{source}: {said}, expected {value}"));
+                }
             }
         }
     }
-    compared
-}
-
-fn compare(engine: &Engine, test: &Test, who: (&str, &Who), what: (&str, &What)) -> usize {
-    let roles: Vec<&str> = who.1.roles.iter().map(String::as_str).collect();
-    let actions: Vec<&str> = test.input.actions.iter().map(String::as_str).collect();
-    let decisions = engine.decide_all(&Query {
-        principal: Principal { id: &who.1.id, roles: &roles, attr: &who.1.attr },
-        resource: Resource { kind: &what.1.kind, id: &what.1.id, scope: "", attr: &what.1.attr },
-        claims: None,
-        actions: &actions,
-    });
-    for (action, decision) in actions.iter().zip(&decisions) {
-        let expected = test.expected.iter().any(|it| {
-            it.principal == who.0
-                && it.resource == what.0
-                && it.actions.get(*action).is_some_and(|effect| effect == "EFFECT_ALLOW")
-        });
-        assert_eq!(
-            decision.allowed, expected,
-            "{}: {} {action} {}",
-            test.name, who.0, decision.detail
-        );
+    if actual == expected && failures.is_empty() {
+        return TestVerdict::Passed;
     }
-    decisions.len()
+    TestVerdict::Failed { expected, actual, outputs: failures }
 }
 
-#[test]
-fn the_shipped_policies_pass_their_own_suites() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("policies");
-    let engine = Engine::load(&root).unwrap_or_else(|problems| panic!("{problems}"));
-    let fixture = fs::read_to_string(root.join("testdata/principals.yaml")).unwrap();
-    let shared: Fixture = serde_saphyr::from_str(&fixture).unwrap();
-    let suites: Vec<PathBuf> = fs::read_dir(&root).unwrap().map(|it| it.unwrap().path()).collect();
-    let is_suite = |path: &Path| path.to_string_lossy().ends_with("_test.yaml");
-    let mut compared = 0;
-    for path in suites.iter().filter(|path| is_suite(path)) {
-        let suite: Suite = serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-        compared += run(&engine, &suite, &shared.principals);
-    }
-    assert!(compared >= 260, "{compared} decisions compared");
-}
-
-#[test]
-fn a_suspended_person_is_denied_everything_whatever_other_roles_there_are() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("policies");
-    let engine = Engine::load(&root).unwrap();
-    let attr = Attributes::new();
-    for kind in ["tool", "access_request", "grant", "template", "audit"] {
-        let query = Query {
-            principal: Principal {
-                id: "dave",
-                roles: &["user", "admin", "operator", "auditor", "suspended"],
-                attr: &attr,
-            },
-            resource: Resource { kind, id: "it", scope: "", attr: &attr },
-            claims: None,
-            actions: &["read", "list", "create", "write"],
-        };
-        for decision in engine.decide_all(&query) {
-            assert_eq!(&*decision.detail, "explicitly denied by role 'suspended'", "{kind}");
+/// Every number is a double.
+pub(super) fn same(left: &Json, right: &Json) -> bool {
+    match (left, right) {
+        (Json::Number(left), Json::Number(right)) => left.as_f64() == right.as_f64(),
+        (Json::Array(left), Json::Array(right)) => {
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| same(left, right))
         }
+        (Json::Object(left), Json::Object(right)) => {
+            left.len() == right.len()
+                && left.iter().all(|(key, left)| right.get(key).is_some_and(|it| same(left, it)))
+        }
+        _ => left == right,
     }
 }

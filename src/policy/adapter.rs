@@ -1,0 +1,104 @@
+//! The embedded engine as the gateway asks it.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::embedded::{Cause, Checked, Effect, Engine, Facts, Input, Subject, Verdict};
+use super::{Attributes, Decision, PolicyEngine, Query, Reason};
+
+struct Asked<'q>(&'q Query<'q>);
+
+impl Facts for Asked<'_> {
+    fn principal(&self) -> Cow<'_, Attributes> {
+        Cow::Owned(self.0.principal.attr.attributes())
+    }
+
+    fn resource(&self) -> Cow<'_, Attributes> {
+        Cow::Owned(self.0.resource.attr.attributes())
+    }
+
+    fn claims(&self) -> Option<Cow<'_, Attributes>> {
+        self.0.claims.map(Cow::Borrowed)
+    }
+}
+
+impl Engine {
+    /// The answer for one action; those of the query are not looked at.
+    #[must_use]
+    pub fn decide(&self, query: &Query<'_>, action: &str) -> Decision {
+        let decision = self.ask(query, &[action]).pop();
+        decision.unwrap_or_else(|| Decision::unreachable("the policy engine gave no answer"))
+    }
+
+    /// The answers for all actions of the query, in order.
+    #[must_use]
+    pub fn decide_all(&self, query: &Query<'_>) -> Vec<Decision> {
+        self.ask(query, query.actions)
+    }
+
+    fn ask(&self, query: &Query<'_>, actions: &[&str]) -> Vec<Decision> {
+        let facts = Asked(query);
+        let input = input(query, actions, &facts);
+        self.with_checked(&input, false, |checked| {
+            let Checked { verdicts, .. } = checked;
+            actions.iter().zip(&verdicts).map(|(action, it)| decision(query, action, it)).collect()
+        })
+    }
+}
+
+fn input<'q>(query: &Query<'q>, actions: &'q [&'q str], facts: &'q Asked<'q>) -> Input<'q> {
+    let scope = query.resource.scope;
+    Input {
+        principal: Subject { id: query.principal.id, version: "", scope: "" },
+        roles: query.principal.roles,
+        kind: query.resource.kind,
+        resource: Subject { id: query.resource.id, version: "", scope },
+        actions,
+        facts,
+    }
+}
+
+impl PolicyEngine for Engine {
+    async fn check<'a>(&'a self, query: &'a Query<'a>) -> Vec<Decision> {
+        self.decide_all(query)
+    }
+}
+
+fn decision(query: &Query<'_>, action: &str, verdict: &Verdict<'_>) -> Decision {
+    let allowed = verdict.effect == Effect::Allow;
+    Decision {
+        allowed,
+        reason: if allowed { Reason::Allowed } else { Reason::Denied },
+        policy: Arc::clone(&verdict.policy),
+        detail: detail(query, action, verdict).into(),
+        unknown_kind: matches!(verdict.cause, Cause::Unknown),
+    }
+}
+
+/// For people.
+fn detail(query: &Query<'_>, action: &str, verdict: &Verdict<'_>) -> String {
+    match (&verdict.cause, verdict.effect) {
+        (Cause::Unknown, _) => {
+            format!("no policy knows the resource kind '{}'", query.resource.kind)
+        }
+        (Cause::Elsewhere, _) => format!("no policy has the scope '{}'", query.resource.scope),
+        (Cause::NoRule, _) => {
+            let roles = query.principal.roles.join(", ");
+            format!("no rule matches action '{action}' for roles [{roles}]")
+        }
+        (Cause::Invalid, _) => "the attributes do not fit the schema of the policy".to_owned(),
+        (Cause::Rule { name, .. }, Effect::Allow) => format!("allowed by rule '{name}'"),
+        (Cause::Rule { name, role: "*", derived: None, .. }, Effect::Deny) => {
+            format!("explicitly denied by rule '{name}'")
+        }
+        (Cause::Rule { role, derived, .. }, Effect::Deny) => {
+            format!("explicitly denied by role '{}'", derived.unwrap_or(role))
+        }
+        (Cause::RolePolicy { role }, _) => {
+            format!("the role policy of '{role}' does not allow action '{action}'")
+        }
+        (Cause::Failed { name, why }, _) => {
+            format!("the condition of rule '{name}' failed: {why}")
+        }
+    }
+}

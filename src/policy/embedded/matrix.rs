@@ -1,0 +1,329 @@
+//! The tables of a test suite: every principal with every resource.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value as Json;
+
+use super::api::{AuxData, Principal, Resource};
+use super::suite::{TestOptions, same};
+use super::{Effect, load};
+
+type Named<T> = BTreeMap<String, T>;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Table {
+    pub name: String,
+    #[serde(default, rename = "description")]
+    _description: String,
+    #[serde(default)]
+    pub skip: bool,
+    #[serde(default, alias = "skip_reason")]
+    pub skip_reason: String,
+    pub input: Input,
+    expected: Vec<Expectation>,
+    #[serde(default)]
+    pub options: Option<TestOptions>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct Input {
+    #[serde(default)]
+    principals: Vec<String>,
+    #[serde(default)]
+    resources: Vec<String>,
+    #[serde(default, alias = "principal_groups")]
+    principal_groups: Vec<String>,
+    #[serde(default, alias = "resource_groups")]
+    resource_groups: Vec<String>,
+    pub actions: Vec<String>,
+    #[serde(default, alias = "aux_data")]
+    aux_data: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Expectation {
+    #[serde(default)]
+    principal: Option<String>,
+    #[serde(default)]
+    resource: Option<String>,
+    #[serde(default)]
+    principals: Vec<String>,
+    #[serde(default)]
+    resources: Vec<String>,
+    #[serde(default, alias = "principal_groups")]
+    principal_groups: Vec<String>,
+    #[serde(default, alias = "resource_groups")]
+    resource_groups: Vec<String>,
+    actions: Named<Effect>,
+    #[serde(default)]
+    outputs: Vec<ExpectedOutputs>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExpectedOutputs {
+    action: String,
+    expected: Vec<ExpectedOutput>,
+}
+
+#[derive(Deserialize)]
+struct ExpectedOutput {
+    src: String,
+    #[serde(default)]
+    val: Json,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PrincipalGroup {
+    principals: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResourceGroup {
+    resources: Vec<String>,
+}
+
+/// Principals, resources and auxiliary data by name.
+#[derive(Default)]
+pub(super) struct Fixtures {
+    pub principals: Named<Principal>,
+    pub resources: Named<Resource>,
+    pub aux_data: Named<AuxData>,
+    pub principal_groups: Named<PrincipalGroup>,
+    pub resource_groups: Named<ResourceGroup>,
+}
+
+/// One principal and one resource of a test.
+pub(super) struct Element<'s> {
+    pub principal: &'s str,
+    pub resource: &'s str,
+    pub who: &'s Principal,
+    pub what: &'s Resource,
+    pub aux_data: Option<&'s AuxData>,
+    pub expected: Expected,
+}
+
+#[derive(Default)]
+pub(super) struct Expected {
+    pub actions: Named<Effect>,
+    /// By action and source.
+    pub outputs: Named<Named<Json>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+struct Shared {
+    #[serde(rename = "$schema")]
+    _schema: Option<String>,
+    principals: Named<Principal>,
+    resources: Named<Resource>,
+    #[serde(alias = "aux_data")]
+    aux_data: Named<AuxData>,
+    #[serde(alias = "principal_groups")]
+    principal_groups: Named<PrincipalGroup>,
+    #[serde(alias = "resource_groups")]
+    resource_groups: Named<ResourceGroup>,
+}
+
+impl<'de> Deserialize<'de> for Effect {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match String::deserialize(deserializer)?.as_str() {
+            "EFFECT_ALLOW" => Ok(Self::Allow),
+            "EFFECT_DENY" => Ok(Self::Deny),
+            other => Err(serde::de::Error::custom(format!("'{other}' is no effect"))),
+        }
+    }
+}
+
+impl Fixtures {
+    /// Those of a `testdata` folder, which need not exist.
+    ///
+    /// # Errors
+    /// A file there cannot be read.
+    pub fn load(folder: &Path) -> Result<Self, String> {
+        let principals: Shared = read(folder, &["principals"])?;
+        let resources: Shared = read(folder, &["resources"])?;
+        let aux_data: Shared = read(folder, &["auxdata", "auxData", "aux_data"])?;
+        Ok(Self {
+            principals: principals.principals,
+            principal_groups: principals.principal_groups,
+            resources: resources.resources,
+            resource_groups: resources.resource_groups,
+            aux_data: aux_data.aux_data,
+        })
+    }
+
+    /// Those of a suite come before shared ones.
+    #[must_use]
+    pub fn with(mut self, own: Self) -> Self {
+        self.principals.extend(own.principals);
+        self.resources.extend(own.resources);
+        self.aux_data.extend(own.aux_data);
+        self.principal_groups.extend(own.principal_groups);
+        self.resource_groups.extend(own.resource_groups);
+        self
+    }
+
+    /// # Errors
+    /// A group names something that does not exist.
+    pub fn check_groups(&self) -> Result<(), String> {
+        for (name, group) in &self.principal_groups {
+            if let Some(lost) =
+                group.principals.iter().find(|it| !self.principals.contains_key(*it))
+            {
+                return Err(format!("principal group '{name}': '{lost}' not found"));
+            }
+        }
+        for (name, group) in &self.resource_groups {
+            if let Some(lost) = group.resources.iter().find(|it| !self.resources.contains_key(*it))
+            {
+                return Err(format!("resource group '{name}': '{lost}' not found"));
+            }
+        }
+        Ok(())
+    }
+
+    fn principals<'s>(
+        &'s self,
+        one: Option<&'s String>,
+        some: &'s [String],
+        groups: &'s [String],
+    ) -> Result<Vec<&'s str>, String> {
+        let group = |name| self.principal_groups.get(name).map(|it| it.principals.as_slice());
+        collect(one, some, groups, group)
+    }
+
+    fn resources<'s>(
+        &'s self,
+        one: Option<&'s String>,
+        some: &'s [String],
+        groups: &'s [String],
+    ) -> Result<Vec<&'s str>, String> {
+        let group = |name| self.resource_groups.get(name).map(|it| it.resources.as_slice());
+        collect(one, some, groups, group)
+    }
+}
+
+fn collect<'s>(
+    one: Option<&'s String>,
+    some: &'s [String],
+    groups: &'s [String],
+    members: impl Fn(&'s String) -> Option<&'s [String]>,
+) -> Result<Vec<&'s str>, String> {
+    if one.is_some() && !some.is_empty() {
+        return Err("one and several of the same are named".to_owned());
+    }
+    let mut found: Vec<&str> = one.into_iter().chain(some).map(String::as_str).collect();
+    for group in groups {
+        let members = members(group).ok_or_else(|| format!("group '{group}' not found"))?;
+        for member in members {
+            if !found.contains(&member.as_str()) {
+                found.push(member);
+            }
+        }
+    }
+    if found.is_empty() { Err("nobody or nothing is named".to_owned()) } else { Ok(found) }
+}
+
+fn read<T: DeserializeOwned + Default>(folder: &Path, names: &[&str]) -> Result<T, String> {
+    for name in names {
+        for extension in ["yaml", "yml", "json"] {
+            let path = folder.join(format!("{name}.{extension}"));
+            if path.is_file() {
+                let told = |why: String| format!("{}: {why}", path.display());
+                let text = load::text(&path).map_err(told)?;
+                return serde_saphyr::from_str(&text).map_err(|error| told(error.to_string()));
+            }
+        }
+    }
+    Ok(T::default())
+}
+
+impl Table {
+    /// # Errors
+    /// The table names something that does not exist, or contradicts itself.
+    pub fn matrix<'s>(&'s self, fixtures: &'s Fixtures) -> Result<Vec<Element<'s>>, String> {
+        let input = &self.input;
+        if input.actions.is_empty() || self.expected.is_empty() {
+            return Err("no actions or expectations".to_owned());
+        }
+        let mut expected = self.expected(fixtures)?;
+        let aux_data = match input.aux_data.as_str() {
+            "" => None,
+            name => Some(fixtures.aux_data.get(name).ok_or(format!("auxData '{name}' not found"))?),
+        };
+        let mut elements = Vec::new();
+        for principal in fixtures.principals(None, &input.principals, &input.principal_groups)? {
+            let who = fixtures.principals.get(principal);
+            let who = who.ok_or_else(|| format!("principal '{principal}' not found"))?;
+            for resource in fixtures.resources(None, &input.resources, &input.resource_groups)? {
+                let what = fixtures.resources.get(resource);
+                let what = what.ok_or_else(|| format!("resource '{resource}' not found"))?;
+                let expected = expected.remove(&(principal, resource)).unwrap_or_default();
+                elements.push(Element { principal, resource, who, what, aux_data, expected });
+            }
+        }
+        match expected.keys().next() {
+            Some((principal, resource)) => Err(format!(
+                "an expectation for principal '{principal}' and resource '{resource}', which are \
+                 not both in the input"
+            )),
+            None => Ok(elements),
+        }
+    }
+
+    fn expected<'s>(
+        &'s self,
+        fixtures: &'s Fixtures,
+    ) -> Result<BTreeMap<(&'s str, &'s str), Expected>, String> {
+        let mut found: BTreeMap<(&str, &str), Expected> = BTreeMap::new();
+        for it in &self.expected {
+            let outputs = it.outputs.iter().map(|output| &output.action);
+            if let Some(lost) =
+                it.actions.keys().chain(outputs).find(|action| !self.input.actions.contains(action))
+            {
+                return Err(format!(
+                    "an expectation for '{lost}', which is no action of the input"
+                ));
+            }
+            let principals =
+                fixtures.principals(it.principal.as_ref(), &it.principals, &it.principal_groups)?;
+            let resources =
+                fixtures.resources(it.resource.as_ref(), &it.resources, &it.resource_groups)?;
+            for principal in principals {
+                for resource in &resources {
+                    found.entry((principal, resource)).or_default().merge(it)?;
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Expected {
+    fn merge(&mut self, it: &Expectation) -> Result<(), String> {
+        for (action, effect) in &it.actions {
+            if self.actions.insert(action.clone(), *effect).is_some_and(|old| old != *effect) {
+                return Err(format!("contradictory expectations for '{action}'"));
+            }
+        }
+        for output in &it.outputs {
+            let known = self.outputs.entry(output.action.clone()).or_default();
+            for entry in &output.expected {
+                let old = known.insert(entry.src.clone(), entry.val.clone());
+                if old.is_some_and(|old| !same(&old, &entry.val)) {
+                    return Err(format!("contradictory expectations for output '{}'", entry.src));
+                }
+            }
+        }
+        Ok(())
+    }
+}
