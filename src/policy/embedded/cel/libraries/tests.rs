@@ -5,6 +5,7 @@
 use super::super::*;
 use serde::Deserialize;
 use serde_json::Value as Json;
+use std::sync::LazyLock;
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -27,9 +28,9 @@ const STRICTER: [&str; 7] = [
     "dyn(spiffeTrustDomain('a')) < dyn(spiffeTrustDomain('b'))",
 ];
 
-fn attributes() -> Value {
+static ATTRIBUTES: LazyLock<Value> = LazyLock::new(|| {
     Value::from_json(&serde_json::from_str(include_str!("confirmed/attributes.json")).unwrap())
-}
+});
 
 fn run(source: &str, budget: &mut Budget) -> Result<Value, String> {
     let program = Environment::cerbos()
@@ -38,14 +39,14 @@ fn run(source: &str, budget: &mut Budget) -> Result<Value, String> {
     let principal = Principal {
         id: "john".into(),
         roles: Value::list(vec!["user".into()]),
-        attr: attributes(),
+        attr: ATTRIBUTES.clone(),
         policy_version: "default".into(),
         scope: "".into(),
     };
     let resource = Resource {
         kind: "k".into(),
         id: "r1".into(),
-        attr: attributes(),
+        attr: ATTRIBUTES.clone(),
         policy_version: "default".into(),
         scope: "".into(),
     };
@@ -110,7 +111,7 @@ mod tables {
     use super::check;
 
     tables! {
-        encoders format hierarchy lists math network paths regex spiffe strings time unions
+        encoders format generated hierarchy lists math network paths regex spiffe strings time unions
     }
 }
 
