@@ -2,13 +2,12 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::super::body::Json;
 use super::super::error::Refusal;
-use super::super::execute::{Answer, Idempotency, Named, Order, Outcome, execute, failed};
+use super::super::execute::{Answer, Done, Idempotency, Named, Order, Outcome, execute, failed};
 use super::super::extract::Call;
 use super::super::policy::{self, Target};
 use super::super::{Api, SharedApi, respond};
@@ -20,7 +19,7 @@ use crate::domain::ids::OrderId;
 use crate::domain::markers::KillTarget;
 use crate::domain::subject::Subject;
 use crate::entropy;
-use crate::store::KillOrder;
+use crate::store::{Durability, KillOrder};
 use crate::telemetry::events::approvals::Killed;
 
 /// Exactly one of `subject`, `tool` and `template`.
@@ -122,7 +121,11 @@ fn counted(outcome: &Outcome<'_>) -> Result<Answer, Refusal> {
         cancelled: outcome.transition.requests.len(),
         pending: false,
     };
-    let body = serde_json::to_string(&result).map_err(|_| respond::unwritable())?;
+    answered(&result)
+}
+
+fn answered(result: &KillResult) -> Result<Answer, Refusal> {
+    let body = serde_json::to_string(result).map_err(|_| respond::unwritable())?;
     Ok(Answer { status: 200, body, ..Answer::default() })
 }
 
@@ -142,9 +145,15 @@ async fn everywhere(
     };
     let order = KillOrder { id, target, at: api.clock.now(), by, reason: reason.into() };
     let (mut reached, mut refusal) = (0, None);
+    let mut durability = Durability::Confirmed;
     for partition in api.store.partitions().all() {
         match api.store.kill(partition, order.clone()).await {
-            Ok(()) => reached += 1,
+            Ok(kept) => {
+                reached += 1;
+                if kept == Durability::Unconfirmed {
+                    durability = kept;
+                }
+            }
             Err(fault) => refusal = Some(failed(api, fault, "kill")),
         }
     }
@@ -156,5 +165,6 @@ async fn everywhere(
         );
         return Err(refusal);
     }
-    respond::json(StatusCode::OK, &KillResult { revoked: 0, cancelled: 0, pending: true })
+    let answer = answered(&KillResult { revoked: 0, cancelled: 0, pending: true })?;
+    conclude(Done { answer: answer.stored([0; 32]), durability }, Effect::Takes)
 }

@@ -107,11 +107,15 @@ impl Store for Faulty {
         self.inner.markers(partition)
     }
 
-    fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, ()> {
+    fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, Durability> {
         if strikes(&self.faults.kills) {
             return Box::pin(async { fault() });
         }
-        self.inner.kill(partition, kill)
+        Box::pin(async move {
+            let kept = self.inner.kill(partition, kill).await?;
+            let lost = strikes(&self.faults.unconfirmed);
+            Ok(if lost { Durability::Unconfirmed } else { kept })
+        })
     }
 
     fn killed(&self, p: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed> {

@@ -4,9 +4,11 @@ use super::commits::write_on;
 use super::world::{self, OPTIONS, backend_on};
 use crate::config::Acknowledge;
 use crate::domain::ids::Partition;
-use crate::store::Durability;
 use crate::store::backend::{Backend, Outcome};
+use crate::store::contract::markers::everything;
+use crate::store::ledger::Ledger;
 use crate::store::redis::servers::{Program, Server};
+use crate::store::{Durability, Store};
 
 const P: Partition = Partition(3);
 
@@ -55,6 +57,13 @@ async fn replicated_needs_as_many_replicas_as_configured_also_for_a_retry() {
         // The second time it is answered from its stored answer, and waited for all the same.
         let outcome = backend.commit(lost.clone()).await.expect("it binds");
         assert_eq!(durability(outcome), Durability::Unconfirmed);
+    }
+    let checks = backend.shared.checks.clone();
+    let ledger = Ledger::new(backend.clone(), checks, backend.shared.clock.clone());
+    for _ in 0..2 {
+        // So is a kill, and one that was carried out before.
+        let killed = ledger.kill(P, everything()).await;
+        assert_eq!(killed, Ok(Durability::Unconfirmed));
     }
     // A connection that wrote nothing would be told at once that all of it is replicated.
     let backend = backend_on(config, OPTIONS).await;
