@@ -86,6 +86,34 @@ async fn a_key_of_a_wrong_type_anywhere_is_a_fault_and_nothing_is_written() {
 }
 
 #[tokio::test]
+async fn whoever_may_not_run_all_of_a_commit_runs_none_of_it() {
+    let server = Server::redis();
+    let backend = backend_on(world::config_of(&server), OPTIONS).await;
+    for command in ["xadd", "set", "del", "zadd", "zrem"] {
+        let write = write_on(&backend, command == "set").await;
+        let before = digest(&server);
+        server.ask(&["ACL", "SETUSER", "default", &format!("-{command}")]);
+        let answer = backend.commit(write.clone()).await;
+        assert!(matches!(answer, Err(StoreFault::Unreachable(_))), "{command}: {answer:?}");
+        assert_eq!(digest(&server), before, "{command}");
+        server.ask(&["ACL", "SETUSER", "default", &format!("+{command}")]);
+        assert!(is_done(&backend.commit(write).await), "{command}");
+    }
+}
+
+#[tokio::test]
+async fn a_time_beyond_all_times_stops_no_commit_half_way() {
+    let server = Server::redis();
+    let backend = backend_on(world::config_of(&server), OPTIONS).await;
+    let mut write = write_on(&backend, false).await;
+    let never = Timestamp::from_millis(u64::MAX);
+    write.remember_until = never;
+    write.puts[0].sweep_at = Some(never);
+    let answer = backend.commit(write).await;
+    assert!(is_done(&answer), "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_head_put_back_below_its_log_is_refused_and_nothing_is_written() {
     let server = Server::redis();
     let backend = backend_on(world::config_of(&server), OPTIONS).await;
