@@ -16,7 +16,7 @@ use crate::store::contract::PARTITIONS;
 use crate::store::contract::fixtures::{START, alice, unique};
 use crate::store::keys::{self, Key, Slice};
 use crate::store::record::parse_head;
-use crate::store::redis::servers::Server;
+use crate::store::redis::servers::{Program, Server};
 use crate::store::{Durability, StoreFault};
 
 const P: Partition = Partition(3);
@@ -199,7 +199,9 @@ async fn a_reply_that_was_not_waited_for_is_never_taken_for_another() {
 
 #[tokio::test]
 async fn a_server_that_was_restarted_is_found_again() {
-    let mut server = Server::redis();
+    // Synced each second, it may lose to SIGKILL what it has answered.
+    let keeping = ["--appendonly", "yes", "--appendfsync", "always"];
+    let mut server = Server::start(Program::Redis, &keeping);
     let backend = backend_on(world::config_of(&server), OPTIONS).await;
     let first = write_on(&backend, false).await;
     assert!(is_done(&backend.commit(first.clone()).await));
