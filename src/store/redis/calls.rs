@@ -68,9 +68,9 @@ pub fn commit(write: &WriteSet, config: &RedisConfig, slack: Duration) -> Result
     Ok(call)
 }
 
-/// A time of zero, or one that is no signed number, would be an error in the middle of the script.
+/// A time of zero would be an error in the middle of the script.
 fn swept(at: Timestamp, slack: Duration) -> u64 {
-    at.plus(slack).millis().clamp(1, i64::MAX.unsigned_abs())
+    at.plus(slack).millis().max(1)
 }
 
 fn optional(call: &mut Cmd, number: Option<u64>) {

@@ -102,18 +102,6 @@ async fn whoever_may_not_run_all_of_a_commit_runs_none_of_it() {
 }
 
 #[tokio::test]
-async fn a_time_beyond_all_times_stops_no_commit_half_way() {
-    let server = Server::redis();
-    let backend = backend_on(world::config_of(&server), OPTIONS).await;
-    let mut write = write_on(&backend, false).await;
-    let never = Timestamp::from_millis(u64::MAX);
-    write.remember_until = never;
-    write.puts[0].sweep_at = Some(never);
-    let answer = backend.commit(write).await;
-    assert!(is_done(&answer), "{answer:?}");
-}
-
-#[tokio::test]
 async fn a_head_put_back_below_its_log_is_refused_and_nothing_is_written() {
     let server = Server::redis();
     let backend = backend_on(world::config_of(&server), OPTIONS).await;
