@@ -1,13 +1,18 @@
 //! When a commit counts as kept.
 
+use std::sync::Arc;
+
 use super::commits::write_on;
 use super::world::{self, OPTIONS, backend_on};
 use crate::config::Acknowledge;
 use crate::domain::ids::Partition;
 use crate::store::backend::{Backend, Outcome};
+use crate::store::contract::PARTITIONS;
 use crate::store::contract::markers::everything;
 use crate::store::ledger::Ledger;
+use crate::store::redis::backend::RedisBackend;
 use crate::store::redis::servers::{Program, Server};
+use crate::store::redis::{OpenError, open};
 use crate::store::{Durability, Store};
 
 const P: Partition = Partition(3);
@@ -33,6 +38,16 @@ async fn fsync_is_confirmed_by_a_server_that_waits_or_always_syncs() {
         assert_eq!(durability(outcome), Durability::Confirmed, "{program:?}");
         assert_eq!(backend.settle(P).await, Ok(Durability::Confirmed));
     }
+}
+
+#[tokio::test]
+async fn a_server_that_would_always_sync_a_file_that_it_does_not_write_confirms_nothing() {
+    let server = Server::start(Program::Redis, &["--appendonly", "no", "--appendfsync", "always"]);
+    let mut config = world::config_of(&server);
+    config.acknowledge = Acknowledge::Fsync;
+    let shared = world::shared(config, PARTITIONS, OPTIONS);
+    let backend = Arc::new(RedisBackend::new(shared.clone()));
+    assert!(matches!(open::open(&shared, &backend).await, Err(OpenError::Misfit(_))));
 }
 
 #[tokio::test]
