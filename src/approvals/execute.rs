@@ -7,7 +7,7 @@ use crate::domain::apply::{CONFIRM_AFTER, apply, grant_status};
 use crate::domain::command::{Command, SubjectState, Timer, TimerChange, Transition};
 use crate::domain::grant::GrantStatus;
 use crate::domain::hash::{length, sha256};
-use crate::domain::ids::{GrantId, OrderId, RequestId, Seed};
+use crate::domain::ids::{GrantId, OrderId, Partition, RequestId, Seed};
 use crate::domain::subject::{Actor, Subject};
 use crate::entropy;
 use crate::problem::ProblemCode;
@@ -56,6 +56,15 @@ pub struct Answer {
     pub body: String,
     pub etag: Option<String>,
     pub location: Option<String>,
+}
+
+impl Answer {
+    /// As it is kept with the body's `fingerprint`.
+    #[must_use]
+    pub fn stored(self, fingerprint: [u8; 32]) -> StoredAnswer {
+        let Self { status, body, etag, location } = self;
+        StoredAnswer { fingerprint, status, body, etag, location }
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -173,22 +182,18 @@ async fn activate(
 async fn attempt(api: &Api, order: &Order<'_>, seed: Seed) -> Result<Option<Done>, Refusal> {
     let Loaded { state, answer } = load(api, order).await?;
     if let Some(stored) = answer {
-        return replay(order, stored).map(Some);
+        return replay(api, order, state.partition, stored).await.map(Some);
     }
     check_if_match(order, &state)?;
     let now = api.clock.now();
     let transition = apply(&state, &order.command, &order.actor, seed, now)?;
     let outcome = Outcome { before: &state, transition: &transition, now };
     let answer = (order.answer)(&outcome)?;
-    let answer = StoredAnswer {
-        fingerprint: order.idempotency.map_or([0; 32], |idempotency| idempotency.fingerprint),
-        status: answer.status,
-        body: answer.body,
-        etag: answer.etag,
-        location: answer.location,
-    };
+    let fingerprint = order.idempotency.map_or([0; 32], |idempotency| idempotency.fingerprint);
+    let answer = answer.stored(fingerprint);
     if transition.is_empty() {
-        return Ok(Some(Done { answer, durability: Durability::Confirmed }));
+        let durability = settled(api, state.partition).await;
+        return Ok(Some(Done { answer, durability }));
     }
     let commit = Commit {
         id: entropy::commit_id()?,
@@ -218,13 +223,34 @@ async fn load(api: &Api, order: &Order<'_>) -> Result<Loaded, Refusal> {
     api.store.load(load).await.map_err(|fault| failed(api, fault, "load"))
 }
 
-fn replay(order: &Order<'_>, stored: StoredAnswer) -> Result<Done, Refusal> {
+async fn replay(
+    api: &Api,
+    order: &Order<'_>,
+    partition: Partition,
+    stored: StoredAnswer,
+) -> Result<Done, Refusal> {
     let same = order.idempotency.is_some_and(|sent| sent.fingerprint == stored.fingerprint);
-    if same {
-        return Ok(Done { answer: stored, durability: Durability::Confirmed });
+    if !same {
+        let detail = "this Idempotency-Key was sent before with another body";
+        return Err(Refusal::new(ProblemCode::IdempotencyMismatch, detail));
     }
-    let detail = "this Idempotency-Key was sent before with another body";
-    Err(Refusal::new(ProblemCode::IdempotencyMismatch, detail))
+    let durability = settled(api, partition).await;
+    Ok(Done { answer: stored, durability })
+}
+
+/// Whether what an earlier call committed is kept by now: that call may have been told that it was
+/// not, and this one must not be told otherwise unless it is.
+async fn settled(api: &Api, partition: Partition) -> Durability {
+    if !api.store.can_lose_commits() {
+        return Durability::Confirmed;
+    }
+    match api.store.settle(partition).await {
+        Ok(durability) => durability,
+        Err(fault) => {
+            let _logged = failed(api, fault, "settle");
+            Durability::Unconfirmed
+        }
+    }
 }
 
 fn check_if_match(order: &Order<'_>, state: &SubjectState) -> Result<(), Refusal> {

@@ -337,7 +337,11 @@ impl Store for EventStore {
     fn markers(&self, _partition: Partition) -> Answer<'_, Arc<Markers>> {
         unused()
     }
-    fn kill(&self, _partition: Partition, _kill: KillOrder) -> Answer<'_, ()> {
+    fn kill(
+        &self,
+        _partition: Partition,
+        _kill: KillOrder,
+    ) -> Answer<'_, crate::store::Durability> {
         unused()
     }
     fn due_timers(

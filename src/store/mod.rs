@@ -278,8 +278,9 @@ pub trait Store: Send + Sync + 'static {
 
     fn markers(&self, partition: Partition) -> Answer<'_, Arc<Markers>>;
     /// Raises the generation of one partition and adds a kill (the kill switch, one partition);
-    /// does nothing when this order was carried out there before.
-    fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, ()>;
+    /// does nothing when this order was carried out there before. It binds at once; whether it is
+    /// kept at the configured level is the answer.
+    fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, Durability>;
 
     /// What kills hit that is not marked as ended: one page, from the beginning without a place.
     /// It reads what is open, never what is over.

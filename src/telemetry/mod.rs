@@ -9,6 +9,7 @@ pub mod log;
 pub mod metrics;
 pub mod sample;
 pub mod scrape;
+pub mod seldom;
 pub mod spans;
 pub mod trace;
 

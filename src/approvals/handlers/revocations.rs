@@ -2,13 +2,14 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use tokio::task::{JoinError, JoinSet};
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use super::super::body::Json;
 use super::super::error::Refusal;
-use super::super::execute::{Answer, Idempotency, Named, Order, Outcome, execute, failed};
+use super::super::execute::{Answer, Done, Idempotency, Named, Order, Outcome, execute, failed};
 use super::super::extract::Call;
 use super::super::policy::{self, Target};
 use super::super::{Api, SharedApi, respond};
@@ -20,8 +21,11 @@ use crate::domain::ids::OrderId;
 use crate::domain::markers::KillTarget;
 use crate::domain::subject::Subject;
 use crate::entropy;
-use crate::store::KillOrder;
+use crate::store::{Durability, KillOrder, StoreFault};
 use crate::telemetry::events::approvals::Killed;
+
+/// Partitions that a kill is written to at the same time; commits have 32 connections at most.
+const AT_ONCE: usize = 16;
 
 /// Exactly one of `subject`, `tool` and `template`.
 #[derive(Clone, Debug, Deserialize, ToSchema)]
@@ -116,20 +120,67 @@ async fn of_subject(
     conclude(execute(api, &order).await?, Effect::Takes)
 }
 
+/// What came of an order.
+struct Thrown {
+    /// How many partitions have it.
+    reached: usize,
+    refusal: Option<Refusal>,
+    durability: Durability,
+}
+
+/// Every partition is tried, also after one failed: what was written binds, a retry completes. A few
+/// at a time: each may have to wait for a disk or a replica.
+async fn throw(api: SharedApi, order: KillOrder) -> Thrown {
+    let mut thrown = Thrown { reached: 0, refusal: None, durability: Durability::Confirmed };
+    let mut running = JoinSet::new();
+    for partition in api.store.partitions().all() {
+        if running.len() >= AT_ONCE {
+            thrown.take(&api, running.join_next().await);
+        }
+        let (store, order) = (api.store.clone(), order.clone());
+        running.spawn(async move { store.kill(partition, order).await });
+    }
+    while !running.is_empty() {
+        thrown.take(&api, running.join_next().await);
+    }
+    let partitions = usize::from(api.store.partitions().get());
+    Killed { order: &order, reached: thrown.reached, partitions }.emit();
+    thrown
+}
+
+impl Thrown {
+    fn take(&mut self, api: &Api, done: Option<Result<Result<Durability, StoreFault>, JoinError>>) {
+        match done {
+            None => (),
+            Some(Ok(Ok(durability))) => {
+                self.reached += 1;
+                if durability == Durability::Unconfirmed {
+                    self.durability = durability;
+                }
+            }
+            Some(Ok(Err(fault))) => self.refusal = Some(failed(api, fault, "kill")),
+            Some(Err(_panicked)) => self.refusal = Some(respond::unwritable()),
+        }
+    }
+}
+
 fn counted(outcome: &Outcome<'_>) -> Result<Answer, Refusal> {
     let result = KillResult {
         revoked: outcome.transition.grants.len(),
         cancelled: outcome.transition.requests.len(),
         pending: false,
     };
-    let body = serde_json::to_string(&result).map_err(|_| respond::unwritable())?;
+    answered(&result)
+}
+
+fn answered(result: &KillResult) -> Result<Answer, Refusal> {
+    let body = serde_json::to_string(result).map_err(|_| respond::unwritable())?;
     Ok(Answer { status: 200, body, ..Answer::default() })
 }
 
-/// Every partition is tried, also after one failed: what was written binds, a retry completes.
 /// A retry with the same idempotency key leaves alone the partitions that were reached.
 async fn everywhere(
-    api: &Api,
+    api: &SharedApi,
     call: &Call,
     target: KillTarget,
     reason: &str,
@@ -141,20 +192,17 @@ async fn everywhere(
         None => OrderId(entropy::bytes()?),
     };
     let order = KillOrder { id, target, at: api.clock.now(), by, reason: reason.into() };
-    let (mut reached, mut refusal) = (0, None);
-    for partition in api.store.partitions().all() {
-        match api.store.kill(partition, order.clone()).await {
-            Ok(()) => reached += 1,
-            Err(fault) => refusal = Some(failed(api, fault, "kill")),
-        }
-    }
-    let partitions = usize::from(api.store.partitions().get());
-    Killed { order: &order, reached, partitions }.emit();
+    // To its end, also when the caller hangs up: half a kill switch is none.
+    let throwing = throw(api.clone(), order).in_current_span();
+    let thrown = tokio::spawn(throwing).await.map_err(|_| respond::unwritable())?;
+    let Thrown { reached, refusal, durability } = thrown;
     if let Some(mut refusal) = refusal {
+        let partitions = api.store.partitions().get();
         refusal.detail = format!(
             "{reached} of {partitions} partitions were reached, and bind already; repeat the call"
         );
         return Err(refusal);
     }
-    respond::json(StatusCode::OK, &KillResult { revoked: 0, cancelled: 0, pending: true })
+    let answer = answered(&KillResult { revoked: 0, cancelled: 0, pending: true })?;
+    conclude(Done { answer: answer.stored([0; 32]), durability }, Effect::Takes)
 }

@@ -149,3 +149,50 @@ async fn a_killed_grant_is_not_confirmed_and_its_timer_goes() {
     let due = world.api.store.due_timers(place, later, None, 10).await.expect("timers");
     assert_eq!(due.timers, []);
 }
+
+#[tokio::test]
+async fn a_revocation_that_is_not_kept_says_so_again_until_it_is() {
+    let (world, faults) = losing();
+    let (_, grant) = world.granted("alice").await;
+    let revoke = async || {
+        let line = format!("POST /grants/{grant}/revoke");
+        let (body, key) = (json!({ "reason": "over" }), [("idempotency-key", "k")]);
+        let reply = world.call("bob", &line, Some(body), &key).await;
+        (reply.status.as_u16(), reply.body["durability"].clone())
+    };
+    let unconfirmed = (202, json!("unconfirmed"));
+    faults.unconfirmed.store(1, Ordering::SeqCst);
+    assert_eq!(revoke().await, unconfirmed);
+    faults.unsettled.store(1, Ordering::SeqCst);
+    assert_eq!(revoke().await, unconfirmed);
+    assert_eq!(revoke().await, (200, json!(null)));
+}
+
+#[tokio::test]
+async fn ending_everything_of_a_subject_again_asks_whether_the_first_time_is_kept() {
+    let (world, faults) = losing();
+    world.granted("alice").await;
+    let kill = async || {
+        let body = json!({ "subject": "alice", "reason": "incident" });
+        let reply = world.post("root", "/revocations", body).await;
+        (reply.status.as_u16(), reply.body["durability"].clone())
+    };
+    faults.unconfirmed.store(1, Ordering::SeqCst);
+    assert_eq!(kill().await, (202, json!("unconfirmed")));
+    faults.unsettled.store(1, Ordering::SeqCst);
+    assert_eq!(kill().await, (202, json!("unconfirmed")));
+    assert_eq!(kill().await, (200, json!(null)));
+}
+
+#[tokio::test]
+async fn a_kill_that_one_partition_may_lose_is_told_as_unconfirmed() {
+    let (world, faults) = losing();
+    let kill = async || {
+        let body = json!({ "tool": "notes", "reason": "incident" });
+        let reply = world.post("root", "/revocations", body).await;
+        (reply.status.as_u16(), reply.body["pending"].clone(), reply.body["durability"].clone())
+    };
+    faults.unconfirmed.store(1, Ordering::SeqCst);
+    assert_eq!(kill().await, (202, json!(true), json!("unconfirmed")));
+    assert_eq!(kill().await, (200, json!(true), json!(null)));
+}

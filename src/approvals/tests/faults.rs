@@ -31,6 +31,8 @@ pub struct Faults {
     /// Timers come in pages of this many at most, when it is not 0.
     page: AtomicUsize,
     kills: AtomicUsize,
+    /// Partitions that a kill has reached.
+    killed: AtomicUsize,
     /// The store is one whose commits can be lost.
     pub can_lose: AtomicBool,
     /// How often it is not told that they are kept.
@@ -107,11 +109,16 @@ impl Store for Faulty {
         self.inner.markers(partition)
     }
 
-    fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, ()> {
+    fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, Durability> {
         if strikes(&self.faults.kills) {
             return Box::pin(async { fault() });
         }
-        self.inner.kill(partition, kill)
+        Box::pin(async move {
+            let kept = self.inner.kill(partition, kill).await?;
+            self.faults.killed.fetch_add(1, Ordering::SeqCst);
+            let lost = strikes(&self.faults.unconfirmed);
+            Ok(if lost { Durability::Unconfirmed } else { kept })
+        })
     }
 
     fn killed(&self, p: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed> {
@@ -265,6 +272,25 @@ async fn a_retry_of_a_kill_under_its_key_spares_what_was_granted_where_it_bound(
     }
     assert_eq!(kill("two").await, 200);
     assert_eq!(status(&new).await, "revoked");
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_leaves_no_kill_half_thrown() {
+    let (world, faults) = world();
+    let reaches = async |count| {
+        while faults.killed.load(Ordering::SeqCst) < count {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = reaches(1) => (),
+        _ = world.post("root", "/revocations", json!({ "tool": "notes", "reason": "now" })) => {
+            panic!("it is not over with the first partition")
+        }
+    }
+    let all = tokio::time::timeout(std::time::Duration::from_secs(20), reaches(64)).await;
+    assert_eq!(all, Ok(()), "{:?} of 64", faults.killed);
 }
 
 #[tokio::test]

@@ -17,7 +17,7 @@ fn engine(files: &[(&str, &str)]) -> Engine {
     Engine::load_with(directory.path(), Options::default()).unwrap_or_else(|it| panic!("{it}"))
 }
 
-fn request(resource: Json, roles: &[&str], actions: &[&str]) -> Json {
+fn request(resource: &Json, roles: &[&str], actions: &[&str]) -> Json {
     json!({
         "requestId": "r1", "includeMeta": true,
         "principal": { "id": "alice", "roles": roles, "attr": { "team": "a" } },
@@ -40,7 +40,7 @@ const TEAM: &str = "resourcePolicy: { resource: doc, version: default, scope: te
 fn scopes_are_asked_from_the_leaf_to_the_root() {
     let engine = engine(&[("a.yaml", DOC), ("b.yaml", TEAM)]);
     let doc = json!({ "kind": "doc", "id": "1", "scope": "team" });
-    let result = ask(&engine, &request(doc, &["user"], &["read", "write"]));
+    let result = ask(&engine, &request(&doc, &["user"], &["read", "write"]));
     assert_eq!(result["actions"], json!({ "read": "EFFECT_ALLOW", "write": "EFFECT_DENY" }));
     let team = "resource.doc.vdefault/team";
     let meta = &result["meta"]["actions"];
@@ -50,7 +50,7 @@ fn scopes_are_asked_from_the_leaf_to_the_root() {
         json!([{ "src": format!("{team}#frozen"), "val": "frozen for alice", "action": "write" }]);
     assert_eq!(result["outputs"], said);
     let elsewhere = json!({ "kind": "doc", "id": "1", "scope": "other" });
-    let result = ask(&engine, &request(elsewhere, &["user"], &["read"]));
+    let result = ask(&engine, &request(&elsewhere, &["user"], &["read"]));
     assert_eq!(result["meta"]["actions"]["read"]["matchedPolicy"], "NO_MATCH");
 }
 
@@ -60,7 +60,7 @@ fn what_a_principal_policy_says_is_final() {
       { resource: doc, actions: [ { action: read, effect: EFFECT_DENY } ] } ] }";
     let engine = engine(&[("a.yaml", DOC), ("p.yaml", policy)]);
     let doc = json!({ "kind": "doc", "id": "1" });
-    let result = ask(&engine, &request(doc, &["user"], &["read", "write"]));
+    let result = ask(&engine, &request(&doc, &["user"], &["read", "write"]));
     assert_eq!(result["actions"], json!({ "read": "EFFECT_DENY", "write": "EFFECT_ALLOW" }));
     let told = &result["meta"]["actions"]["read"]["matchedPolicy"];
     assert_eq!(told, "principal.alice.vdefault");
@@ -72,7 +72,7 @@ fn a_role_policy_narrows_what_its_parents_may() {
       { resource: doc, allowActions: [read] } ] }";
     let engine = engine(&[("a.yaml", DOC), ("r.yaml", policy)]);
     let doc = json!({ "kind": "doc", "id": "1" });
-    let result = ask(&engine, &request(doc, &["intern"], &["read", "write"]));
+    let result = ask(&engine, &request(&doc, &["intern"], &["read", "write"]));
     assert_eq!(result["actions"], json!({ "read": "EFFECT_ALLOW", "write": "EFFECT_DENY" }));
     let told = &result["meta"]["actions"]["write"]["matchedPolicy"];
     assert_eq!(told, "role.intern.vdefault");
@@ -85,7 +85,7 @@ fn where_the_pdp_mixes_up_rules_of_a_role_policy_the_most_restrictive_answer_is_
       { resource: doc, allowActions: [read], condition: { match: { expr: 'P.attr.team == \"b\"' } } } ] }";
     let engine = engine(&[("a.yaml", DOC), ("r.yaml", policy)]);
     let doc = json!({ "kind": "doc", "id": "1" });
-    let result = ask(&engine, &request(doc, &["user"], &["read"]));
+    let result = ask(&engine, &request(&doc, &["user"], &["read"]));
     assert_eq!(result["actions"]["read"], "EFFECT_DENY");
 }
 
@@ -112,7 +112,7 @@ fn attributes_that_do_not_fit_the_schema_deny_everything_without_being_told() {
 #[test]
 fn what_the_pdp_answers_400_to_is_refused() {
     let doc = json!({ "kind": "doc", "id": "1" });
-    let good = request(doc, &["user"], &["read"]);
+    let good = request(&doc, &["user"], &["read"]);
     let change = |pointer: &str, value: Json| {
         let mut changed = good.clone();
         *changed.pointer_mut(pointer).unwrap() = value;

@@ -4,7 +4,9 @@ use crate::domain::command::{Timer, Transition};
 use crate::domain::ids::CommitId;
 use crate::domain::request::RequestStatus;
 use crate::domain::subject::Subject;
-use crate::store::{Commit, Committed, Durability, IdempotencyKey, Load, Store, StoredAnswer};
+use crate::store::{
+    Commit, Committed, Durability, IdempotencyKey, Load, Store, StoredAnswer, keys,
+};
 
 use super::World;
 use super::fixtures::*;
@@ -99,6 +101,18 @@ pub async fn a_retry_finds_its_answer_when_everything_has_moved_since<W: World>(
     other.store.kill(partition(&alice()), order).await.expect("killed");
     let retried = process.store.commit(commit).await;
     assert!(matches!(retried, Ok(Committed::Done { seq: 2, .. })), "{retried:?}");
+}
+
+pub async fn a_retry_that_finds_its_commit_notices_when_it_is_lost<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let old = world.get(&keys::head(partition(&alice()))).await.expect("a head");
+    let commit = event_commit(&process.load(&alice()).await);
+    process.lose_next_reply();
+    assert!(process.store.commit(commit.clone()).await.is_err());
+    assert!(process.store.commit(commit).await.is_ok());
+    super::time_travel::roll_back(&world, old, None).await;
+    assert!(rolled_back(&process.read(&alice()).await));
 }
 
 pub async fn an_idempotency_answer_holds_for_a_day<W: World>() {

@@ -282,6 +282,7 @@ macro_rules! contract_suite {
             commits: the_same_commit_id_is_written_once;
             commits: a_lost_reply_is_answered_by_the_retry;
             commits: a_retry_finds_its_answer_when_everything_has_moved_since;
+            commits: a_retry_that_finds_its_commit_notices_when_it_is_lost;
             commits: an_idempotency_answer_holds_for_a_day;
             commits: a_commit_for_a_record_of_another_subject_is_refused;
             commits: events_come_in_order_and_whole;

@@ -56,7 +56,7 @@ pub async fn another_head_at_the_same_place_closes_the_partition<W: World>() {
 }
 
 /// Puts the store back to where it was before the last commit of alice.
-async fn roll_back<W: World>(world: &W, head: bytes::Bytes, anchor: Option<bytes::Bytes>) {
+pub async fn roll_back<W: World>(world: &W, head: bytes::Bytes, anchor: Option<bytes::Bytes>) {
     let place = partition(&alice());
     let anchor_key = keys::subject(place, alice().key());
     world.put(&keys::head(place), head).await;

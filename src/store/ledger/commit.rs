@@ -80,6 +80,7 @@ impl<B: Backend> Ledger<B> {
         let keys =
             [own, keys::head(partition), keys::markers(partition), anchor_key, live_key, ended_key];
         let [stored, head, markers, anchor, live, ended] = self.get(partition, keys).await?;
+        let base = self.base(partition, &known, head.as_ref(), markers.as_ref());
         if let Some(stored) = stored {
             let (version, seq) =
                 parse_stored_commit(&stored).ok_or_else(|| invalid(&own, "not an answer"))?;
@@ -87,9 +88,13 @@ impl<B: Backend> Ledger<B> {
             let settled = self.backend.settle(partition).await;
             let durability = settled.unwrap_or(Durability::Unconfirmed);
             self.checks.memory.remember_ends(&commit.transition.grants, self.clock.now());
+            // Whoever is told of a commit also notices when it is lost.
+            if let Ok(base) = base.await {
+                let _closed = self.checks.learn(partition, &known, &base, Some((subject, version)));
+            }
             return Ok(Prepared::Already(Committed::Done { version, seq, durability }));
         }
-        let base = self.base(partition, &known, head.as_ref(), markers.as_ref()).await?;
+        let base = base.await?;
         let record = self.open_anchor(&anchor_key, anchor.as_ref(), &commit.subject)?;
         let version = record.as_ref().map_or(0, |(version, _)| *version);
         self.checks.version(partition, &known, &base, version)?;

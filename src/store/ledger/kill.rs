@@ -8,7 +8,7 @@ use crate::store::backend::{Backend, Expect, Outcome, Put, WriteSet};
 use crate::store::keys;
 use crate::store::memory::{Learned, VerifiedMarkers};
 use crate::store::record::{MarkersRecord, seal_json};
-use crate::store::{Head, KillOrder, StoreFault};
+use crate::store::{Durability, Head, KillOrder, StoreFault};
 
 use super::Ledger;
 
@@ -20,20 +20,27 @@ impl<B: Backend> Ledger<B> {
         &self,
         partition: Partition,
         order: KillOrder,
-    ) -> Result<(), StoreFault> {
+    ) -> Result<Durability, StoreFault> {
         for _ in 0..TRIES {
-            if self.try_kill(partition, &order).await? {
-                return Ok(());
+            if let Some(durability) = self.try_kill(partition, &order).await? {
+                return Ok(durability);
             }
         }
         Err(StoreFault::Unreachable("the markers changed faster than they could be raised".into()))
     }
 
-    /// `true`: the kill stands, by this call or an earlier one. `false`: somebody else raised the generation meanwhile.
-    async fn try_kill(&self, partition: Partition, order: &KillOrder) -> Result<bool, StoreFault> {
+    /// How well the kill is kept, made by this call or an earlier one; `None`: somebody else raised
+    /// the generation meanwhile.
+    async fn try_kill(
+        &self,
+        partition: Partition,
+        order: &KillOrder,
+    ) -> Result<Option<Durability>, StoreFault> {
         let base = self.read_base(partition).await?;
         if base.markers.carried_out(order) {
-            return Ok(true);
+            // Only the call that wrote it knew.
+            let settled = self.backend.settle(partition).await;
+            return Ok(Some(settled.unwrap_or(Durability::Unconfirmed)));
         }
         let markers = base.markers.with_kill(order);
         let generation = markers.generation;
@@ -56,7 +63,7 @@ impl<B: Backend> Ledger<B> {
             events: Vec::new(),
         };
         match self.backend.commit(write).await? {
-            Outcome::Done { seq, .. } => {
+            Outcome::Done { seq, durability, version: _ } => {
                 // Should the store lose it before anybody reads it, this process still knows.
                 let markers = Arc::new(record.markers);
                 let verified = VerifiedMarkers { bytes: value, epoch, markers };
@@ -64,14 +71,14 @@ impl<B: Backend> Ledger<B> {
                 let head = Head { epoch, seq, id };
                 let learned = Learned { head, generation, subject: None };
                 self.checks.memory.learn(partition, learned)?;
-                Ok(true)
+                Ok(Some(durability))
             }
             Outcome::Missing(what) => Err(StoreFault::Missing { partition, what }),
             Outcome::HeadDoesNotFit => {
                 self.went_back(partition, &base).await?;
-                Ok(false)
+                Ok(None)
             }
-            Outcome::GenerationMoved | Outcome::VersionConflict => Ok(false),
+            Outcome::GenerationMoved | Outcome::VersionConflict => Ok(None),
         }
     }
 }

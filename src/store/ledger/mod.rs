@@ -159,7 +159,7 @@ impl<B: Backend> Store for Ledger<B> {
         Box::pin(async move { Ok(self.read_base(partition).await?.markers) })
     }
 
-    fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, ()> {
+    fn kill(&self, partition: Partition, kill: KillOrder) -> Answer<'_, Durability> {
         Box::pin(self.kill_partition(partition, kill))
     }
 

@@ -174,14 +174,16 @@ impl Link {
     async fn how_it_syncs(&mut self, within: Duration) -> Result<Fsync, Trouble> {
         let mut waits = redis::cmd("WAITAOF");
         waits.arg(0).arg(0).arg(1);
-        let mut setting = redis::cmd("CONFIG");
-        setting.arg("GET").arg("appendfsync");
-        let replies = self.exchange(&[waits, setting], within).await?;
-        let [waited, setting] = replies.as_slice() else { return Err(strange("WAITAOF")) };
+        let setting = |name: &str| redis::cmd("CONFIG").arg("GET").arg(name).to_owned();
+        let questions = [waits, setting("appendonly"), setting("appendfsync")];
+        let replies = self.exchange(&questions, within).await?;
+        let [waited, file, policy] = replies.as_slice() else { return Err(strange("WAITAOF")) };
         if matches!(waited, Value::Array(_)) {
             return Ok(Fsync::Waits);
         }
-        let always = matches!(setting, Value::Array(pair) if pair.get(1).and_then(bytes_of) == Some(b"always"));
+        let is = |setting: &Value, wanted: &[u8]| matches!(setting, Value::Array(pair) if pair.get(1).and_then(bytes_of) == Some(wanted));
+        // Without the file, how it would be synced means nothing.
+        let always = is(file, b"yes") && is(policy, b"always");
         Ok(if always { Fsync::Always } else { Fsync::Unknown })
     }
 

@@ -70,7 +70,7 @@ pub async fn look(shared: &Shared, address: &RedisAddress) -> Result<(), Obstacl
     let (fsync, info) = looked?;
     if shared.config.acknowledge == Acknowledge::Fsync && matches!(fsync, Fsync::Unknown) {
         return Err(Obstacle::Misfit(format!(
-            "{} cannot say what is on its disk (no WAITAOF, and no CONFIG GET appendfsync that answers always); expected either for acknowledge: fsync",
+            "{} cannot say what is on its disk (no WAITAOF, and CONFIG GET does not say appendonly yes and appendfsync always); expected either for acknowledge: fsync",
             shown(address)
         )));
     }

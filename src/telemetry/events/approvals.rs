@@ -7,7 +7,8 @@ use crate::domain::subject::Actor;
 use crate::problem::ProblemCode;
 use crate::store::StoreFault;
 use crate::telemetry::bounded;
-use crate::telemetry::metrics::{ApprovalLabels, KindLabel, Metrics, TemplateLabel};
+use crate::telemetry::events::store_failed;
+use crate::telemetry::metrics::{ApprovalLabels, Metrics, TemplateLabel};
 
 /// A change was committed. Free text (justifications, comments, reasons) stays in the event.
 pub struct Transitioned<'a> {
@@ -91,9 +92,9 @@ pub struct StoreFailed<'a> {
 
 impl StoreFailed<'_> {
     pub fn emit(&self) {
-        let kind = self.fault.kind();
-        self.metrics.store_errors.get_or_create(&KindLabel { kind }).inc();
-        tracing::warn!(kind, during = self.during, fault = %self.fault, "the store failed");
+        let (kind, during, fault) = (self.fault.kind(), self.during, self.fault);
+        let Some(untold) = store_failed(self.metrics, fault, during) else { return };
+        tracing::warn!(kind, during, %fault, untold, "the store failed");
     }
 }
 

@@ -8,10 +8,9 @@ use tracing::Span;
 
 use crate::problem::ProblemCode;
 use crate::store::StoreFault;
+use crate::telemetry::events::store_failed;
 use crate::telemetry::hot::HotMetrics;
-use crate::telemetry::metrics::{
-    CauseLabel, HttpLabels, KindLabel, Metrics, Name, RequestLabels, count,
-};
+use crate::telemetry::metrics::{CauseLabel, HttpLabels, Metrics, Name, RequestLabels, count};
 use crate::telemetry::spans::{self, ClientSpan, ServerSpan, method_name};
 use crate::telemetry::trace::TraceId;
 
@@ -160,8 +159,8 @@ pub struct StoreReadFailed<'a>(pub &'a StoreFault);
 
 impl StoreReadFailed<'_> {
     pub fn emit(&self, metrics: &Metrics) {
-        metrics.store_errors.get_or_create(&KindLabel { kind: self.0.kind() }).inc();
-        tracing::warn!(fault = %self.0, "grants could not be read");
+        let Some(untold) = store_failed(metrics, self.0, "request") else { return };
+        tracing::warn!(fault = %self.0, untold, "grants could not be read");
     }
 }
 

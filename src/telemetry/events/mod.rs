@@ -1,8 +1,24 @@
 //! The facts. Each part of the program adds its own file; a fact's `emit` is the only place that
 //! counts, logs and traces it.
 
+use tokio::time::Instant;
+
+use super::metrics::{KindLabel, Metrics};
+use super::seldom::Seldom;
+use crate::store::StoreFault;
+
 pub mod approvals;
 pub mod gateway;
 pub mod outbox;
 pub mod reload;
 pub mod sample;
+
+/// An outage has a fault for every partition and round.
+static STORE_FAULTS: Seldom = Seldom::new();
+
+/// Counts a fault of the store. `Some` when it is to be logged, with how many like it were not.
+fn store_failed(metrics: &Metrics, fault: &StoreFault, during: &'static str) -> Option<u64> {
+    let kind = fault.kind();
+    metrics.store_errors.get_or_create(&KindLabel { kind }).inc();
+    STORE_FAULTS.tell(during, kind, Instant::now())
+}

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use crate::domain::ids::Partition;
 use crate::store::StoreFault;
-use crate::telemetry::metrics::{KindLabel, Metrics};
+use crate::telemetry::events::store_failed;
+use crate::telemetry::metrics::Metrics;
 
 /// A sink did not take a batch; it is tried again.
 pub struct SinkFailed<'a> {
@@ -46,9 +47,9 @@ pub struct RelayStoreFailed<'a> {
 
 impl RelayStoreFailed<'_> {
     pub fn emit(&self, metrics: &Metrics) {
-        metrics.store_errors.get_or_create(&KindLabel { kind: self.fault.kind() }).inc();
+        let Some(untold) = store_failed(metrics, self.fault, "outbox") else { return };
         let (sink, partition, fault) = (self.sink, self.partition, self.fault);
-        tracing::warn!(sink, %partition, %fault, "the outbox could not use the store");
+        tracing::warn!(sink, %partition, %fault, untold, "the outbox could not use the store");
     }
 }
 
@@ -76,9 +77,9 @@ pub struct RetentionFailed<'a> {
 
 impl RetentionFailed<'_> {
     pub fn emit(&self, metrics: &Metrics) {
-        metrics.store_errors.get_or_create(&KindLabel { kind: self.fault.kind() }).inc();
+        let Some(untold) = store_failed(metrics, self.fault, "retention") else { return };
         let (partition, fault) = (self.partition, self.fault);
-        tracing::warn!(%partition, %fault, "history past the retention could not be removed");
+        tracing::warn!(%partition, %fault, untold, "history past the retention could not be removed");
     }
 }
 

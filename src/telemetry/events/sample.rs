@@ -1,7 +1,8 @@
 //! Facts of the sampler.
 
 use crate::store::StoreFault;
-use crate::telemetry::metrics::{KindLabel, Metrics};
+use crate::telemetry::events::store_failed;
+use crate::telemetry::metrics::Metrics;
 
 /// Pending requests or live grants could not be counted.
 pub struct SampleFailed<'a> {
@@ -10,8 +11,8 @@ pub struct SampleFailed<'a> {
 
 impl SampleFailed<'_> {
     pub fn emit(&self, metrics: &Metrics) {
-        metrics.store_errors.get_or_create(&KindLabel { kind: self.fault.kind() }).inc();
-        tracing::warn!(fault = %self.fault, "requests and grants could not be counted");
+        let Some(untold) = store_failed(metrics, self.fault, "sample") else { return };
+        tracing::warn!(fault = %self.fault, untold, "requests and grants could not be counted");
     }
 }
 

@@ -66,6 +66,13 @@ for n = 0, events - 1 do
   fields[#fields + 1] = ARGV[argument + n]
 end
 
+-- Nor is there anything that this user may not run: what it stopped at would be half a commit.
+local may = redis.acl_check_cmd
+if may and not (may('XADD', KEYS[4], '*', 'c', '') and may('SET', KEYS[2], '')
+    and may('DEL', KEYS[5]) and may('ZADD', KEYS[2], '0', '') and may('ZREM', KEYS[2], '')) then
+  return redis.error_reply('NOPERM the user of the store may not run all commands of a commit')
+end
+
 -- A first write that frees memory may be followed by any; every other commit begins with one that
 -- a server out of memory refuses.
 if ARGV[9] == '1' then redis.call('DEL', KEYS[5]) end

@@ -16,7 +16,7 @@ use crate::store::contract::PARTITIONS;
 use crate::store::contract::fixtures::{START, alice, unique};
 use crate::store::keys::{self, Key, Slice};
 use crate::store::record::parse_head;
-use crate::store::redis::servers::Server;
+use crate::store::redis::servers::{Program, Server};
 use crate::store::{Durability, StoreFault};
 
 const P: Partition = Partition(3);
@@ -82,6 +82,22 @@ async fn a_key_of_a_wrong_type_anywhere_is_a_fault_and_nothing_is_written() {
         server.ask(&["RENAME", &aside, key.as_str()]);
         let answer = backend.commit(write).await;
         assert!(is_done(&answer), "{key}: {answer:?}");
+    }
+}
+
+#[tokio::test]
+async fn whoever_may_not_run_all_of_a_commit_runs_none_of_it() {
+    let server = Server::redis();
+    let backend = backend_on(world::config_of(&server), OPTIONS).await;
+    for command in ["xadd", "set", "del", "zadd", "zrem"] {
+        let write = write_on(&backend, command == "set").await;
+        let before = digest(&server);
+        server.ask(&["ACL", "SETUSER", "default", &format!("-{command}")]);
+        let answer = backend.commit(write.clone()).await;
+        assert!(matches!(answer, Err(StoreFault::Unreachable(_))), "{command}: {answer:?}");
+        assert_eq!(digest(&server), before, "{command}");
+        server.ask(&["ACL", "SETUSER", "default", &format!("+{command}")]);
+        assert!(is_done(&backend.commit(write).await), "{command}");
     }
 }
 
@@ -171,7 +187,9 @@ async fn a_reply_that_was_not_waited_for_is_never_taken_for_another() {
 
 #[tokio::test]
 async fn a_server_that_was_restarted_is_found_again() {
-    let mut server = Server::redis();
+    // Synced each second, it may lose to SIGKILL what it has answered.
+    let keeping = ["--appendonly", "yes", "--appendfsync", "always"];
+    let mut server = Server::start(Program::Redis, &keeping);
     let backend = backend_on(world::config_of(&server), OPTIONS).await;
     let first = write_on(&backend, false).await;
     assert!(is_done(&backend.commit(first.clone()).await));

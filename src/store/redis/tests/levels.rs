@@ -1,12 +1,19 @@
 //! When a commit counts as kept.
 
+use std::sync::Arc;
+
 use super::commits::write_on;
 use super::world::{self, OPTIONS, backend_on};
 use crate::config::Acknowledge;
 use crate::domain::ids::Partition;
-use crate::store::Durability;
 use crate::store::backend::{Backend, Outcome};
+use crate::store::contract::PARTITIONS;
+use crate::store::contract::markers::everything;
+use crate::store::ledger::Ledger;
+use crate::store::redis::backend::RedisBackend;
 use crate::store::redis::servers::{Program, Server};
+use crate::store::redis::{OpenError, open};
+use crate::store::{Durability, Store};
 
 const P: Partition = Partition(3);
 
@@ -34,6 +41,16 @@ async fn fsync_is_confirmed_by_a_server_that_waits_or_always_syncs() {
 }
 
 #[tokio::test]
+async fn a_server_that_would_always_sync_a_file_that_it_does_not_write_confirms_nothing() {
+    let server = Server::start(Program::Redis, &["--appendonly", "no", "--appendfsync", "always"]);
+    let mut config = world::config_of(&server);
+    config.acknowledge = Acknowledge::Fsync;
+    let shared = world::shared(config, PARTITIONS, OPTIONS);
+    let backend = Arc::new(RedisBackend::new(shared.clone()));
+    assert!(matches!(open::open(&shared, &backend).await, Err(OpenError::Misfit(_))));
+}
+
+#[tokio::test]
 async fn replicated_needs_as_many_replicas_as_configured_also_for_a_retry() {
     let server = Server::redis();
     let port = server.port.to_string();
@@ -55,6 +72,13 @@ async fn replicated_needs_as_many_replicas_as_configured_also_for_a_retry() {
         // The second time it is answered from its stored answer, and waited for all the same.
         let outcome = backend.commit(lost.clone()).await.expect("it binds");
         assert_eq!(durability(outcome), Durability::Unconfirmed);
+    }
+    let checks = backend.shared.checks.clone();
+    let ledger = Ledger::new(backend.clone(), checks, backend.shared.clock.clone());
+    for _ in 0..2 {
+        // So is a kill, and one that was carried out before.
+        let killed = ledger.kill(P, everything()).await;
+        assert_eq!(killed, Ok(Durability::Unconfirmed));
     }
     // A connection that wrote nothing would be told at once that all of it is replicated.
     let backend = backend_on(config, OPTIONS).await;
