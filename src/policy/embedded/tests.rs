@@ -98,13 +98,13 @@ fn attributes_that_do_not_fit_the_schema_deny_everything_without_being_told() {
     let schema = r#"{ "type": "object", "properties": { "owner": { "type": "string" } } }"#;
     let engine = engine(&[("a.yaml", &policy), ("_schemas/doc.json", schema)]);
     let doc = |owner: Json| json!({ "kind": "doc", "id": "1", "attr": { "owner": owner } });
-    let result = ask(&engine, &request(doc(json!(4711)), &["user"], &["read", "write"]));
+    let result = ask(&engine, &request(&doc(json!(4711)), &["user"], &["read", "write"]));
     assert_eq!(result["actions"], json!({ "read": "EFFECT_DENY", "write": "EFFECT_DENY" }));
     let error = &result["validationErrors"][0];
     assert_eq!((&error["path"], &error["source"]), (&json!("/owner"), &json!("SOURCE_RESOURCE")));
     assert!(!error["message"].as_str().unwrap().contains("4711"));
     for (owner, action) in [(json!(4711), "write"), (json!("x"), "read")] {
-        let result = ask(&engine, &request(doc(owner), &["user"], &[action]));
+        let result = ask(&engine, &request(&doc(owner), &["user"], &[action]));
         assert_eq!(result["actions"][action], "EFFECT_ALLOW");
     }
 }
