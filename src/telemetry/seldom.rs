@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So much of one thing is told in so long.
-const MOST: u32 = 10;
+/// A number of lines is told of one thing in so long.
 const WINDOW: Duration = Duration::from_secs(10);
 
 /// Bounds log lines by what they say; never metrics.
@@ -30,15 +29,20 @@ impl Seldom {
         Self { windows: Mutex::new(BTreeMap::new()) }
     }
 
-    /// Whether to tell it at `now`, and then how many like it were not told since the last one.
-    pub fn tell(&self, during: &'static str, kind: &'static str, now: Instant) -> Option<u64> {
+    /// Whether to tell it at `now`, `most` times in a window, and then how many like it were not told since the last one.
+    pub fn tell(
+        &self,
+        (during, kind): (&'static str, &'static str),
+        most: u32,
+        now: Instant,
+    ) -> Option<u64> {
         let mut windows = self.windows.lock().unwrap_or_else(PoisonError::into_inner);
         let new = || Window { since: now, told: 0, untold: 0 };
         let window = windows.entry((during, kind)).or_insert_with(new);
         if now.duration_since(window.since) >= WINDOW {
             (window.since, window.told) = (now, 0);
         }
-        if window.told >= MOST {
+        if window.told >= most {
             window.untold += 1;
             return None;
         }
@@ -54,7 +58,7 @@ mod tests {
     #[test]
     fn the_same_is_told_ten_times_in_ten_seconds_and_then_counted() {
         let (seldom, start) = (Seldom::new(), Instant::now());
-        let told = |at| seldom.tell("load", "unreachable", start + at);
+        let told = |at| seldom.tell(("load", "unreachable"), 10, start + at);
         let first: Vec<_> = (0..64).filter_map(|_| told(Duration::ZERO)).collect();
         assert_eq!(first, [0; 10]);
         assert_eq!(told(Duration::from_millis(9999)), None);
@@ -66,9 +70,9 @@ mod tests {
     fn one_thing_does_not_silence_another() {
         let (seldom, now) = (Seldom::new(), Instant::now());
         for _ in 0..64 {
-            let _ = seldom.tell("load", "unreachable", now);
+            let _ = seldom.tell(("load", "unreachable"), 10, now);
         }
-        assert_eq!(seldom.tell("load", "grant-record-invalid", now), Some(0));
-        assert_eq!(seldom.tell("commit", "unreachable", now), Some(0));
+        assert_eq!(seldom.tell(("load", "grant-record-invalid"), 10, now), Some(0));
+        assert_eq!(seldom.tell(("commit", "unreachable"), 10, now), Some(0));
     }
 }

@@ -20,5 +20,7 @@ static STORE_FAULTS: Seldom = Seldom::new();
 fn store_failed(metrics: &Metrics, fault: &StoreFault, during: &'static str) -> Option<u64> {
     let kind = fault.kind();
     metrics.store_errors.get_or_create(&KindLabel { kind }).inc();
-    STORE_FAULTS.tell(during, kind, Instant::now())
+    // Each record that cannot be trusted is worth a line of its own, as long as they are few.
+    let most = if matches!(fault, StoreFault::InvalidRecord { .. }) { 100 } else { 10 };
+    STORE_FAULTS.tell((during, kind), most, Instant::now())
 }
