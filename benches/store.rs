@@ -98,6 +98,7 @@ async fn open(server: &Server) -> Redis {
         timeout: Duration::from_secs(10),
         acknowledge: Acknowledge::Memory,
         replicas: 0,
+        refuse_lost_replicas: false,
         max_replica_lag: Duration::from_secs(10),
     };
     let clock = Arc::new(SystemClock);

@@ -17,6 +17,8 @@ use crate::domain::ids::{OrderId, Partition};
 use crate::domain::markers::Generation;
 use crate::domain::subject::{Actor, Subject};
 
+/// Commits say when there is something to sweep; words can be lost.
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// A partition with something that cannot be swept is walked again after this, then after twice
 /// that, and so on.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -24,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Runs until `stop` turns true (or its sender is gone); what was started is finished.
 pub async fn run(api: SharedApi, stop: watch::Receiver<bool>) {
-    let mut wake = Wake::new(&api.store, stop);
+    let mut wake = Wake::new(&api.store, LOOK_AGAIN, stop);
     let mut sweeper = Sweeper::new(api);
     while let Some(partitions) = wake.next().await {
         for partition in partitions {

@@ -2,6 +2,7 @@
 //! timer, so it takes effect once, whoever runs it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -13,12 +14,14 @@ use crate::domain::ids::{GrantId, Partition};
 use crate::domain::subject::{Actor, Subject};
 use crate::store::{DueTimer, Durability};
 
+/// Due timers are looked for this often.
+const PRECISION: Duration = Duration::from_secs(1);
 /// Timers of one partition that are fetched in one go.
 const BATCH: usize = 256;
 
 /// Runs until `stop` turns true (or its sender is gone); what was started is finished.
 pub async fn run(api: SharedApi, stop: watch::Receiver<bool>) {
-    let mut wake = Wake::new(&api.store, stop);
+    let mut wake = Wake::new(&api.store, PRECISION, stop);
     while let Some(partitions) = wake.next().await {
         let mut unconfirmed = Vec::new();
         for partition in partitions {

@@ -1,5 +1,5 @@
 //! When the tasks in the background look, and at which partitions: at those that moved at once, at
-//! all of them every second.
+//! all of them now and then.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -13,7 +13,6 @@ use tokio::time::{Interval, MissedTickBehavior};
 use crate::domain::ids::{Partition, PartitionCount};
 use crate::store::SharedStore;
 
-const INTERVAL: Duration = Duration::from_secs(1);
 /// Subjects and timers of one partition that are worked on at the same time.
 const AT_ONCE: usize = 16;
 
@@ -26,10 +25,11 @@ pub struct Wake {
 }
 
 impl Wake {
-    /// `stop` turns true (or its sender is gone) when it is over. The first look is at once.
+    /// Looks at all of them `every` so often. `stop` turns true (or its sender is gone) when it is
+    /// over. The first look is at once.
     #[must_use]
-    pub fn new(store: &SharedStore, stop: watch::Receiver<bool>) -> Self {
-        let mut tick = tokio::time::interval(INTERVAL);
+    pub fn new(store: &SharedStore, every: Duration, stop: watch::Receiver<bool>) -> Self {
+        let mut tick = tokio::time::interval(every);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (partitions, moved) = (store.partitions(), store.moved());
         Self { partitions, moved, tick, stop, listening: true }

@@ -82,6 +82,9 @@ pub struct RedisConfig {
     /// How many replicas have to be connected and up to date (0: none are asked for). The level
     /// `replicated` waits for as many.
     pub replicas: u16,
+    /// Whether a primary that had replicas and has none any more is refused: somebody else may be the
+    /// primary by now.
+    pub refuse_lost_replicas: bool,
     /// A replica that answered longer ago does not count.
     pub max_replica_lag: Duration,
 }

@@ -24,7 +24,7 @@ use super::lag::Lag;
 use super::sink::{Promise, SinkFault, SinkHandle};
 
 /// Without a word from the store, this often every partition is looked at.
-const LOOK_AGAIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_secs(3);
 /// A partition that is delivered is claimed again after this time.
 const RENEW_AFTER: Duration = Duration::from_secs(3);
 /// About so many events are held at once.

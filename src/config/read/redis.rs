@@ -24,6 +24,14 @@ struct Named {
     database: Option<u16>,
 }
 
+/// Whether another node may become the primary.
+const fn has_fail_over(nodes: &RedisNodes) -> bool {
+    match nodes {
+        RedisNodes::Standalone(_) => false,
+        RedisNodes::Sentinel { .. } | RedisNodes::Cluster(_) => true,
+    }
+}
+
 pub fn redis(at: &At<'_>, strict: bool) -> Option<Backend> {
     let map = at.map(SHAPE)?;
     let named = nodes(&map);
@@ -34,6 +42,7 @@ pub fn redis(at: &At<'_>, strict: bool) -> Option<Backend> {
     let range = Duration::from_millis(10)..=Duration::from_secs(5);
     let timeout = map.or("timeout", usual, |at| at.duration(&range));
     let acknowledge = map.or("acknowledge", Acknowledge::Memory, acknowledge);
+    let said_how_many = map.has("replicas");
     let replicas = map.or("replicas", 0, |at| u16::try_from(at.count(&(0..=16))?).ok());
     let range = Duration::from_secs(1)..=Duration::from_secs(60);
     let max_replica_lag =
@@ -44,6 +53,7 @@ pub fn redis(at: &At<'_>, strict: bool) -> Option<Backend> {
         database: one_database(&map, &named, database?)?,
         login: one_login(&map, &named, beside?)?,
         tls: tls.or_else(|| named.encrypted.then(RedisTls::default)),
+        refuse_lost_replicas: !said_how_many && has_fail_over(&named.nodes),
         nodes: named.nodes,
         timeout: timeout?,
         acknowledge: acknowledge?,

@@ -145,6 +145,9 @@ impl Backend for Arc<RedisBackend> {
         limit: usize,
     ) -> Answer<'a, Vec<Scored>> {
         Box::pin(async move {
+            if let Some(first) = calls::first_members(set, range, limit) {
+                return Ok(answers::members(self.command(partition, &first).await?)?);
+            }
             let call = calls::members(set, range, limit);
             let reply = self.script(partition, &script::MEMBERS, &call).await?;
             let mut members = answers::members(reply)?;

@@ -80,6 +80,21 @@ fn optional(call: &mut Cmd, number: Option<u64>) {
     };
 }
 
+/// From the end, without a place, the server's own order is the documented one: by score, then byte
+/// by byte. That is what every look at due timers asks.
+#[must_use]
+pub fn first_members(set: &Key, range: Range, limit: usize) -> Option<Cmd> {
+    let mut call = cmd("ZRANGE");
+    call.arg(set.as_bytes());
+    match range {
+        Range::UpTo(highest, None) => call.arg("-inf").arg(highest).arg("BYSCORE"),
+        Range::Below(None) => call.arg("+inf").arg("-inf").arg("BYSCORE").arg("REV"),
+        Range::UpTo(_, Some(_)) | Range::Below(Some(_)) => return None,
+    };
+    call.arg("LIMIT").arg(0).arg(limit).arg("WITHSCORES");
+    Some(call)
+}
+
 #[must_use]
 pub fn members(set: &Key, range: Range, limit: usize) -> Cmd {
     let (direction, highest, place) = match range {

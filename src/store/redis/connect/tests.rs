@@ -22,6 +22,7 @@ fn config(tls: Option<RedisTls>) -> RedisConfig {
         timeout: Duration::from_millis(250),
         acknowledge: Acknowledge::Memory,
         replicas: 0,
+        refuse_lost_replicas: false,
         max_replica_lag: Duration::from_secs(5),
     }
 }

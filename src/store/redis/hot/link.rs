@@ -1,6 +1,6 @@
 //! One connection as its users see it: whether it serves, and how to ask on it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -31,6 +31,8 @@ pub struct Link {
     pub queue: RefCell<Queue>,
     state: RefCell<State>,
     changed: Notify,
+    /// Whether a replica was ever seen at the other end.
+    had_replicas: Cell<bool>,
 }
 
 impl Link {
@@ -41,7 +43,16 @@ impl Link {
             queue: RefCell::new(Queue::new()?),
             state: RefCell::new(State::Connecting),
             changed: Notify::new(),
+            had_replicas: Cell::new(false),
         })
+    }
+
+    /// Notes how many replicas are there; whether there were some and are none any more.
+    pub fn lost_replicas(&self, online: usize) -> bool {
+        if online > 0 {
+            self.had_replicas.set(true);
+        }
+        online == 0 && self.had_replicas.get()
     }
 
     /// Whether a read may be sent, and its answer believed, now; `false`: not yet.

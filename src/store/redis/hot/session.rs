@@ -59,7 +59,8 @@ impl<'a> Session<'a> {
         (self.asking, self.against) = (true, None);
         let mut queue = self.link.queue.borrow_mut();
         queue.say(Entry::Role, &[b"ROLE"]);
-        if self.shared.config.replicas > 0 {
+        let config = &self.shared.config;
+        if config.replicas > 0 || config.refuse_lost_replicas {
             queue.say(Entry::Replication, &[b"INFO", b"replication"]);
         }
         let (sent, asked) = (self.shared.clock.now(), Instant::now());
@@ -145,7 +146,9 @@ impl<'a> Session<'a> {
         self.not_refused("INFO", &parts)?;
         let online = vitals::replicas_online(parts, self.shared.config.max_replica_lag)
             .map_err(misshapen)?;
-        if online < usize::from(self.shared.config.replicas) {
+        let config = &self.shared.config;
+        let lost = self.link.lost_replicas(online) && config.refuse_lost_replicas;
+        if lost || online < usize::from(config.replicas) {
             self.against = Some(fault("the primary has lost its replicas"));
         }
         Ok(())

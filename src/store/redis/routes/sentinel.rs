@@ -35,8 +35,9 @@ pub fn opinion(answers: &[Value]) -> Option<Opinion> {
 }
 
 /// Whom to try, best first: named since the latest fail-over, then by the most of `listed`
-/// Sentinels. A fail-over before the one `seen` counts only when most of all name it: a Sentinel
-/// that was cut off must not lead us back to an old primary.
+/// Sentinels. A fail-over before the one `seen` counts only when every one of them names it (they were
+/// set up anew): those that have not heard of the latest one yet, be they most of them, must not lead
+/// us back to an old primary.
 #[must_use]
 pub fn candidates(opinions: &[Opinion], seen: u64, listed: usize) -> Vec<Opinion> {
     let mut ranked: Vec<(u64, usize, &Opinion)> = Vec::new();
@@ -46,7 +47,7 @@ pub fn candidates(opinions: &[Opinion], seen: u64, listed: usize) -> Vec<Opinion
             None => ranked.push((opinion.epoch, 1, opinion)),
         }
     }
-    ranked.retain(|(epoch, votes, _)| *epoch >= seen || votes * 2 > listed);
+    ranked.retain(|(epoch, votes, _)| *epoch >= seen || *votes >= listed);
     ranked.sort_by_key(|(epoch, votes, _)| std::cmp::Reverse((*epoch, *votes)));
     ranked.into_iter().map(|(_, _, opinion)| opinion.clone()).collect()
 }
@@ -98,7 +99,8 @@ mod tests {
     #[test]
     fn a_sentinel_that_was_cut_off_leads_nobody_back() {
         assert_eq!(candidates(&[named(1, 4)], 5, 3), []);
-        assert_eq!(candidates(&[named(1, 0), named(1, 0)], 5, 3), [named(1, 0)]);
+        assert_eq!(candidates(&[named(1, 4), named(1, 4)], 5, 3), []);
+        assert_eq!(candidates(&[named(1, 0), named(1, 0), named(1, 0)], 5, 3), [named(1, 0)]);
     }
 
     #[test]

@@ -24,6 +24,7 @@ fn config(nodes: RedisNodes) -> RedisConfig {
         timeout: Duration::from_millis(250),
         acknowledge: Acknowledge::Memory,
         replicas: 0,
+        refuse_lost_replicas: false,
         max_replica_lag: Duration::from_secs(5),
     }
 }

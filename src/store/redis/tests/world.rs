@@ -57,6 +57,7 @@ pub fn config_of(server: &Server) -> RedisConfig {
         timeout: Duration::from_secs(5),
         acknowledge: Acknowledge::Memory,
         replicas: 0,
+        refuse_lost_replicas: false,
         max_replica_lag: Duration::from_secs(10),
     }
 }

@@ -50,6 +50,7 @@ fn config(port: u16) -> RedisConfig {
         timeout: Duration::from_secs(5),
         acknowledge: Acknowledge::Memory,
         replicas: 0,
+        refuse_lost_replicas: false,
         max_replica_lag: Duration::from_secs(10),
     }
 }

@@ -83,6 +83,33 @@ fn a_primary_without_the_replicas_it_should_have_is_refused() {
 }
 
 #[test]
+fn a_primary_that_lost_the_replicas_it_had_is_refused_where_another_may_take_over() {
+    let primary = Server::redis();
+    fill(&primary, 1);
+    on_core(async {
+        let config = RedisConfig { refuse_lost_replicas: true, ..config(primary.port) };
+        let source = source(config);
+        // It never had any: it may have become the primary just now.
+        assert!(is_of(&live(&source, 0).await.unwrap(), 0));
+        let mut replica = primary.replica(&[]);
+        // Until it was seen.
+        let asked = |server: &Server| server.ask(&["INFO", "commandstats"]);
+        let rounds = |server: &Server| calls_of(&asked(server), "role");
+        let before = rounds(&primary);
+        until(&source, SOON, |_| rounds(&primary) >= before + 2).await;
+        replica.kill();
+        until(&source, SOON, |answer| says(answer, "lost its replicas")).await;
+    });
+}
+
+fn calls_of(stats: &str, command: &str) -> u64 {
+    let line =
+        stats.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
+    let number = line.and_then(|rest| rest.split(',').next());
+    number.and_then(|number| number.parse().ok()).unwrap_or(0)
+}
+
+#[test]
 fn the_login_is_said_first_and_a_wrong_one_is_refused() {
     let server = Server::start(
         super::super::super::servers::Program::Redis,
