@@ -37,7 +37,9 @@ fn fails_over(
     world.server.kill();
     eventually("a fail-over", PATIENCE, || {
         meanwhile(world);
-        sentinels.servers[0].is_primary().then_some(())
+        let promoted = &sentinels.servers[0];
+        // All of them, or whoever meddles with the old one now would lead them astray.
+        (promoted.is_primary() && sentinels.all_name(promoted.port)).then_some(())
     });
     std::mem::swap(&mut world.server, &mut sentinels.servers[0]);
 }

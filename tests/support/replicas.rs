@@ -61,6 +61,13 @@ impl Sentinels {
         wait_until("the Sentinels know each other and the replica", || self.is_settled());
     }
 
+    /// Whether this is where all Sentinels say that the primary is.
+    pub fn all_name(&self, port: u16) -> bool {
+        let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self::MASTER];
+        let port = format!("\r\n{port}\r\n");
+        self.sentinels.iter().all(|sentinel| sentinel.ask(&question).contains(&port))
+    }
+
     fn is_settled(&self) -> bool {
         self.sentinels.iter().all(|sentinel| {
             let known = sentinel.ask(&["INFO", "sentinel"]);
