@@ -61,6 +61,26 @@ impl Sentinels {
         wait_until("the Sentinels know each other and the replica", || self.is_settled());
     }
 
+    /// Whether this is where all Sentinels say that the primary is.
+    pub fn all_name(&self, port: u16) -> bool {
+        let question = ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self::MASTER];
+        let port = format!("\r\n{port}\r\n");
+        self.sentinels.iter().all(|sentinel| sentinel.ask(&question).contains(&port))
+    }
+
+    /// Whether all Sentinels know this replica and that it is in order.
+    pub fn all_know(&self, port: u16) -> bool {
+        let name = format!("127.0.0.1:{port}\r\n");
+        let in_order = |told: String| {
+            let (_, about) = told.split_once(&name)?;
+            let (_, flags) = about.split_once("\r\nflags\r\n")?;
+            Some(flags.lines().nth(1)? == "slave" && about.contains("\r\nok\r\n"))
+        };
+        self.sentinels.iter().all(|sentinel| {
+            in_order(sentinel.ask(&["SENTINEL", "REPLICAS", Self::MASTER])).unwrap_or(false)
+        })
+    }
+
     fn is_settled(&self) -> bool {
         self.sentinels.iter().all(|sentinel| {
             let known = sentinel.ask(&["INFO", "sentinel"]);
