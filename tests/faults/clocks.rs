@@ -53,10 +53,10 @@ fn a_server_whose_clock_is_an_hour_off_is_refused() {
 
 #[test]
 fn a_bound_that_is_raised_neither_extends_nor_shortens_a_grant() {
-    for seconds in [-50, 50] {
+    for seconds in [-3600, 3600] {
         let mut world = RedisWorld::without_gateways(off_by(i64::from(seconds)));
         world.join(|config| {
-            config.replace("drain_timeout: 2s", "drain_timeout: 2s, clock_skew: 60s")
+            config.replace("drain_timeout: 2s", "drain_timeout: 2s, clock_skew: 2h")
         });
         world.is_ready(0);
         // This clock minus the store's.

@@ -61,6 +61,9 @@ fn public_url(at: &At<'_>) -> Option<Arc<str>> {
     }
 }
 
+/// In seconds. Records are swept a day late, by the store's clock: half of that is always safe.
+const MOST_SKEW: u64 = 12 * 60 * 60;
+
 pub fn limits(map: &Map<'_>) -> Option<Limits> {
     let usual = Limits {
         stream_grace: Duration::from_secs(10),
@@ -76,7 +79,7 @@ pub fn limits(map: &Map<'_>) -> Option<Limits> {
         let map = at.map("a mapping of limits")?;
         let stream_grace = span(&map, "stream_grace", usual.stream_grace, 60);
         let drain_timeout = span(&map, "drain_timeout", usual.drain_timeout, 3600);
-        let clock_skew = span(&map, "clock_skew", usual.clock_skew, 60);
+        let clock_skew = span(&map, "clock_skew", usual.clock_skew, MOST_SKEW);
         let header_bytes = size(&map, "header_bytes", usual.header_bytes, &(1024..=1 << 20));
         let header_count = size(&map, "header_count", usual.header_count, &(8..=1000));
         let header_timeout = span(&map, "header_timeout", usual.header_timeout, 300);
