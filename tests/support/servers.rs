@@ -1,6 +1,8 @@
 //! Real servers for tests, shared by the crate's own tests and the ones from outside: each on a free
 //! loopback port, in a folder of its own, stopped by process id when it is dropped.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -176,13 +178,14 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-/// A port that was free just now.
+/// A port that was free just now, and the one 10,000 above, which a Cluster node takes as well. Both
+/// are below those that the system gives to outgoing connections.
 pub fn free_port() -> u16 {
-    // A Cluster node also takes the port 10,000 above.
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     loop {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("bound").port();
-        if port < 55_000 {
+        let random = RandomState::new().build_hasher().finish();
+        let port = 10_000 + u16::try_from(random % 12_000).expect("small");
+        if is_free(port) && is_free(port + 10_000) {
             return port;
         }
     }
