@@ -8,12 +8,14 @@ use tokio::time::{Instant, timeout_at};
 
 use bytes::Bytes;
 
+use crate::domain::markers::Generation;
 use crate::entropy;
 use crate::store::StoreFault;
 use crate::store::backend::Backend;
 use crate::store::ledger::Ledger;
+use crate::store::record::parse_head;
 
-use super::message::{Message, Nonce, Part, Question, Says};
+use super::message::{Message, Nonce, Part, PartitionSays, Question, Says};
 use super::{Answers, Asking, Gateway};
 
 /// More parts of one answer, or more answers, than any deployment gives are not collected.
@@ -133,12 +135,48 @@ impl Gateway {
         match says {
             Says::Partition(says) => {
                 let known = self.partitions.get(&says.partition);
-                if !known.is_some_and(|known| known.closed) {
+                if known.is_none_or(|known| later(known) < later(&says)) {
                     self.partitions.insert(says.partition, says);
                 }
             }
             Says::Ended(revocation) => {
                 self.revocations.insert(revocation.grant, revocation);
+            }
+        }
+    }
+}
+
+/// Within an epoch what a process remembers only grows, and a partition that it closed stays closed: of
+/// two answers the newer compares as greater, in whatever order they came.
+fn later(says: &PartitionSays) -> (Option<u64>, bool, Generation, Option<u64>) {
+    let head = says.head.as_ref().and_then(|text| parse_head(text.as_bytes()));
+    let (epoch, seq) = (head.map(|head| head.epoch), head.map(|head| head.seq));
+    (epoch, says.closed, says.generation, seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ids::Partition;
+
+    fn says(closed: bool, generation: Generation, seq: u64) -> PartitionSays {
+        let head = Some(format!("1 {seq} {}", "ab".repeat(16)));
+        PartitionSays { partition: Partition(3), closed, head, generation, markers: None }
+    }
+
+    #[test]
+    fn of_two_answers_of_a_process_the_newer_counts_in_whatever_order_they_came() {
+        for (older, newer) in [
+            (says(false, 1, 9), says(false, 2, 10)),
+            (says(false, 1, 9), says(false, 1, 10)),
+            (says(false, 1, 10), says(true, 1, 9)),
+        ] {
+            for order in [[older.clone(), newer.clone()], [newer.clone(), older]] {
+                let mut gateway = Gateway::default();
+                for says in order {
+                    gateway.take(Says::Partition(says));
+                }
+                assert_eq!(gateway.partitions[&Partition(3)].head, newer.head);
             }
         }
     }
