@@ -84,7 +84,7 @@ pub struct CorePolicy(pub Arc<Policy>);
 
 impl gateway::ports::Decide for CorePolicy {
     async fn decide(&self, query: &Query<'_>) -> Decision {
-        self.0.decide(query)
+        self.0.decide(query).await
     }
 }
 
@@ -92,7 +92,7 @@ pub struct ApiPolicy(pub Arc<Policy>);
 
 impl approvals::ports::Decide for ApiPolicy {
     fn decide<'a>(&'a self, query: &'a Query<'a>) -> Boxed<'a, Vec<Decision>> {
-        Box::pin(async move { self.0.decide_all(query) })
+        Box::pin(self.0.decide_all(query))
     }
 }
 

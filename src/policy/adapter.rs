@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::embedded::{Cause, Checked, Effect, Engine, Facts, Input, Subject, Verdict};
-use super::{Attributes, Decision, PolicyEngine, Query, Reason};
+use super::embedded::{
+    Cause, Checked, Effect, Engine, Facts, Input, OutputEntry, Subject, Verdict,
+};
+use super::{Attributes, Decision, Output, PolicyEngine, Query, Reason};
 
 struct Asked<'q>(&'q Query<'q>);
 
@@ -40,8 +42,8 @@ impl Engine {
         let facts = Asked(query);
         let input = input(query, actions, &facts);
         self.with_checked(&input, false, |checked| {
-            let Checked { verdicts, .. } = checked;
-            actions.iter().zip(&verdicts).map(|(action, it)| decision(query, action, it)).collect()
+            let answers = actions.iter().zip(&checked.verdicts);
+            answers.map(|(action, it)| decision(query, action, it, &checked)).collect()
         })
     }
 }
@@ -64,15 +66,43 @@ impl PolicyEngine for Engine {
     }
 }
 
-fn decision(query: &Query<'_>, action: &str, verdict: &Verdict<'_>) -> Decision {
+fn decision(
+    query: &Query<'_>,
+    action: &str,
+    verdict: &Verdict<'_>,
+    checked: &Checked<'_>,
+) -> Decision {
     let allowed = verdict.effect == Effect::Allow;
     Decision {
         allowed,
         reason: if allowed { Reason::Allowed } else { Reason::Denied },
         policy: Arc::clone(&verdict.policy),
+        scope: verdict.scope.into(),
+        rule: rule(&verdict.cause),
+        derived_roles: checked.derived_roles.clone(),
+        outputs: checked.outputs.iter().filter(|it| it.action == action).map(output).collect(),
         detail: detail(query, action, verdict).into(),
         unknown_kind: matches!(verdict.cause, Cause::Unknown),
     }
+}
+
+fn rule(cause: &Cause<'_>) -> Option<Arc<str>> {
+    match cause {
+        Cause::Rule { name, .. } | Cause::Failed { name, .. } => Some((*name).into()),
+        Cause::Unknown
+        | Cause::Elsewhere
+        | Cause::NoRule
+        | Cause::Invalid
+        | Cause::RolePolicy { .. } => None,
+    }
+}
+
+fn output(entry: &OutputEntry) -> Output {
+    let value = match &entry.val {
+        Some(value) if entry.error.is_empty() => Ok(value.clone()),
+        _ => Err(entry.error.as_str().into()),
+    };
+    Output { source: entry.src.as_str().into(), value }
 }
 
 /// For people.

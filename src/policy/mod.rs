@@ -4,6 +4,7 @@
 
 mod adapter;
 pub mod embedded;
+mod engines;
 mod loaded;
 
 #[cfg(test)]
@@ -13,7 +14,8 @@ use std::future::Future;
 use std::sync::Arc;
 
 pub use embedded::{PolicyProblem, PolicyProblems};
-pub use loaded::{BYPASS_VARIABLE, BypassRefused, Policy};
+pub use engines::{BYPASS_VARIABLE, BypassRefused, Policy};
+pub use loaded::Loaded;
 
 pub type Attributes = serde_json::Map<String, serde_json::Value>;
 
@@ -72,6 +74,14 @@ pub struct Decision {
     pub reason: Reason,
     /// The policy that decided, as the PDP names it (`resource.tool.vdefault`), or `NO_MATCH`.
     pub policy: Arc<str>,
+    /// The scope of the policy that decided; empty: the root, or none decided.
+    pub scope: Arc<str>,
+    /// The rule that decided, when one did and the engine tells.
+    pub rule: Option<Arc<str>>,
+    /// The effective derived roles of the whole query.
+    pub derived_roles: Vec<Arc<str>>,
+    /// What the rules of this action said besides.
+    pub outputs: Vec<Output>,
     /// For people: "no rule matches action 'write' for roles [user, viewer]".
     pub detail: Arc<str>,
     /// No policy of the loaded set knows the resource kind (for `default_effect`); `false` on a
@@ -79,16 +89,35 @@ pub struct Decision {
     pub unknown_kind: bool,
 }
 
+/// What a rule said besides its effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// `resource.tool.vdefault#rule-001`
+    pub source: Arc<str>,
+    /// Its value, or why there is none.
+    pub value: Result<serde_json::Value, Arc<str>>,
+}
+
 impl Decision {
+    /// A decision with nothing but its answer; `detail` is for people.
     #[must_use]
-    pub fn unreachable(why: &str) -> Self {
+    pub fn plain(allowed: bool, reason: Reason, policy: &str, detail: &str) -> Self {
         Self {
-            allowed: false,
-            reason: Reason::Unreachable,
-            policy: "NONE".into(),
-            detail: why.into(),
+            allowed,
+            reason,
+            policy: policy.into(),
+            scope: Arc::default(),
+            rule: None,
+            derived_roles: Vec::new(),
+            outputs: Vec::new(),
+            detail: detail.into(),
             unknown_kind: false,
         }
+    }
+
+    #[must_use]
+    pub fn unreachable(why: &str) -> Self {
+        Self::plain(false, Reason::Unreachable, "NONE", why)
     }
 }
 

@@ -150,8 +150,7 @@ impl Decide for Policy {
                 _ => any_of(&["user"]),
             } && !self.deny.load(Ordering::SeqCst);
             let reason = if allowed { Reason::Allowed } else { Reason::Denied };
-            let (policy, detail) = ("resource.test.vdefault".into(), "no rule matches".into());
-            Decision { allowed, reason, policy, detail, unknown_kind: false }
+            Decision::plain(allowed, reason, "resource.test.vdefault", "no rule matches")
         };
         Box::pin(std::future::ready(query.actions.iter().map(decide).collect()))
     }

@@ -5,6 +5,7 @@ mod checks;
 mod files;
 mod issuers;
 mod listeners;
+mod policy;
 mod redis;
 mod redis_url;
 mod rules;
@@ -32,7 +33,7 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let api = sections::api(&map, issuers.as_deref(), listeners.as_ref());
     let tools = map.need("tools", "at least one tool", tools::tools);
     let limits = sections::limits(&map);
-    let policy = sections::policy(&map);
+    let policy = policy::policy(&map);
     let catalog = map.maybe("catalog", sections::catalog);
     let audit = sections::audit(&map);
     map.finish();

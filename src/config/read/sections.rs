@@ -1,6 +1,5 @@
-//! The small sections: `api`, `limits`, `policy`, `catalog`, `audit`.
+//! The small sections: `api`, `limits`, `catalog`, `audit`.
 
-use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +9,9 @@ use http::Uri;
 
 use crate::config::map::Map;
 use crate::config::reader::At;
-use crate::config::{
-    ApiConfig, AuditConfig, IssuerConfig, Limits, Listeners, OnFull, PolicyConfig, SinkConfig,
-};
+use crate::config::{ApiConfig, AuditConfig, IssuerConfig, Limits, Listeners, OnFull, SinkConfig};
 
-use super::{distinct, name, words};
+use super::{distinct, words};
 
 const LEAST: Duration = Duration::from_millis(1);
 const NOWHERE: &str = "is needed: links to an API that listens on every address lead nowhere";
@@ -111,38 +108,6 @@ fn size(
     range: &RangeInclusive<u64>,
 ) -> Option<usize> {
     map.or(key, usual, |at| at.count(range).and_then(|count| usize::try_from(count).ok()))
-}
-
-pub fn policy(map: &Map<'_>) -> Option<PolicyConfig> {
-    map.need("policy", "`{ directory: ./policies }`", |at| {
-        let map = at.map("`{ directory: ./policies }`")?;
-        map.later(&["cerbos", "role_hierarchy", "providers", "shadow"]);
-        let directory = map.need("directory", "the directory of the policies", At::directory);
-        let engine = map.or("engine", (), engine);
-        let role_mapping = map.or("role_mapping", BTreeMap::new(), role_mapping);
-        map.finish();
-        engine?;
-        Some(PolicyConfig { directory: directory?, role_mapping: role_mapping? })
-    })
-}
-
-fn engine(at: &At<'_>) -> Option<()> {
-    let expected = "embedded";
-    match at.text(expected)?.as_str() {
-        "embedded" => Some(()),
-        "cerbos" => at.refuse_as("cerbos, which is not supported by this version yet", expected),
-        _ => at.refuse(expected),
-    }
-}
-
-/// Group -> the roles that its members have.
-fn role_mapping(at: &At<'_>) -> Option<BTreeMap<Arc<str>, Vec<Arc<str>>>> {
-    let map = at.map("a mapping like { GROUP: [ROLE] }")?;
-    let entries = map.entries(|group, at| {
-        let roles = at.filled("a list of at least one role", name)?;
-        distinct(at, "role", &roles).then(|| (Arc::from(group), roles))
-    })?;
-    Some(entries.into_iter().collect())
 }
 
 pub fn catalog(at: &At<'_>) -> Option<PathBuf> {

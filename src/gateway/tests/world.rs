@@ -238,13 +238,8 @@ impl Decide for FakePolicy {
             }
             Verdict::Panic => panic!("as the test wants"),
         };
-        Decision {
-            allowed,
-            reason,
-            policy: "resource.tool.vdefault".into(),
-            detail: "as the test says".into(),
-            unknown_kind,
-        }
+        let plain = Decision::plain(allowed, reason, "resource.tool.vdefault", "as the test says");
+        Decision { unknown_kind, ..plain }
     }
 }
 

@@ -1,0 +1,42 @@
+//! The section `policy`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::config::PolicyConfig;
+use crate::config::map::Map;
+use crate::config::reader::At;
+
+use super::{distinct, name};
+
+pub fn policy(map: &Map<'_>) -> Option<PolicyConfig> {
+    map.need("policy", "`{ directory: ./policies }`", |at| {
+        let map = at.map("`{ directory: ./policies }`")?;
+        map.later(&["cerbos", "role_hierarchy", "providers", "shadow"]);
+        let directory = map.need("directory", "the directory of the policies", At::directory);
+        let engine = map.or("engine", (), engine);
+        let role_mapping = map.or("role_mapping", BTreeMap::new(), role_mapping);
+        map.finish();
+        engine?;
+        Some(PolicyConfig { directory: directory?, role_mapping: role_mapping? })
+    })
+}
+
+fn engine(at: &At<'_>) -> Option<()> {
+    let expected = "embedded";
+    match at.text(expected)?.as_str() {
+        "embedded" => Some(()),
+        "cerbos" => at.refuse_as("cerbos, which is not supported by this version yet", expected),
+        _ => at.refuse(expected),
+    }
+}
+
+/// Group -> the roles that its members have.
+fn role_mapping(at: &At<'_>) -> Option<BTreeMap<Arc<str>, Vec<Arc<str>>>> {
+    let map = at.map("a mapping like { GROUP: [ROLE] }")?;
+    let entries = map.entries(|group, at| {
+        let roles = at.filled("a list of at least one role", name)?;
+        distinct(at, "role", &roles).then(|| (Arc::from(group), roles))
+    })?;
+    Some(entries.into_iter().collect())
+}
