@@ -1,5 +1,6 @@
 //! The binary as people call it.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -172,4 +173,21 @@ fn an_embedded_store_is_reconciled_only_while_nobody_holds_it() {
     let (code, _, told) = reconcile();
     assert_eq!(code, Some(78), "{told}");
     assert!(told.contains("there is no store in it"), "{told}");
+}
+
+#[test]
+fn the_example_of_a_company_is_a_good_configuration() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = folder.path().join("seal.key");
+    std::fs::write(&key, [7; 32]).expect("written");
+    std::fs::set_permissions(&key, PermissionsExt::from_mode(0o600)).expect("changed");
+    let data = folder.path().join("data");
+    let variables = [
+        ("TIDEGATE_SEAL_KEY_FILE", key.to_str().expect("text")),
+        ("TIDEGATE_DATA", data.to_str().expect("text")),
+    ];
+    let config = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/company/tidegate.yaml");
+    let output = tidegate(&["check", "--config", config], &variables);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(text(&output.stderr), "", "and without a warning");
 }

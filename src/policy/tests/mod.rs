@@ -1,5 +1,6 @@
 //! The embedded engine as the gateway asks it.
 
 mod decisions;
+mod examples;
 mod loading;
 mod shipped;
