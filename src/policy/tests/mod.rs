@@ -1,5 +1,6 @@
 //! The embedded engine as the gateway asks it.
 
 mod decisions;
+mod gate;
 mod loading;
 mod shipped;
