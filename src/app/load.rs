@@ -108,7 +108,8 @@ fn load_policy(config: &Config) -> Result<Policy, Vec<String>> {
         .map_err(|refused| vec![format!("{BYPASS}: found 1; {refused}")])
 }
 
-/// Every problem of the policies in a folder, and every test of theirs that fails, for `tidegate check`.
+/// Every problem of the policies in a folder, and every test of theirs that fails, for
+/// `tidegate check`.
 #[must_use]
 pub fn policy_problems(folder: &Path) -> Vec<String> {
     match Policy::load(folder) {

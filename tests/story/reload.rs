@@ -35,7 +35,7 @@ fn no_reading(name: &str, text: String) -> String {
 
 fn metric(world: &World, name: &str) -> String {
     let text = crate::harness::client::Client::new(world.gateway.admin)
-        .get("localhost", "/metrics", None)
+        .get("admin", "/metrics", None)
         .text();
     let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     line.trim().to_owned()
