@@ -7,7 +7,7 @@ use tidegate::policy::embedded::Bound;
 
 /// Of one case, whatever it does.
 const MEMORY: usize = 256 << 20;
-/// CPU time of one case: some four times what the worst was seen to take, unoptimised.
+/// CPU time of one case: far above what any takes, also unoptimised.
 const TIME: Duration = Duration::from_secs(40);
 
 /// `SplitMix64`: the same seed, the same cases.
