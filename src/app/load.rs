@@ -14,7 +14,7 @@ use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
 use crate::identity::Authenticator;
-use crate::policy::{Policy, PolicyProblems};
+use crate::policy::Policy;
 use crate::store::embedded::{self, Embedded, OpenError};
 use crate::store::reconcile::Reconciler;
 use crate::store::redis::{self, Redis};
@@ -78,6 +78,7 @@ impl Ready {
         match (catalog, policy, keep(authenticator, &mut problems)) {
             (Some(catalog), Some(policy), Some(authenticator)) => {
                 metrics.config_reload_ok.set(1);
+                metrics.policy_loaded.set(i64::try_from(clock.now().seconds()).unwrap_or(0));
                 metrics.policy_reload_ok.set(1);
                 let catalog = Arc::new(ArcSwap::from_pointee(catalog));
                 Ok(Self { catalog, policy: Arc::new(policy), authenticator })
@@ -98,8 +99,7 @@ pub fn load_catalog(config: &Config) -> Result<Catalog, Vec<String>> {
 }
 
 fn load_policy(config: &Config) -> Result<Policy, Vec<String>> {
-    let policy =
-        Policy::load(&config.policy.directory).map_err(|problems| policy_texts(&problems))?;
+    let policy = Policy::load(&config.policy.directory).map_err(|problems| problems.texts())?;
     if std::env::var_os(BYPASS).is_none_or(|value| value != "1") {
         return Ok(policy);
     }
@@ -108,12 +108,13 @@ fn load_policy(config: &Config) -> Result<Policy, Vec<String>> {
         .map_err(|refused| vec![format!("{BYPASS}: found 1; {refused}")])
 }
 
-/// Every problem of the policies in a folder, for `tidegate check`.
+/// Every problem of the policies in a folder, and every test of theirs that fails, for
+/// `tidegate check`.
 #[must_use]
 pub fn policy_problems(folder: &Path) -> Vec<String> {
     match Policy::load(folder) {
         Ok(_) => Vec::new(),
-        Err(problems) => policy_texts(&problems),
+        Err(problems) => problems.texts(),
     }
 }
 
@@ -134,10 +135,6 @@ pub fn key_and_store_problems(config: &Config) -> Vec<String> {
         Backend::Embedded { .. } | Backend::Redis(_) => (),
     }
     problems
-}
-
-pub fn policy_texts(PolicyProblems(problems): &PolicyProblems) -> Vec<String> {
-    problems.iter().map(ToString::to_string).collect()
 }
 
 fn open_embedded(config: &Config, path: &Path, clock: &SharedClock) -> Result<Embedded, OpenError> {
@@ -190,7 +187,7 @@ pub async fn open_to_reconcile(
     Ok(Reconcilable { reconciler, is_shared })
 }
 
-/// Every file and folder that a reload reads.
+/// Every file and folder that a reload reads, besides those of the policies.
 #[must_use]
 pub fn watched(config: &Config) -> Vec<PathBuf> {
     let key_file = |issuer: &IssuerConfig| match &issuer.keys {
@@ -199,8 +196,7 @@ pub fn watched(config: &Config) -> Vec<PathBuf> {
         }
         KeySource::JwksUrl(_) | KeySource::Discovery => None,
     };
-    let mut paths = vec![config.policy.directory.clone()];
-    paths.extend(config.catalog.clone());
+    let mut paths = Vec::from_iter(config.catalog.clone());
     paths.extend(config.issuers.iter().filter_map(key_file));
     paths
 }

@@ -19,6 +19,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::admin::{self, Admin, Check};
@@ -285,6 +286,7 @@ impl Parts<'_> {
             tokio::join!(timers, sweeper);
         });
         tasks.spawn(self.ready.authenticator.clone().refresh());
+        tasks.spawn(reload.clone().run());
         tasks.spawn(watch::run(reload.clone()));
         tasks.spawn(sample::follow_skew(skew, self.metrics.clone()));
         tasks.spawn(sample::run(self.store.clone(), self.clock.clone(), self.metrics.clone()));
@@ -305,6 +307,7 @@ impl Parts<'_> {
             catalog_folder: self.config.catalog.clone(),
             tools: self.config.tools.iter().map(|tool| tool.name.clone()).collect(),
             paths: load::watched(&self.config),
+            asked: Notify::new(),
         }
     }
 }

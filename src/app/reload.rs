@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio::sync::Notify;
 
 use crate::catalog;
 use crate::clock::SharedClock;
@@ -12,9 +13,7 @@ use crate::domain::template::Catalog;
 use crate::identity::Authenticator;
 use crate::policy::Policy;
 use crate::telemetry::events::reload::Reloaded;
-use crate::telemetry::metrics::Metrics;
-
-use super::load::policy_texts;
+use crate::telemetry::metrics::{Metrics, ReloadLabel};
 
 pub struct Reload {
     pub(super) catalog: Arc<ArcSwap<Catalog>>,
@@ -24,27 +23,56 @@ pub struct Reload {
     pub(super) metrics: Metrics,
     pub(super) catalog_folder: Option<PathBuf>,
     pub(super) tools: Vec<Arc<str>>,
-    /// Files and folders whose change leads to a reload.
+    /// Files and folders whose change leads to a reload, besides the policies.
     pub(super) paths: Vec<PathBuf>,
+    /// However often it was asked for meanwhile, one more follows.
+    pub(super) asked: Notify,
 }
 
 impl Reload {
-    /// Reads everything anew, beside the runtime, and tells how it went.
-    pub async fn and_tell(self: &Arc<Self>) {
-        let reload = self.clone();
-        let problems = tokio::task::spawn_blocking(move || reload.all()).await;
-        let problems = problems.unwrap_or_else(|panic| vec![panic.to_string()]);
+    /// Asks for everything to be read anew, soon: nobody waits for tests of policies.
+    pub fn ask(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Reads everything anew whenever it is asked for, one after the other. Never ends.
+    pub(super) async fn run(self: Arc<Self>) {
+        loop {
+            self.asked.notified().await;
+            self.and_tell().await;
+        }
+    }
+
+    /// What is wrong with one part does not keep the other from being taken.
+    async fn and_tell(self: &Arc<Self>) {
+        let mut problems = self.beside(Self::configured).await;
+        self.metrics.config_reload_ok.set(i64::from(problems.is_empty()));
+        let policies = self.beside(Self::policies).await;
+        self.tell_of_policies(policies.is_empty());
+        problems.extend(policies);
         Reloaded { problems: &problems }.emit();
     }
 
-    /// Reads everything anew and gives the problems of what was not taken.
-    fn all(&self) -> Vec<String> {
+    fn tell_of_policies(&self, is_good: bool) {
+        let outcome = if is_good { "taken" } else { "refused" };
+        self.metrics.policy_reloads.get_or_create(&ReloadLabel { outcome }).inc();
+        self.metrics.policy_reload_ok.set(i64::from(is_good));
+        if is_good {
+            let now = i64::try_from(self.clock.now().seconds()).unwrap_or(0);
+            self.metrics.policy_loaded.set(now);
+        }
+    }
+
+    /// Beside the runtime: files are read, and policies tested.
+    async fn beside(self: &Arc<Self>, read: fn(&Self) -> Vec<String>) -> Vec<String> {
+        let reload = self.clone();
+        let problems = tokio::task::spawn_blocking(move || read(&reload)).await;
+        problems.unwrap_or_else(|panic| vec![panic.to_string()])
+    }
+
+    fn configured(&self) -> Vec<String> {
         let mut problems = self.catalog();
         problems.extend(self.authenticator.reload(self.clock.now()).err().unwrap_or_default());
-        self.metrics.config_reload_ok.set(i64::from(problems.is_empty()));
-        let policy = self.policy();
-        self.metrics.policy_reload_ok.set(i64::from(policy.is_empty()));
-        problems.extend(policy);
         problems
     }
 
@@ -59,10 +87,7 @@ impl Reload {
         }
     }
 
-    fn policy(&self) -> Vec<String> {
-        match self.policy.reload() {
-            Ok(()) => Vec::new(),
-            Err(problems) => policy_texts(&problems),
-        }
+    fn policies(&self) -> Vec<String> {
+        self.policy.reload().err().map(|problems| problems.texts()).unwrap_or_default()
     }
 }

@@ -119,7 +119,7 @@ pub async fn until_stopped(mut running: Running, ready: &str) -> Exit {
         tokio::select! {
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
-            _ = hangup.recv() => running.reload.and_tell().await,
+            _ = hangup.recv() => running.reload.ask(),
             failed = running.failed() => {
                 tracing::error!(%failed, "stopping");
                 // What was decided is still delivered.

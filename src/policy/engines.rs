@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use super::embedded::PolicyProblems;
-use super::{Decision, Loaded, PolicyEngine, Query, Reason};
+use super::{Decision, Listing, Loaded, PolicyEngine, Query, Reason};
 use crate::config::Environment;
 
 /// Asks for the bypass when it is `1`; read by the app alone.
@@ -23,10 +23,11 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Loads every policy below `directory`. An empty directory denies everything.
+    /// Loads every policy below `directory` and runs its test suites. An empty directory denies
+    /// everything.
     ///
     /// # Errors
-    /// Everything that is wrong with the files, or a directory that cannot be read.
+    /// As [`Loaded::load`].
     pub fn load(directory: &Path) -> Result<Self, PolicyProblems> {
         Ok(Self { loaded: Loaded::load(directory)?, bypass: false })
     }
@@ -43,12 +44,24 @@ impl Policy {
         }
     }
 
-    /// Reads the directory again and swaps when everything loads. Blocks on the disk.
+    /// As [`Loaded::reload`].
     ///
     /// # Errors
     /// What is wrong; the set that was in use stays.
     pub fn reload(&self) -> Result<(), PolicyProblems> {
         self.loaded.reload()
+    }
+
+    /// What the policies in force were made of.
+    #[must_use]
+    pub fn listing(&self) -> Listing {
+        self.loaded.listing()
+    }
+
+    /// What lies in the directory now. Blocks on the disk.
+    #[must_use]
+    pub fn look(&self) -> Listing {
+        self.loaded.look()
     }
 
     /// The answer for the first action of the query.

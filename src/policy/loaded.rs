@@ -1,36 +1,77 @@
 //! The policies that this process has loaded, and how newer ones take their place.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 
-use super::embedded::{Engine, PolicyProblems};
+use super::embedded::{
+    Bound, Effect, Engine, Listing, Options, PolicyProblem, PolicyProblems, Snapshot, SuiteResult,
+    TestVerdict,
+};
+
+/// A suite that takes longer is as good as a broken one.
+const SUITES_TAKE: Duration = Duration::from_secs(10);
 
 /// A directory and the engine that was last made of it.
 #[derive(Debug)]
 pub struct Loaded {
     directory: PathBuf,
     engine: ArcSwap<Engine>,
+    /// What the engine was made of. Held while a newer one is made: of two reloads the one that
+    /// reads later is the one that stays.
+    listing: Mutex<Listing>,
 }
 
 impl Loaded {
-    /// Loads every policy below `directory`. An empty directory denies everything.
+    /// Loads every policy below `directory` and runs its test suites. An empty directory denies
+    /// everything.
     ///
     /// # Errors
-    /// Everything that is wrong with the files, or a directory that cannot be read.
+    /// Everything that is wrong with the files, every test that fails, or a directory that cannot
+    /// be read.
     pub fn load(directory: &Path) -> Result<Self, PolicyProblems> {
-        let engine = Engine::load(directory)?;
-        Ok(Self { directory: directory.to_owned(), engine: ArcSwap::from_pointee(engine) })
+        let (engine, listing) = tested(directory, Options::default())?;
+        Ok(Self {
+            directory: directory.to_owned(),
+            engine: ArcSwap::from_pointee(engine),
+            listing: Mutex::new(listing),
+        })
     }
 
-    /// Reads the directory again and swaps when everything loads. Blocks on the disk.
+    /// Reads the directory again and swaps when everything loads and the suites pass. Blocks on the
+    /// disk and on the tests.
     ///
     /// # Errors
-    /// What is wrong; the set that was in use stays.
+    /// What is wrong, also that no policy is left; the set that was in use stays.
     pub fn reload(&self) -> Result<(), PolicyProblems> {
-        self.engine.store(Arc::new(Engine::load(&self.directory)?));
+        let mut listing = self.held();
+        let options = self.engine.load().options().clone();
+        let (engine, newer) = tested(&self.directory, options)?;
+        if engine.policies().is_empty() && !self.engine.load().policies().is_empty() {
+            let why = "no policy is left: most likely it is not mounted, or half written";
+            return Err(PolicyProblems(vec![problem(&self.directory, "", why.to_owned())]));
+        }
+        self.engine.store(Arc::new(engine));
+        *listing = newer;
         Ok(())
+    }
+
+    /// What the engine of this moment was made of.
+    #[must_use]
+    pub fn listing(&self) -> Listing {
+        self.held().clone()
+    }
+
+    /// What lies in the directory now. Blocks on the disk.
+    #[must_use]
+    pub fn look(&self) -> Listing {
+        Listing::of(&self.directory)
+    }
+
+    fn held(&self) -> MutexGuard<'_, Listing> {
+        self.listing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The engine of this moment.
@@ -38,4 +79,52 @@ impl Loaded {
     pub fn engine(&self) -> Guard<Arc<Engine>> {
         self.engine.load()
     }
+}
+
+/// What is tested is what is loaded: every file is read once.
+fn tested(directory: &Path, options: Options) -> Result<(Engine, Listing), PolicyProblems> {
+    let snapshot = Snapshot::read(directory)?;
+    let engine = Engine::of(&snapshot, options)?;
+    let bound = Bound { until: Instant::now().checked_add(SUITES_TAKE), ..Bound::default() };
+    let results = engine.run_suites_of(&snapshot, bound);
+    let problems: Vec<_> = results.suites.iter().flat_map(failures).collect();
+    if problems.is_empty() {
+        Ok((engine, snapshot.into_listing()))
+    } else {
+        Err(PolicyProblems(problems))
+    }
+}
+
+/// Everything of a suite that did not pass.
+fn failures(suite: &SuiteResult) -> Vec<PolicyProblem> {
+    let broken = suite.error.iter().map(|why| problem(&suite.file, "", why.clone()));
+    let failed = suite.cases.iter().filter_map(|case| {
+        let what = match &case.verdict {
+            TestVerdict::Passed | TestVerdict::Skipped { .. } => return None,
+            TestVerdict::Errored { error } => error.clone(),
+            TestVerdict::Failed { expected, actual, outputs } => {
+                let mut what = outputs.clone();
+                if expected != actual {
+                    what.insert(0, format!("expected {}, got {}", name(*expected), name(*actual)));
+                }
+                what.join("; ")
+            }
+        };
+        let (principal, resource, action) = (&case.principal, &case.resource, &case.action);
+        let case_of = format!("principal '{principal}', resource '{resource}', action '{action}'");
+        Some(problem(&suite.file, &format!("test '{}'", case.test), format!("{case_of}: {what}")))
+    });
+    broken.chain(failed).collect()
+}
+
+const fn name(effect: Effect) -> &'static str {
+    match effect {
+        Effect::Allow => "EFFECT_ALLOW",
+        Effect::Deny => "EFFECT_DENY",
+    }
+}
+
+fn problem(file: &Path, place: &str, message: String) -> PolicyProblem {
+    let (file, place) = (file.to_owned(), place.to_owned());
+    PolicyProblem { file, line: None, column: None, place, message }
 }

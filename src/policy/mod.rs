@@ -13,7 +13,7 @@ mod tests;
 use std::future::Future;
 use std::sync::Arc;
 
-pub use embedded::{PolicyProblem, PolicyProblems};
+pub use embedded::{Listing, PolicyProblem, PolicyProblems};
 pub use engines::{BYPASS_VARIABLE, BypassRefused, Policy};
 pub use loaded::Loaded;
 

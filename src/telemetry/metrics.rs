@@ -51,6 +51,12 @@ pub struct CauseLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct ReloadLabel {
+    /// `taken`, `refused`.
+    pub outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ApprovalLabels {
     pub template: Name,
     /// `submitted`, `approved`, `denied`, `cancelled`, `expired`.
@@ -120,6 +126,8 @@ pub struct Metrics {
     pub outbox_age: Family<SinkLabel, FloatGauge>,
     pub config_reload_ok: Gauge,
     pub policy_reload_ok: Gauge,
+    pub policy_loaded: Gauge,
+    pub policy_reloads: Family<ReloadLabel, Counter>,
     pub decisions_dropped: Counter,
     pub http_server_duration: Histograms<HttpLabels>,
     pub http_client_duration: Histograms<HttpLabels>,
@@ -184,6 +192,7 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
         metrics.register_tidegate(registry);
+        metrics.register_policy(registry);
         metrics.register_http(registry);
         let version = vec![
             ("version", env!("CARGO_PKG_VERSION")),
@@ -213,11 +222,31 @@ impl Metrics {
             outbox_age: Family::default(),
             config_reload_ok: Gauge::default(),
             policy_reload_ok: Gauge::default(),
+            policy_loaded: Gauge::default(),
+            policy_reloads: Family::default(),
             decisions_dropped: Counter::default(),
             http_server_duration: Family::new_with_constructor(request_histogram),
             http_client_duration: Family::new_with_constructor(request_histogram),
             http_server_active: Gauge::default(),
         }
+    }
+
+    fn register_policy(&self, r: &mut Registry) {
+        r.register(
+            "tidegate_policy_last_reload_successful",
+            "1 when the newest policies are in force",
+            self.policy_reload_ok.clone(),
+        );
+        r.register(
+            "tidegate_policy_last_reload_success_timestamp_seconds",
+            "When the policies in force were read",
+            self.policy_loaded.clone(),
+        );
+        r.register(
+            "tidegate_policy_reloads",
+            "Reloads of the policies by outcome",
+            Shown(self.policy_reloads.clone()),
+        );
     }
 
     fn register_tidegate(&self, registry: &mut Registry) {
@@ -284,11 +313,6 @@ impl Metrics {
             "tidegate_config_last_reload_successful",
             "1 when the newest configuration is in force",
             self.config_reload_ok.clone(),
-        );
-        r.register(
-            "tidegate_policy_last_reload_successful",
-            "1 when the newest policies are in force",
-            self.policy_reload_ok.clone(),
         );
         r.register(
             "tidegate_decision_records_dropped",

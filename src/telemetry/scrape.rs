@@ -38,8 +38,8 @@ impl MetricsHandle {
 mod tests {
     use super::*;
     use crate::telemetry::metrics::{
-        ApprovalLabels, CauseLabel, HttpLabels, IssuerLabel, KindLabel, RequestLabels, SinkLabel,
-        StepLabel, TemplateLabel, ToolLabel, count,
+        ApprovalLabels, CauseLabel, HttpLabels, IssuerLabel, KindLabel, ReloadLabel, RequestLabels,
+        SinkLabel, StepLabel, TemplateLabel, ToolLabel, count,
     };
 
     /// One value in every metric.
@@ -60,6 +60,7 @@ mod tests {
         metrics.request_duration.get_or_create(&tool()).observe(0.001, None, None);
         metrics.step_duration.get_or_create(&StepLabel { step: "policy" }).observe(0.000_02);
         metrics.leases_cut.get_or_create(&CauseLabel { cause: "revoked" }).inc();
+        metrics.policy_reloads.get_or_create(&ReloadLabel { outcome: "refused" }).inc();
         metrics.revocation_effect.observe(0.01);
         metrics.store_errors.get_or_create(&KindLabel { kind: "deadline" }).inc();
         metrics.approvals.get_or_create(&approval).inc();
@@ -101,6 +102,8 @@ mod tests {
             "tidegate_outbox_oldest_event_age_seconds{sink=\"stdout\"} 1",
             "tidegate_config_last_reload_successful 0",
             "tidegate_policy_last_reload_successful 0",
+            "tidegate_policy_last_reload_success_timestamp_seconds 0",
+            "tidegate_policy_reloads_total{outcome=\"refused\"} 1",
             "tidegate_decision_records_dropped_total 0",
             &format!("tidegate_build_info{{version=\"{version}\",revision=\""),
             &format!("http_server_request_duration_seconds_count{{{HTTP}}} 1"),

@@ -1,6 +1,5 @@
 //! Documents -> set. Whatever the engine does not know is a problem, never skipped.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
@@ -8,12 +7,13 @@ use rustc_hash::FxHashMap;
 use super::definitions::{Definitions, Exports};
 use super::expressions::{Cache, Compiler, Names};
 use super::file::{self, Document, Text};
-use super::load::Source;
+use super::load;
 use super::names;
 use super::problem::{At, PolicyProblems, Problems};
 use super::registry::Registry;
 use super::schema;
 use super::set::{Derived, Effect, Rule, Set};
+use super::snapshot::Snapshot;
 
 /// Everything that grows while documents are compiled.
 pub(super) struct Build<'s> {
@@ -35,10 +35,11 @@ pub(super) struct DerivedRole {
 
 /// # Errors
 /// Everything that keeps the set from being used.
-pub(super) fn compile(root: &Path, sources: &mut [Source]) -> Result<Set, PolicyProblems> {
+pub(super) fn compile(snapshot: &Snapshot) -> Result<Set, PolicyProblems> {
+    let mut sources = load::sources(snapshot);
     let mut problems = Vec::new();
     let mut documents = Vec::new();
-    for source in sources {
+    for source in &mut sources {
         documents.push(&*source.documents);
         let file = source.problems.file.clone();
         problems.push(std::mem::replace(&mut source.problems, Problems::new(file)));
@@ -50,7 +51,7 @@ pub(super) fn compile(root: &Path, sources: &mut [Source]) -> Result<Set, Policy
         exports: Exports::default(),
         role_sets: FxHashMap::default(),
         registry: Registry::default(),
-        schemas: schema::Loader::new(root),
+        schemas: schema::Loader::new(snapshot),
         keys: 0,
     };
     let each = |passes: &mut dyn FnMut(&'_ Document, &mut Problems), problems: &mut Vec<_>| {
@@ -74,7 +75,8 @@ pub(super) fn compile(root: &Path, sources: &mut [Source]) -> Result<Set, Policy
         }
     }
     each(&mut |document, problems| build.policy(document, problems), &mut problems);
-    let mut found: Vec<_> = problems.into_iter().flat_map(|it| it.found).collect();
+    let mut found = snapshot.problems().to_vec();
+    found.extend(problems.into_iter().flat_map(|it| it.found));
     build.finish(&mut found);
     if found.is_empty() { Ok(build.set) } else { Err(PolicyProblems(found)) }
 }

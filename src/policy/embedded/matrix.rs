@@ -1,15 +1,20 @@
 //! The tables of a test suite: every principal with every resource.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value as Json;
 
 use super::api::{AuxData, Principal, Resource};
+use super::snapshot::Snapshot;
 use super::suite::{TestOptions, same};
 use super::{Effect, load};
+
+/// Of all suites of a directory.
+pub(super) const MAX_CASES: usize = 100_000;
+const MAX_ACTIONS: usize = 500;
+const MAX_NAMES: usize = 5_000;
 
 type Named<T> = BTreeMap<String, T>;
 
@@ -148,10 +153,10 @@ impl Fixtures {
     ///
     /// # Errors
     /// A file there cannot be read.
-    pub fn load(folder: &Path) -> Result<Self, String> {
-        let principals: Shared = read(folder, &["principals"])?;
-        let resources: Shared = read(folder, &["resources"])?;
-        let aux_data: Shared = read(folder, &["auxdata", "auxData", "aux_data"])?;
+    pub fn load(snapshot: &Snapshot, folder: &Path) -> Result<Self, String> {
+        let read = |names: &[&str]| read(snapshot, folder, names);
+        let (principals, resources) = (read(&["principals"])?, read(&["resources"])?);
+        let aux_data = read(&["auxdata", "auxData", "aux_data"])?;
         Ok(Self {
             principals: principals.principals,
             principal_groups: principals.principal_groups,
@@ -222,29 +227,39 @@ fn collect<'s>(
         return Err("one and several of the same are named".to_owned());
     }
     let mut found: Vec<&str> = one.into_iter().chain(some).map(String::as_str).collect();
+    let mut known: BTreeSet<&str> = found.iter().copied().collect();
+    let mut looked_at = found.len();
     for group in groups {
         let members = members(group).ok_or_else(|| format!("group '{group}' not found"))?;
-        for member in members {
-            if !found.contains(&member.as_str()) {
-                found.push(member);
-            }
+        looked_at += members.len();
+        if looked_at > MAX_NAMES {
+            break;
         }
+        found.extend(members.iter().map(String::as_str).filter(|member| known.insert(member)));
+    }
+    if looked_at > MAX_NAMES {
+        return Err(format!("more than {MAX_NAMES} principals or resources"));
     }
     if found.is_empty() { Err("nobody or nothing is named".to_owned()) } else { Ok(found) }
 }
 
-fn read<T: DeserializeOwned + Default>(folder: &Path, names: &[&str]) -> Result<T, String> {
+fn read(snapshot: &Snapshot, folder: &Path, names: &[&str]) -> Result<Shared, String> {
     for name in names {
         for extension in ["yaml", "yml", "json"] {
             let path = folder.join(format!("{name}.{extension}"));
-            if path.is_file() {
+            if snapshot.holds(&path) {
                 let told = |why: String| format!("{}: {why}", path.display());
-                let text = load::text(&path).map_err(told)?;
-                return serde_saphyr::from_str(&text).map_err(|error| told(error.to_string()));
+                return snapshot.text(&path).and_then(load::document).map_err(told);
             }
         }
     }
-    Ok(T::default())
+    Ok(Shared::default())
+}
+
+/// # Errors
+/// They are more than the suites of a directory may have.
+pub(super) fn few(cases: usize) -> Result<(), String> {
+    if cases > MAX_CASES { Err(format!("more than {MAX_CASES} cases")) } else { Ok(()) }
 }
 
 impl Table {
@@ -255,16 +270,22 @@ impl Table {
         if input.actions.is_empty() || self.expected.is_empty() {
             return Err("no actions or expectations".to_owned());
         }
+        if input.actions.len() > MAX_ACTIONS {
+            return Err(format!("more than {MAX_ACTIONS} actions"));
+        }
         let mut expected = self.expected(fixtures)?;
         let aux_data = match input.aux_data.as_str() {
             "" => None,
             name => Some(fixtures.aux_data.get(name).ok_or(format!("auxData '{name}' not found"))?),
         };
+        let principals = fixtures.principals(None, &input.principals, &input.principal_groups)?;
+        let resources = fixtures.resources(None, &input.resources, &input.resource_groups)?;
+        few(principals.len() * resources.len() * input.actions.len())?;
         let mut elements = Vec::new();
-        for principal in fixtures.principals(None, &input.principals, &input.principal_groups)? {
+        for principal in principals {
             let who = fixtures.principals.get(principal);
             let who = who.ok_or_else(|| format!("principal '{principal}' not found"))?;
-            for resource in fixtures.resources(None, &input.resources, &input.resource_groups)? {
+            for &resource in &resources {
                 let what = fixtures.resources.get(resource);
                 let what = what.ok_or_else(|| format!("resource '{resource}' not found"))?;
                 let expected = expected.remove(&(principal, resource)).unwrap_or_default();
@@ -285,6 +306,7 @@ impl Table {
         fixtures: &'s Fixtures,
     ) -> Result<BTreeMap<(&'s str, &'s str), Expected>, String> {
         let mut found: BTreeMap<(&str, &str), Expected> = BTreeMap::new();
+        let mut work = 0;
         for it in &self.expected {
             let outputs = it.outputs.iter().map(|output| &output.action);
             if let Some(lost) =
@@ -298,6 +320,8 @@ impl Table {
                 fixtures.principals(it.principal.as_ref(), &it.principals, &it.principal_groups)?;
             let resources =
                 fixtures.resources(it.resource.as_ref(), &it.resources, &it.resource_groups)?;
+            work += principals.len() * resources.len() * (1 + it.actions.len() + it.outputs.len());
+            few(work)?;
             for principal in principals {
                 for resource in &resources {
                     found.entry((principal, resource)).or_default().merge(it)?;

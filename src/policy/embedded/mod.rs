@@ -3,7 +3,7 @@
 //! be evaluated denies the action. Where the PDP's answer depends on the order of a hash map, the
 //! most restrictive of its answers is given.
 //!
-//! `load` and `file` read, `compile` (with `definitions`, `expressions`, `resources`, `principals`
+//! `listing`, `snapshot`, `load` and `file` read, `compile` (with `definitions`, `expressions`, `resources`, `principals`
 //! and `registry`) makes the index of `set`, `check` (with `rows` and `evaluate`) decides, `api`
 //! has the requests of the PDP. What the engine does not know is refused while loading, with file,
 //! rule and column. Nothing here imports from the rest of the gateway.
@@ -17,6 +17,7 @@ mod evaluate;
 mod expressions;
 mod file;
 mod input;
+mod listing;
 mod load;
 mod matrix;
 mod names;
@@ -29,6 +30,7 @@ mod resources;
 mod rows;
 mod schema;
 mod set;
+mod snapshot;
 mod suite;
 mod verdict;
 
@@ -43,12 +45,14 @@ use std::sync::Arc;
 
 pub use evaluate::OutputEntry;
 pub use input::{Attributes, Facts, Input, Subject};
+pub use listing::Listing;
 pub use options::{Clock, Enforcement, Options};
 pub use problem::{PolicyProblem, PolicyProblems};
 pub use schema::{Source, ValidationError};
 use set::Set;
 pub use set::{Effect, Registered};
-pub use suite::{CaseResult, SuiteResult, SuiteResults, TestVerdict};
+pub use snapshot::Snapshot;
+pub use suite::{Bound, CaseResult, SuiteResult, SuiteResults, TestVerdict};
 pub use verdict::{Cause, Checked, Tried, Verdict};
 
 /// A loaded policy set: immutable, shared by everyone who asks.
@@ -70,9 +74,13 @@ impl Engine {
     /// # Errors
     /// Everything that is wrong, or not supported, at once.
     pub fn load_with(directory: &Path, options: Options) -> Result<Self, PolicyProblems> {
-        let mut sources = load::directory(directory).map_err(|it| PolicyProblems(vec![it]))?;
-        let set = compile::compile(directory, &mut sources)?;
-        Ok(Self { set: Arc::new(set), options })
+        Self::of(&Snapshot::read(directory)?, options)
+    }
+
+    /// # Errors
+    /// Everything that is wrong, or not supported, at once.
+    pub fn of(snapshot: &Snapshot, options: Options) -> Result<Self, PolicyProblems> {
+        Ok(Self { set: Arc::new(compile::compile(snapshot)?), options })
     }
 
     /// The same policies, asked in another way.

@@ -35,19 +35,32 @@ impl fmt::Display for PolicyProblem {
     }
 }
 
+/// More of one file say nothing new.
+const MAX_OF_A_FILE: usize = 100;
+
 /// Everything that is wrong, at once. Never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyProblems(pub Vec<PolicyProblem>);
 
+/// As many are told; the others are counted.
+const MAX_TOLD: usize = 100;
+
+impl PolicyProblems {
+    /// One text for each, and for more than a hundred how many there are besides.
+    #[must_use]
+    pub fn texts(&self) -> Vec<String> {
+        let mut texts: Vec<_> = self.0.iter().take(MAX_TOLD).map(ToString::to_string).collect();
+        let more = self.0.len().saturating_sub(MAX_TOLD);
+        if more > 0 {
+            texts.push(format!("and {more} more problems of the policies"));
+        }
+        texts
+    }
+}
+
 impl fmt::Display for PolicyProblems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str("\n")?;
-            }
-            write!(f, "{problem}")?;
-        }
-        Ok(())
+        f.write_str(&self.texts().join("\n"))
     }
 }
 
@@ -65,6 +78,9 @@ impl Problems {
     }
 
     pub fn add(&mut self, at: At, place: &str, message: impl Into<String>) {
+        if self.found.len() >= MAX_OF_A_FILE {
+            return;
+        }
         self.found.push(PolicyProblem {
             file: self.file.clone(),
             line: at.0,

@@ -1,5 +1,6 @@
 //! JSON schemas of attributes: compiled at load, from files of the policy directory alone.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,8 +8,8 @@ use jsonschema::{PatternOptions, Retrieve, Uri, Validator};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
 
-use super::load;
 use super::pattern::Pattern;
+use super::snapshot::Snapshot;
 
 /// What is demanded of the attributes of a kind.
 #[derive(Debug, Default)]
@@ -61,13 +62,13 @@ impl Schema {
 
 /// The schemas of a directory, each compiled once.
 pub(super) struct Loader {
-    folder: PathBuf,
+    files: Files,
     known: FxHashMap<String, Result<Arc<Validator>, String>>,
 }
 
 impl Loader {
-    pub fn new(root: &Path) -> Self {
-        Self { folder: root.join(load::SCHEMAS), known: FxHashMap::default() }
+    pub fn new(snapshot: &Snapshot) -> Self {
+        Self { files: Files(Arc::new(snapshot.schemas())), known: FxHashMap::default() }
     }
 
     /// # Errors
@@ -82,11 +83,10 @@ impl Loader {
     }
 
     fn compile(&self, reference: &str) -> Result<Arc<Validator>, String> {
-        let files = Files { folder: self.folder.clone() };
-        let schema = files.read(reference)?;
+        let schema = self.files.read(reference)?;
         let base = format!("cerbos:///{}", relative(reference)?);
         jsonschema::options()
-            .with_retriever(files)
+            .with_retriever(self.files.clone())
             .with_base_uri(base)
             .should_validate_formats(true)
             .with_pattern_options(PatternOptions::regex())
@@ -96,14 +96,16 @@ impl Loader {
     }
 }
 
-struct Files {
-    folder: PathBuf,
-}
+/// By their path below `_schemas`.
+#[derive(Clone)]
+struct Files(Arc<BTreeMap<PathBuf, Result<String, String>>>);
 
 impl Files {
     fn read(&self, reference: &str) -> Result<Value, String> {
-        let text = load::text(&self.folder.join(relative(reference)?))?;
-        serde_json::from_str(&text).map_err(|error| error.to_string())
+        let text = self.0.get(Path::new(relative(reference)?));
+        let text = text.ok_or_else(|| "cannot be read: there is no such file".to_owned())?;
+        let text = text.as_ref().map_err(String::clone)?;
+        serde_json::from_str(text).map_err(|error| error.to_string())
     }
 }
 

@@ -1,17 +1,20 @@
 //! The policies' own tests, `*_test.yaml`, with the verdicts of `cerbos compile
 //! --strict-evaluation`: what a test does not expect to be allowed must be denied.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::api::{AuxData, CheckRequest, Principal, Resource, ResourceEntry, ResultEntry};
 use super::cel::Timestamp;
+use super::listing::{self, Kind};
 use super::matrix::{self, Fixtures};
+use super::snapshot::Snapshot;
 use super::{Attributes, Effect, Engine, Options, PolicyProblems, load};
 
 #[derive(Deserialize)]
@@ -55,6 +58,31 @@ pub(super) struct TestOptions {
     /// Evaluation is strict in any case.
     #[serde(alias = "strict_evaluation")]
     _strict_evaluation: bool,
+}
+
+/// How much the suites of a directory may do.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    /// Actions of all tests, principals and resources.
+    pub cases: usize,
+    pub until: Option<Instant>,
+}
+
+impl Default for Bound {
+    fn default() -> Self {
+        Self { cases: matrix::MAX_CASES, until: None }
+    }
+}
+
+impl Bound {
+    fn take(&mut self, cases: usize) -> Result<(), String> {
+        let told = || format!("the suites have more than {} cases", matrix::MAX_CASES);
+        self.cases = self.cases.checked_sub(cases).ok_or_else(told)?;
+        if self.until.is_some_and(|until| Instant::now() >= until) {
+            return Err("the suites take too long".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// The results of all suites of a directory.
@@ -119,25 +147,37 @@ impl Engine {
     /// # Errors
     /// The directory cannot be read.
     pub fn run_suites(&self, directory: &Path) -> Result<SuiteResults, PolicyProblems> {
-        let files = load::files(directory).map_err(|it| PolicyProblems(vec![it]))?;
-        let suites = files.suites.into_iter().map(|file| self.run_suite(file)).collect();
-        Ok(SuiteResults { suites })
+        let snapshot = Snapshot::read(directory)?;
+        if let [problem, ..] = snapshot.problems() {
+            return Err(PolicyProblems(vec![problem.clone()]));
+        }
+        Ok(self.run_suites_of(&snapshot, Bound::default()))
     }
 
-    fn run_suite(&self, file: PathBuf) -> SuiteResult {
+    /// Runs every test suite of a snapshot. Those that the bound cuts off have errors.
+    #[must_use]
+    pub fn run_suites_of(&self, snapshot: &Snapshot, mut bound: Bound) -> SuiteResults {
+        let suites = snapshot.of(Kind::Suite);
+        let suites = suites.map(|file| self.run_suite(snapshot, file, &mut bound)).collect();
+        SuiteResults { suites }
+    }
+
+    fn run_suite(&self, snapshot: &Snapshot, file: &Path, bound: &mut Bound) -> SuiteResult {
         let mut result = SuiteResult {
-            file,
+            file: file.to_owned(),
             name: "Unknown".to_owned(),
             description: String::new(),
             error: None,
             skipped: None,
             cases: Vec::new(),
         };
-        let suite = load::text(&result.file).and_then(|text| {
-            serde_saphyr::from_str::<Suite>(&text).map_err(|error| error.to_string())
-        });
-        let folder = result.file.parent().unwrap_or(Path::new(".")).join(load::FIXTURES);
-        let shared = Fixtures::load(&folder);
+        if let Err(why) = bound.take(0) {
+            result.error = Some(why);
+            return result;
+        }
+        let suite = snapshot.text(file).and_then(load::document::<Suite>);
+        let folder = file.parent().unwrap_or(Path::new(".")).join(listing::FIXTURES);
+        let shared = Fixtures::load(snapshot, &folder);
         match (suite, shared) {
             (Err(why), _) | (Ok(_), Err(why)) => result.error = Some(why),
             (Ok(suite), Ok(shared)) => {
@@ -145,7 +185,7 @@ impl Engine {
                 result.description.clone_from(&suite.description);
                 if suite.skip {
                     result.skipped = Some(suite.skip_reason);
-                } else if let Err(why) = self.run_tests(suite, shared, &mut result.cases) {
+                } else if let Err(why) = self.run_tests(suite, shared, bound, &mut result.cases) {
                     result.error = Some(why);
                 }
             }
@@ -157,7 +197,8 @@ impl Engine {
         &self,
         suite: Suite,
         shared: Fixtures,
-        cases: &mut Vec<CaseResult>,
+        bound: &mut Bound,
+        results: &mut Vec<CaseResult>,
     ) -> Result<(), String> {
         let fixtures = shared.with(Fixtures {
             principals: suite.principals,
@@ -168,17 +209,23 @@ impl Engine {
         });
         fixtures.check_groups()?;
         let mut matrices = Vec::new();
-        for (index, table) in suite.tests.iter().enumerate() {
-            if suite.tests.iter().take(index).any(|other| other.name == table.name) {
+        let mut names = BTreeSet::new();
+        let mut cases = 0;
+        for table in &suite.tests {
+            if !names.insert(&table.name) {
                 return Err(format!("another test named '{}' already exists", table.name));
             }
             let told = |why| format!("invalid test '{}': {why}", table.name);
-            matrices.push(table.matrix(&fixtures).map_err(told)?);
+            let matrix = table.matrix(&fixtures).map_err(told)?;
+            cases += matrix.len() * table.input.actions.len();
+            matrix::few(cases)?;
+            matrices.push(matrix);
         }
         for (table, matrix) in suite.tests.iter().zip(matrices) {
             let options = table.options.as_ref().or(suite.options.as_ref());
             for element in matrix {
-                self.run_element(table, &element, options, cases)?;
+                bound.take(table.input.actions.len())?;
+                self.run_element(table, &element, options, results)?;
             }
         }
         Ok(())
@@ -240,7 +287,7 @@ impl Engine {
         let mut made = Options {
             default_policy_version: or(options.default_policy_version, &own.default_policy_version),
             default_scope: or(options.default_scope, &own.default_scope),
-            lenient_scope_search: options.lenient_scope_search,
+            lenient_scope_search: own.lenient_scope_search || options.lenient_scope_search,
             ..own.clone()
         };
         if !options.globals.is_empty() {

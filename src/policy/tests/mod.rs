@@ -2,5 +2,6 @@
 
 mod decisions;
 mod examples;
+mod gate;
 mod loading;
 mod shipped;
