@@ -30,6 +30,7 @@ mod rows;
 mod schema;
 mod set;
 mod suite;
+mod unique;
 mod verdict;
 
 #[cfg(test)]

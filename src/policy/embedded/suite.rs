@@ -211,6 +211,7 @@ impl Engine {
                 resource: element.what.clone(),
             }],
             aux_data: element.aux_data.cloned().unwrap_or_default(),
+            request_context: None,
         };
         let entry = engine.check_unvalidated(&request).results.pop();
         for action in &table.input.actions {
