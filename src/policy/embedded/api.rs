@@ -176,9 +176,7 @@ impl CheckRequest {
     /// What the PDP answers 400 to.
     pub fn validate(&self) -> Result<(), Refused> {
         let Self { principal, resources, aux_data, .. } = self;
-        required("principal.id", &principal.id)?;
-        list("principal.roles", &principal.roles)?;
-        subject("principal", &principal.policy_version, &principal.scope, &principal.attr)?;
+        principal.validate("principal")?;
         if resources.is_empty() {
             return Err(invalid("resources: must not be empty"));
         }
@@ -186,18 +184,34 @@ impl CheckRequest {
             return Err(invalid(format!("resources: more than {MAX_RESOURCES}")));
         }
         for (index, entry) in resources.iter().enumerate() {
-            let resource = &entry.resource;
             let at = |field: &str| format!("resources[{index}].{field}");
             list(&at("actions"), &entry.actions)?;
             if entry.actions.len() > MAX_ACTIONS {
                 return Err(invalid(format!("{}: more than {MAX_ACTIONS}", at("actions"))));
             }
-            required(&at("resource.kind"), &resource.kind)?;
-            required(&at("resource.id"), &resource.id)?;
-            let it = (&resource.policy_version, &resource.scope, &resource.attr);
-            subject(&at("resource"), it.0, it.1, it.2)?;
+            entry.resource.validate(&at("resource"))?;
         }
         aux_data.validate()
+    }
+}
+
+impl Principal {
+    /// # Errors
+    /// What the PDP refuses, at `field`.
+    pub(super) fn validate(&self, field: &str) -> Result<(), Refused> {
+        required(&format!("{field}.id"), &self.id)?;
+        list(&format!("{field}.roles"), &self.roles)?;
+        subject(field, &self.policy_version, &self.scope, &self.attr)
+    }
+}
+
+impl Resource {
+    /// # Errors
+    /// What the PDP refuses, at `field`.
+    pub(super) fn validate(&self, field: &str) -> Result<(), Refused> {
+        required(&format!("{field}.kind"), &self.kind)?;
+        required(&format!("{field}.id"), &self.id)?;
+        subject(field, &self.policy_version, &self.scope, &self.attr)
     }
 }
 

@@ -134,7 +134,9 @@ impl Engine {
             cases: Vec::new(),
         };
         let suite = load::text(&result.file).and_then(|text| {
-            serde_saphyr::from_str::<Suite>(&text).map_err(|error| error.to_string())
+            let options = serde_saphyr::options! { with_snippet: false };
+            serde_saphyr::from_str_with_options::<Suite>(&text, options)
+                .map_err(|error| error.to_string())
         });
         let folder = result.file.parent().unwrap_or(Path::new(".")).join(load::FIXTURES);
         let shared = Fixtures::load(&folder);
@@ -166,7 +168,10 @@ impl Engine {
             principal_groups: suite.principal_groups,
             resource_groups: suite.resource_groups,
         });
-        fixtures.check_groups()?;
+        fixtures.check()?;
+        if suite.name.is_empty() || suite.tests.is_empty() {
+            return Err("a suite has a name and tests".to_owned());
+        }
         let mut matrices = Vec::new();
         for (index, table) in suite.tests.iter().enumerate() {
             if suite.tests.iter().take(index).any(|other| other.name == table.name) {

@@ -14,9 +14,7 @@ pub(super) fn or_none<'de, D: Deserializer<'de>>(it: D) -> Result<Attributes, D:
     or_absent(it).map(Option::unwrap_or_default)
 }
 
-pub(super) fn or_absent<'de, D: Deserializer<'de>>(
-    it: D,
-) -> Result<Option<Attributes>, D::Error> {
+pub(super) fn or_absent<'de, D: Deserializer<'de>>(it: D) -> Result<Option<Attributes>, D::Error> {
     match Option::<Unique>::deserialize(it)? {
         None | Some(Unique(Json::Null)) => Ok(None),
         Some(Unique(Json::Object(members))) => Ok(Some(members)),

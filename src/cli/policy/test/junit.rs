@@ -44,11 +44,13 @@ fn suite(suite: &SuiteResult, xml: &mut String) {
     // A suite as a whole has no place for an outcome: it is told as a case of its own.
     if let Some(why) = &suite.error {
         let inner = message("error", why);
-        let _ = writeln!(xml, "    <testcase name=\"{name}\" classname=\"{name}\">{inner}</testcase>");
+        let _ =
+            writeln!(xml, "    <testcase name=\"{name}\" classname=\"{name}\">{inner}</testcase>");
     }
     if let Some(reason) = &suite.skipped {
         let inner = message("skipped", reason);
-        let _ = writeln!(xml, "    <testcase name=\"{name}\" classname=\"{name}\">{inner}</testcase>");
+        let _ =
+            writeln!(xml, "    <testcase name=\"{name}\" classname=\"{name}\">{inner}</testcase>");
     }
     for it in &suite.cases {
         case(it, &name, xml);
