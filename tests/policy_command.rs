@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use crate::harness::gateway::binary;
 
 mod eval;
+mod lint;
 mod pdp;
 mod suites;
 

@@ -14,6 +14,7 @@ use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
 use crate::identity::Authenticator;
+use crate::policy::embedded::Engine;
 use crate::policy::{Policy, PolicyProblems};
 use crate::store::embedded::{self, Embedded, OpenError};
 use crate::store::reconcile::Reconciler;
@@ -115,6 +116,13 @@ pub fn policy_problems(folder: &Path) -> Vec<String> {
         Ok(_) => Vec::new(),
         Err(problems) => policy_texts(&problems),
     }
+}
+
+/// What is doubtful in the policies of a folder, for `tidegate check`; nothing when they do not load.
+#[must_use]
+pub fn policy_doubts(folder: &Path) -> Vec<String> {
+    let findings = Engine::lint(folder).unwrap_or_default();
+    findings.iter().map(ToString::to_string).collect()
 }
 
 /// Every problem of key files and store, for `tidegate check`. A store that is not there yet is made

@@ -67,6 +67,8 @@ impl From<Exit> for ExitCode {
 #[derive(Clone, Copy, Debug)]
 pub struct Checks {
     pub policies: fn(&Path) -> Vec<String>,
+    /// What is doubtful in policies that load.
+    pub doubts: fn(&Path) -> Vec<String>,
     pub keys_and_store: fn(&Config) -> Vec<String>,
     pub store: StoreTools,
 }

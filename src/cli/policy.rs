@@ -4,9 +4,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use super::{Exit, output};
-use crate::policy::embedded::{Engine, Options};
+use crate::policy::embedded::{Engine, Options, PolicyProblems};
 
 mod eval;
+mod lint;
 mod test;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -17,10 +18,12 @@ pub struct PolicyArgs {
 
 #[derive(Clone, Debug, clap::Subcommand)]
 pub enum PolicyCommand {
-    /// Answer CheckResources requests, one in JSON per line of stdin, one answer per line.
+    /// Answer checks as the PDP does: one request in JSON per line of stdin, one answer per line.
     Eval(eval::EvalArgs),
     /// Run the test suites (`*_test.yaml`) of the policies.
     Test(test::TestArgs),
+    /// Tell what loads and is still doubtful: rules that can fail, never match, or are unused.
+    Lint(lint::LintArgs),
 }
 
 /// Where the policies are.
@@ -36,6 +39,7 @@ pub fn run(args: &PolicyArgs) -> Exit {
     let done = match &args.command {
         PolicyCommand::Eval(args) => eval::run(args),
         PolicyCommand::Test(args) => test::run(args),
+        PolicyCommand::Lint(args) => lint::run(args),
     };
     done.unwrap_or_else(|exit| exit)
 }
@@ -46,16 +50,23 @@ impl PolicyPlace {
     /// # Errors
     /// What the process ends with: there is no such directory, or they do not load.
     fn load(&self, options: Options) -> Result<Engine, Exit> {
-        if !self.policies.is_dir() {
-            return Err(usage(&self.policies, "is no directory"));
-        }
-        Engine::load_with(&self.policies, options).map_err(|problems| {
-            problems.0.iter().for_each(|problem| told(&problem.to_string()));
-            let count = problems.0.len();
-            told(&format!("{count} {}", if count == 1 { "problem" } else { "problems" }));
-            Exit::Data
-        })
+        is_there(&self.policies)?;
+        Engine::load_with(&self.policies, options).map_err(|problems| not_loaded(&problems))
     }
+}
+
+/// # Errors
+/// What the process ends with: it is not.
+fn is_there(directory: &Path) -> Result<(), Exit> {
+    if directory.is_dir() { Ok(()) } else { Err(usage(directory, "is no directory")) }
+}
+
+/// Tells everything that is wrong with the policies.
+fn not_loaded(problems: &PolicyProblems) -> Exit {
+    problems.0.iter().for_each(|problem| told(&problem.to_string()));
+    let count = problems.0.len();
+    told(&format!("{count} {}", if count == 1 { "problem" } else { "problems" }));
+    Exit::Data
 }
 
 /// One line on stderr.

@@ -57,7 +57,7 @@ impl Pdp {
         pdp
     }
 
-    /// Its answer to a CheckResources request, also where that is a refusal.
+    /// Its answer to a `CheckResources` request, also where that is a refusal.
     pub fn check(&self, body: &[u8]) -> Value {
         let mut stream = UnixStream::connect(self.folder.path().join("http")).expect("a socket");
         let head = format!(

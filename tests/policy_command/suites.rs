@@ -303,8 +303,8 @@ fn junit_is_well_formed_whatever_the_names_are() {
     assert_eq!(told("testsuites", "errors"), count("error").to_string());
     assert_eq!(told("testsuites", "skipped"), count("skipped").to_string());
     assert!(count("failure") > 3 && count("error") > 3 && count("skipped") > 1);
-    let names = elements.iter().flat_map(|(_, attributes)| attributes);
-    assert!(names.into_iter().any(|(_, value)| value.starts_with("a <b> & \"c\" ]]> ")));
+    let mut values = elements.iter().flat_map(|(_, attributes)| attributes);
+    assert!(values.any(|(_, value)| value.starts_with("a <b> & \"c\" ]]> ")));
 }
 
 type Element = (String, Vec<(String, String)>);

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value as Json;
 
@@ -39,7 +38,8 @@ pub struct CheckRequest {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RequestContext {
-    pub annotations: Option<BTreeMap<String, IgnoredAny>>,
+    #[serde(deserialize_with = "unique::or_absent")]
+    pub annotations: Option<Attributes>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]

@@ -17,6 +17,7 @@ mod evaluate;
 mod expressions;
 mod file;
 mod input;
+mod lint;
 mod load;
 mod matrix;
 mod names;
@@ -44,6 +45,7 @@ use std::sync::Arc;
 
 pub use evaluate::OutputEntry;
 pub use input::{Attributes, Facts, Input, Subject};
+pub use lint::{Finding, LintRule, Severity};
 pub use options::{Clock, Enforcement, Options};
 pub use problem::{PolicyProblem, PolicyProblems};
 pub use schema::{Source, ValidationError};

@@ -46,13 +46,9 @@ impl Outcome {
 }
 
 /// Of those that are there, how many of each outcome.
-pub(super) fn counts<'r>(
-    cases: impl Iterator<Item = &'r CaseResult> + Clone,
-) -> Vec<(Outcome, usize)> {
-    let count = |outcome| {
-        let like = cases.clone().filter(|case| Outcome::of(&case.verdict) == outcome);
-        (outcome, like.count())
-    };
+pub(super) fn counts<'r>(cases: impl Iterator<Item = &'r CaseResult>) -> Vec<(Outcome, usize)> {
+    let found: Vec<Outcome> = cases.map(|case| Outcome::of(&case.verdict)).collect();
+    let count = |outcome| (outcome, found.iter().filter(|it| **it == outcome).count());
     Outcome::ALL.into_iter().map(count).filter(|(_, count)| *count > 0).collect()
 }
 
@@ -119,27 +115,27 @@ fn tests(cases: &[CaseResult]) -> Vec<Value> {
         .map(|cases| {
             let by_principal = cases.chunk_by(|one, other| one.principal == other.principal);
             let principals: Vec<_> = by_principal.map(principal).collect();
-            named(cases, |case| &case.test, "principals", principals)
+            named(cases, |case| &case.test, "principals", &principals)
         })
         .collect()
 }
 
 fn principal(cases: &[CaseResult]) -> Value {
     let by_resource = cases.chunk_by(|one, other| one.resource == other.resource);
-    let resources = by_resource
+    let resources: Vec<_> = by_resource
         .map(|cases| {
-            let actions = cases.iter().map(action).collect();
-            named(cases, |case| &case.resource, "actions", actions)
+            let actions: Vec<_> = cases.iter().map(action).collect();
+            named(cases, |case| &case.resource, "actions", &actions)
         })
         .collect();
-    named(cases, |case| &case.principal, "resources", resources)
+    named(cases, |case| &case.principal, "resources", &resources)
 }
 
 fn named(
     cases: &[CaseResult],
     name: fn(&CaseResult) -> &String,
     key: &str,
-    parts: Vec<Value>,
+    parts: &[Value],
 ) -> Value {
     json!({ "name": cases.first().map(name), key: parts })
 }

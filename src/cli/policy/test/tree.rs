@@ -25,7 +25,7 @@ fn word(count: usize, of: &str) -> String {
     if count == 1 { of.to_owned() } else { format!("{of}s") }
 }
 
-fn told<'r>(cases: impl Iterator<Item = &'r CaseResult> + Clone) -> String {
+fn told<'r>(cases: impl Iterator<Item = &'r CaseResult>) -> String {
     let mut told = String::new();
     for (outcome, count) in report::counts(cases) {
         let before = if told.is_empty() { ":" } else { "," };
@@ -51,7 +51,9 @@ fn whole(suite: &SuiteResult, verbose: bool, lines: &mut Vec<String>) {
     let shown: Vec<&CaseResult> = suite.cases.iter().filter(is_shown).collect();
     for cases in shown.chunk_by(|one, other| one.test == other.test) {
         lines.extend(cases.first().map(|case| format!("  {}", case.test)));
-        cases.iter().for_each(|case| one(case, lines));
+        for case in cases {
+            one(case, lines);
+        }
     }
 }
 
