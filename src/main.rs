@@ -12,6 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let checks = Checks {
         policies: app::policy_problems,
+        doubts: app::policy_doubts,
         keys_and_store: app::key_and_store_problems,
         store: StoreTools { show: app::show_subject, status: app::store_status },
     };

@@ -15,6 +15,7 @@ use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
 use crate::identity::Authenticator;
 use crate::policy::Policy;
+use crate::policy::embedded::Engine;
 use crate::store::embedded::{self, Embedded, OpenError};
 use crate::store::reconcile::Reconciler;
 use crate::store::redis::{self, Redis};
@@ -116,6 +117,13 @@ pub fn policy_problems(folder: &Path) -> Vec<String> {
         Ok(_) => Vec::new(),
         Err(problems) => problems.texts(),
     }
+}
+
+/// What is doubtful in the policies of a folder, for `tidegate check`; nothing when they do not load.
+#[must_use]
+pub fn policy_doubts(folder: &Path) -> Vec<String> {
+    let findings = Engine::lint(folder).unwrap_or_default();
+    findings.iter().map(ToString::to_string).collect()
 }
 
 /// Every problem of key files and store, for `tidegate check`. A store that is not there yet is made

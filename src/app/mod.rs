@@ -42,7 +42,8 @@ use crate::telemetry::scrape::MetricsHandle;
 use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
 pub use inspect::{Held, InspectError, StoreReport, SubjectReport, show_subject, store_status};
 pub use load::{
-    Ready, Reconcilable, StartError, key_and_store_problems, open_to_reconcile, policy_problems,
+    Ready, Reconcilable, StartError, key_and_store_problems, open_to_reconcile, policy_doubts,
+    policy_problems,
 };
 pub use reload::Reload;
 pub use stop::Failed;

@@ -43,7 +43,7 @@ pub struct Report {
 /// something else in it is wrong.
 pub fn check(file: &Path, env: &dyn Fn(&str) -> Option<String>, checks: Checks) -> Report {
     let (loaded, places) = config::survey(file, env);
-    let (mut problems, warnings) = match loaded {
+    let (mut problems, mut warnings) = match loaded {
         Ok(loaded) => ((checks.keys_and_store)(&loaded.config), loaded.warnings),
         Err(problems) => (problems.texts(), Vec::new()),
     };
@@ -54,6 +54,7 @@ pub fn check(file: &Path, env: &dyn Fn(&str) -> Option<String>, checks: Checks) 
     }
     if let Some(directory) = &places.policies {
         problems.extend((checks.policies)(directory));
+        warnings.extend((checks.doubts)(directory));
     }
     Report { problems, warnings }
 }

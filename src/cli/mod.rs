@@ -7,6 +7,7 @@ pub mod deny;
 pub mod dev;
 pub mod grants;
 mod output;
+pub mod policy;
 pub mod request;
 pub mod requests;
 pub mod revoke;
@@ -34,6 +35,8 @@ pub enum Exit {
     Refused,
     /// Wrong arguments or a wrong configuration.
     Usage,
+    /// What was given does not hold: policies or suites that do not load.
+    Data,
     Unreachable,
     /// The store does not fit: password, database, role, partitions, seal keys, newer version.
     Misfit,
@@ -46,6 +49,7 @@ impl Exit {
             Self::Done => 0,
             Self::Refused => 1,
             Self::Usage => 64,
+            Self::Data => 65,
             Self::Unreachable => 69,
             Self::Misfit => 78,
         }
@@ -63,6 +67,8 @@ impl From<Exit> for ExitCode {
 #[derive(Clone, Copy, Debug)]
 pub struct Checks {
     pub policies: fn(&Path) -> Vec<String>,
+    /// What is doubtful in policies that load.
+    pub doubts: fn(&Path) -> Vec<String>,
     pub keys_and_store: fn(&Config) -> Vec<String>,
     pub store: StoreTools,
 }
@@ -96,6 +102,8 @@ enum Command {
     Grants(grants::GrantsArgs),
     /// List requests.
     Requests(requests::RequestsArgs),
+    /// Ask, test and look through policies without any server.
+    Policy(policy::PolicyArgs),
     /// Look after the store itself.
     Store(store::StoreArgs),
 }
@@ -123,6 +131,7 @@ pub fn run<T: Into<OsString> + Clone>(
         Command::Revoke(args) => verb(&args.api, |api| revoke::call(api, &args)),
         Command::Grants(args) => verb(&args.api, |api| grants::call(api, &args)),
         Command::Requests(args) => verb(&args.api, |api| requests::call(api, &args)),
+        Command::Policy(args) => policy::run(&args),
         Command::Store(args) => store::run(&args, checks.store),
     }
 }

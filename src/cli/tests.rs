@@ -80,9 +80,11 @@ impl Server {
             Command::Revoke(args) => revoke::call(&api(&args.api)?, &args),
             Command::Grants(args) => grants::call(&api(&args.api)?, &args),
             Command::Requests(args) => requests::call(&api(&args.api)?, &args),
-            Command::Dev(_) | Command::Serve(_) | Command::Check(_) | Command::Store(_) => {
-                panic!("no verb")
-            }
+            Command::Dev(_)
+            | Command::Serve(_)
+            | Command::Check(_)
+            | Command::Policy(_)
+            | Command::Store(_) => panic!("no verb"),
         }
     }
 
@@ -126,8 +128,12 @@ const NO_STORE: StoreTools = StoreTools {
     show: |_, _| Err(InspectError::Usage("not asked here".to_owned())),
     status: |_| Err(InspectError::Usage("not asked here".to_owned())),
 };
-const NOTHING: Checks =
-    Checks { policies: |_| Vec::new(), keys_and_store: |_| Vec::new(), store: NO_STORE };
+const NOTHING: Checks = Checks {
+    policies: |_| Vec::new(),
+    doubts: |_| Vec::new(),
+    keys_and_store: |_| Vec::new(),
+    store: NO_STORE,
+};
 
 #[test]
 fn a_request_is_asked_for_with_the_types_that_the_template_names() {
@@ -300,8 +306,9 @@ fn wrong_arguments_are_exit_64_and_help_is_exit_0() {
     assert_eq!(run(&["--help"]), Exit::Done);
     assert_eq!(run(&["--version"]), Exit::Done);
     assert_eq!(run(&["check", "--config", "/nowhere.yaml"]), Exit::Usage);
-    let codes = [Exit::Done, Exit::Refused, Exit::Usage, Exit::Unreachable, Exit::Misfit];
-    assert_eq!(codes.map(Exit::code), [0, 1, 64, 69, 78]);
+    let codes =
+        [Exit::Done, Exit::Refused, Exit::Usage, Exit::Data, Exit::Unreachable, Exit::Misfit];
+    assert_eq!(codes.map(Exit::code), [0, 1, 64, 65, 69, 78]);
 }
 
 #[test]
@@ -312,6 +319,9 @@ fn check_lists_the_problems_of_configuration_catalog_and_policies_together() {
     assert!(check::check(&file, &none, NOTHING).problems.is_empty());
     let of_keys = Checks { keys_and_store: |_| vec!["a key".to_owned()], ..NOTHING };
     assert_eq!(check::check(&file, &none, of_keys).problems, ["a key"]);
+    let doubtful = Checks { doubts: |_| vec!["a doubt".to_owned()], ..NOTHING };
+    let report = check::check(&file, &none, doubtful);
+    assert!(report.problems.is_empty() && report.warnings.contains(&"a doubt".to_owned()));
     folder.write("catalog/a.yaml", "templates: [{ name: x }]");
     folder.write("tidegate.yaml", &crate::config::tests::GOOD.replace("seal.key", "short.key"));
     let of_policies = Checks {

@@ -18,7 +18,8 @@ fn policies(folder: &Path, change: impl Fn(&str, String) -> String) {
     fs::create_dir_all(folder).expect("a folder");
     for entry in fs::read_dir(SHIPPED).expect("policies").flatten() {
         let name = entry.file_name().to_string_lossy().into_owned();
-        if name.ends_with(".yaml") && !name.ends_with("_test.yaml") {
+        let is_policy = Path::new(&name).extension().is_some_and(|it| it == "yaml");
+        if is_policy && !name.ends_with("_test.yaml") {
             let text = fs::read_to_string(entry.path()).expect("a policy");
             fs::write(folder.join(&name), change(&name, text)).expect("written");
         }

@@ -12,13 +12,13 @@ use super::evaluate::OutputEntry;
 use super::input::{Attributes, Facts, Input, Subject, value};
 use super::schema::ValidationError;
 use super::set::Effect;
-use super::{Engine, names};
+use super::{Engine, names, unique};
 
 const MAX_RESOURCES: usize = 50;
 const MAX_ACTIONS: usize = 50;
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct CheckRequest {
     #[serde(alias = "request_id", deserialize_with = "or_default")]
     pub request_id: String,
@@ -30,10 +30,20 @@ pub struct CheckRequest {
     pub resources: Vec<ResourceEntry>,
     #[serde(alias = "aux_data", deserialize_with = "or_default")]
     pub aux_data: AuxData,
+    /// Notes for the PDP's audit log, of which there is none here.
+    #[serde(alias = "request_context")]
+    pub request_context: Option<RequestContext>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RequestContext {
+    #[serde(deserialize_with = "unique::or_absent")]
+    pub annotations: Option<Attributes>,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Principal {
     #[serde(deserialize_with = "or_default")]
     pub id: String,
@@ -41,14 +51,14 @@ pub struct Principal {
     pub policy_version: String,
     #[serde(deserialize_with = "or_default")]
     pub roles: Vec<String>,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "unique::or_none")]
     pub attr: Attributes,
     #[serde(deserialize_with = "or_default")]
     pub scope: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ResourceEntry {
     #[serde(deserialize_with = "or_default")]
     pub actions: Vec<String>,
@@ -57,7 +67,7 @@ pub struct ResourceEntry {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Resource {
     #[serde(deserialize_with = "or_default")]
     pub kind: String,
@@ -65,7 +75,7 @@ pub struct Resource {
     pub policy_version: String,
     #[serde(deserialize_with = "or_default")]
     pub id: String,
-    #[serde(deserialize_with = "or_default")]
+    #[serde(deserialize_with = "unique::or_none")]
     pub attr: Attributes,
     #[serde(deserialize_with = "or_default")]
     pub scope: String,
@@ -73,10 +83,12 @@ pub struct Resource {
 
 /// Claims that were verified before.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct AuxData {
+    #[serde(deserialize_with = "unique::or_absent")]
     pub jwt: Option<Attributes>,
     /// By name: `{ "claims": { ... } }`.
+    #[serde(deserialize_with = "unique::or_absent")]
     pub jwts: Option<Attributes>,
 }
 
@@ -140,10 +152,7 @@ pub struct Refused {
 
 impl Serialize for Effect {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(match self {
-            Self::Allow => "EFFECT_ALLOW",
-            Self::Deny => "EFFECT_DENY",
-        })
+        serializer.serialize_str(self.name())
     }
 }
 
@@ -167,9 +176,7 @@ impl CheckRequest {
     /// What the PDP answers 400 to.
     pub fn validate(&self) -> Result<(), Refused> {
         let Self { principal, resources, aux_data, .. } = self;
-        required("principal.id", &principal.id)?;
-        list("principal.roles", &principal.roles)?;
-        subject("principal", &principal.policy_version, &principal.scope, &principal.attr)?;
+        principal.validate("principal")?;
         if resources.is_empty() {
             return Err(invalid("resources: must not be empty"));
         }
@@ -177,18 +184,34 @@ impl CheckRequest {
             return Err(invalid(format!("resources: more than {MAX_RESOURCES}")));
         }
         for (index, entry) in resources.iter().enumerate() {
-            let resource = &entry.resource;
             let at = |field: &str| format!("resources[{index}].{field}");
             list(&at("actions"), &entry.actions)?;
             if entry.actions.len() > MAX_ACTIONS {
                 return Err(invalid(format!("{}: more than {MAX_ACTIONS}", at("actions"))));
             }
-            required(&at("resource.kind"), &resource.kind)?;
-            required(&at("resource.id"), &resource.id)?;
-            let it = (&resource.policy_version, &resource.scope, &resource.attr);
-            subject(&at("resource"), it.0, it.1, it.2)?;
+            entry.resource.validate(&at("resource"))?;
         }
         aux_data.validate()
+    }
+}
+
+impl Principal {
+    /// # Errors
+    /// What the PDP refuses, at `field`.
+    pub(super) fn validate(&self, field: &str) -> Result<(), Refused> {
+        required(&format!("{field}.id"), &self.id)?;
+        list(&format!("{field}.roles"), &self.roles)?;
+        subject(field, &self.policy_version, &self.scope, &self.attr)
+    }
+}
+
+impl Resource {
+    /// # Errors
+    /// What the PDP refuses, at `field`.
+    pub(super) fn validate(&self, field: &str) -> Result<(), Refused> {
+        required(&format!("{field}.kind"), &self.kind)?;
+        required(&format!("{field}.id"), &self.id)?;
+        subject(field, &self.policy_version, &self.scope, &self.attr)
     }
 }
 

@@ -163,6 +163,7 @@ fn run(engine: &Engine, folder: &str) -> (usize, Vec<String>) {
                     resource: input.resource.clone(),
                 }],
                 aux_data: input.aux_data.clone(),
+                request_context: None,
             };
             let response = engine.check_unvalidated(&request);
             assert!(!case.want_error, "{name}: {}", case.description);

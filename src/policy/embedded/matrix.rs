@@ -78,6 +78,7 @@ struct ExpectedOutputs {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ExpectedOutput {
     src: String,
     #[serde(default)]
@@ -157,13 +158,15 @@ impl Fixtures {
         let read = |names: &[&str]| read(snapshot, folder, names);
         let (principals, resources) = (read(&["principals"])?, read(&["resources"])?);
         let aux_data = read(&["auxdata", "auxData", "aux_data"])?;
-        Ok(Self {
+        let shared = Self {
             principals: principals.principals,
             principal_groups: principals.principal_groups,
             resources: resources.resources,
             resource_groups: resources.resource_groups,
             aux_data: aux_data.aux_data,
-        })
+        };
+        shared.check().map_err(|why| format!("{}: {why}", folder.display()))?;
+        Ok(shared)
     }
 
     /// Those of a suite come before shared ones.
@@ -178,9 +181,21 @@ impl Fixtures {
     }
 
     /// # Errors
-    /// A group names something that does not exist.
-    pub fn check_groups(&self) -> Result<(), String> {
+    /// What the PDP would refuse in a request, or a group names something that does not exist.
+    pub fn check(&self) -> Result<(), String> {
+        for (name, principal) in &self.principals {
+            principal.validate(&format!("principals[{name}]")).map_err(|why| why.message)?;
+        }
+        if let Some((name, _)) =
+            self.aux_data.iter().find(|(_, it)| it.jwt.is_some() && it.jwts.is_some())
+        {
+            return Err(format!("auxData[{name}]: only one of jwt and jwts"));
+        }
+        for (name, resource) in &self.resources {
+            resource.validate(&format!("resources[{name}]")).map_err(|why| why.message)?;
+        }
         for (name, group) in &self.principal_groups {
+            group_of(name, &group.principals)?;
             if let Some(lost) =
                 group.principals.iter().find(|it| !self.principals.contains_key(*it))
             {
@@ -188,6 +203,7 @@ impl Fixtures {
             }
         }
         for (name, group) in &self.resource_groups {
+            group_of(name, &group.resources)?;
             if let Some(lost) = group.resources.iter().find(|it| !self.resources.contains_key(*it))
             {
                 return Err(format!("resource group '{name}': '{lost}' not found"));
@@ -243,9 +259,25 @@ fn collect<'s>(
     if found.is_empty() { Err("nobody or nothing is named".to_owned()) } else { Ok(found) }
 }
 
+fn group_of(name: &str, members: &[String]) -> Result<(), String> {
+    if members.is_empty() {
+        return Err(format!("the group '{name}' is empty"));
+    }
+    unique(members)
+}
+
+fn unique(list: &[String]) -> Result<(), String> {
+    for (index, name) in list.iter().enumerate() {
+        if name.is_empty() || list.iter().take(index).any(|earlier| earlier == name) {
+            return Err(format!("'{name}' is empty or listed twice"));
+        }
+    }
+    Ok(())
+}
+
 fn read(snapshot: &Snapshot, folder: &Path, names: &[&str]) -> Result<Shared, String> {
     for name in names {
-        for extension in ["yaml", "yml", "json"] {
+        for extension in ["json", "yaml", "yml"] {
             let path = folder.join(format!("{name}.{extension}"));
             if snapshot.holds(&path) {
                 let told = |why: String| format!("{}: {why}", path.display());
@@ -263,16 +295,29 @@ pub(super) fn few(cases: usize) -> Result<(), String> {
 }
 
 impl Table {
+    fn check(&self) -> Result<(), String> {
+        if self.name.is_empty() {
+            return Err("a test has a name".to_owned());
+        }
+        if self.input.actions.is_empty() || self.expected.is_empty() {
+            return Err("no actions or expectations".to_owned());
+        }
+        if self.input.actions.len() > MAX_ACTIONS {
+            return Err(format!("more than {MAX_ACTIONS} actions"));
+        }
+        let Input { principals, resources, principal_groups, resource_groups, actions, .. } =
+            &self.input;
+        [principals, resources, principal_groups, resource_groups, actions]
+            .into_iter()
+            .try_for_each(|list| unique(list))?;
+        self.expected.iter().try_for_each(Expectation::check)
+    }
+
     /// # Errors
     /// The table names something that does not exist, or contradicts itself.
     pub fn matrix<'s>(&'s self, fixtures: &'s Fixtures) -> Result<Vec<Element<'s>>, String> {
         let input = &self.input;
-        if input.actions.is_empty() || self.expected.is_empty() {
-            return Err("no actions or expectations".to_owned());
-        }
-        if input.actions.len() > MAX_ACTIONS {
-            return Err(format!("more than {MAX_ACTIONS} actions"));
-        }
+        self.check()?;
         let mut expected = self.expected(fixtures)?;
         let aux_data = match input.aux_data.as_str() {
             "" => None,
@@ -329,6 +374,18 @@ impl Table {
             }
         }
         Ok(found)
+    }
+}
+
+impl Expectation {
+    fn check(&self) -> Result<(), String> {
+        if self.actions.is_empty() || self.outputs.iter().any(|it| it.expected.is_empty()) {
+            return Err("an expectation without actions, or outputs without any".to_owned());
+        }
+        let Self { principals, resources, principal_groups, resource_groups, .. } = self;
+        [principals, resources, principal_groups, resource_groups]
+            .into_iter()
+            .try_for_each(|list| unique(list))
     }
 }
 

@@ -17,6 +17,7 @@ mod evaluate;
 mod expressions;
 mod file;
 mod input;
+mod lint;
 mod listing;
 mod load;
 mod matrix;
@@ -32,6 +33,7 @@ mod schema;
 mod set;
 mod snapshot;
 mod suite;
+mod unique;
 mod verdict;
 
 #[cfg(test)]
@@ -45,6 +47,7 @@ use std::sync::Arc;
 
 pub use evaluate::OutputEntry;
 pub use input::{Attributes, Facts, Input, Subject};
+pub use lint::{Finding, LintRule, Severity};
 pub use listing::Listing;
 pub use options::{Clock, Enforcement, Options};
 pub use problem::{PolicyProblem, PolicyProblems};

@@ -253,4 +253,13 @@ impl Effect {
     pub const fn is_allow(self) -> bool {
         matches!(self, Self::Allow)
     }
+
+    /// As policies and answers have it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Allow => "EFFECT_ALLOW",
+            Self::Deny => "EFFECT_DENY",
+        }
+    }
 }

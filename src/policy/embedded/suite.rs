@@ -207,7 +207,10 @@ impl Engine {
             principal_groups: suite.principal_groups,
             resource_groups: suite.resource_groups,
         });
-        fixtures.check_groups()?;
+        fixtures.check()?;
+        if suite.name.is_empty() || suite.tests.is_empty() {
+            return Err("a suite has a name and tests".to_owned());
+        }
         let mut matrices = Vec::new();
         let mut names = BTreeSet::new();
         let mut cases = 0;
@@ -258,6 +261,7 @@ impl Engine {
                 resource: element.what.clone(),
             }],
             aux_data: element.aux_data.cloned().unwrap_or_default(),
+            request_context: None,
         };
         let entry = engine.check_unvalidated(&request).results.pop();
         for action in &table.input.actions {

@@ -119,6 +119,31 @@ pub(super) enum LoopKind {
     TransformMapEntry,
 }
 
+impl Root {
+    /// As policies have it.
+    pub const fn shown(self) -> &'static str {
+        match self {
+            Self::PrincipalId => "P.id",
+            Self::PrincipalRoles => "P.roles",
+            Self::PrincipalAttr => "P.attr",
+            Self::PrincipalVersion => "P.policyVersion",
+            Self::PrincipalScope => "P.scope",
+            Self::ResourceKind => "R.kind",
+            Self::ResourceId => "R.id",
+            Self::ResourceAttr => "R.attr",
+            Self::ResourceVersion => "R.policyVersion",
+            Self::ResourceScope => "R.scope",
+            Self::Principal => "P",
+            Self::Resource => "R",
+            Self::AuxData => "request.auxData",
+            Self::Claims => "request.auxData.jwt",
+            Self::Jwts => "request.auxData.jwts",
+            Self::DerivedRoles => "runtime.effectiveDerivedRoles",
+            Self::Globals => "G",
+        }
+    }
+}
+
 impl Node {
     /// The parts directly inside.
     pub fn children_mut(&mut self) -> Vec<&mut Node> {

@@ -1,0 +1,161 @@
+//! Whether an expression can fail for want of an attribute, or of a value that converts. Types are
+//! not looked at: that an attribute is a number is for a schema to say.
+
+use super::node::{Kind, Node};
+use super::program::Program;
+use super::value::Value;
+
+/// Paths of which it is known that they are there: `(R.attr).owner`.
+pub type Known = Vec<String>;
+
+/// What can fail in a variable, where something is known to be there.
+pub type Asked<'a> = dyn Fn(usize, &Known) -> Option<String> + 'a;
+
+/// Functions that fail for some values of their types.
+const CONVERSIONS: [&str; 10] = [
+    "int",
+    "uint",
+    "double",
+    "bool",
+    "timestamp",
+    "duration",
+    "ip",
+    "cidr",
+    "hierarchy",
+    "spiffeID",
+];
+
+impl Program {
+    /// What can fail, where `known` is there: the first such part, as `path` or `function()`.
+    /// `variable` is asked for the programs of variables.
+    pub fn can_fail(&self, known: &Known, variable: &Asked<'_>) -> Option<String> {
+        can_fail(&self.root, known, variable)
+    }
+
+    /// The value that it has whatever is asked.
+    #[must_use]
+    pub fn constant(&self) -> Option<&Value> {
+        match &self.root.kind {
+            Kind::Constant(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The paths that are there when its value is `outcome`.
+    #[must_use]
+    pub fn guards(&self, outcome: bool) -> Known {
+        let mut found = Known::new();
+        guards(&self.root, outcome, &mut found);
+        found
+    }
+}
+
+fn can_fail(node: &Node, known: &Known, variable: &Asked<'_>) -> Option<String> {
+    let all = |nodes: &[&Node]| nodes.iter().find_map(|it| can_fail(it, known, variable));
+    match &node.kind {
+        Kind::Constant(_)
+        | Kind::Local(_)
+        | Kind::Root(_)
+        | Kind::HasVariable(_)
+        | Kind::HasRoot(_) => None,
+        Kind::Variable(slot) => variable(*slot, known),
+        Kind::Select(inner, _) => all(&[inner]).or_else(|| missing(node, known)),
+        Kind::Index(call) => call
+            .args
+            .iter()
+            .find_map(|it| can_fail(it, known, variable))
+            .or_else(|| missing(node, known)),
+        Kind::Has(inner, _) | Kind::OptionalSelect(inner, _) | Kind::Not(inner) => all(&[inner]),
+        // What one side says absorbs the failure of another, on either side.
+        Kind::And(terms) => among(terms, true, known, variable),
+        Kind::Or(terms) => among(terms, false, known, variable),
+        Kind::Conditional(parts) => {
+            let (condition, then, otherwise) = &**parts;
+            let with = |outcome| {
+                let mut more = known.clone();
+                guards(condition, outcome, &mut more);
+                more
+            };
+            can_fail(condition, known, variable)
+                .or_else(|| can_fail(then, &with(true), variable))
+                .or_else(|| can_fail(otherwise, &with(false), variable))
+        }
+        Kind::Equal(parts)
+        | Kind::NotEqual(parts)
+        | Kind::Compare(_, parts)
+        | Kind::In(parts)
+        | Kind::OptionalIndex(parts)
+        | Kind::Bind(_, parts)
+        | Kind::OptionalOr(parts)
+        | Kind::OptionalOrValue(parts)
+        | Kind::OptionalMap { parts, .. } => all(&[&parts.0, &parts.1]),
+        Kind::Call(call) => {
+            let inside = call.args.iter().find_map(|it| can_fail(it, known, variable));
+            let name = call.candidates.first().map_or("", |overload| overload.name);
+            let converts = CONVERSIONS.contains(&name) && !node.is_constant;
+            inside.or_else(|| converts.then(|| format!("{name}()")))
+        }
+        Kind::List(elements) => elements.iter().find_map(|(it, _)| can_fail(it, known, variable)),
+        Kind::Map(entries) => entries.iter().find_map(|(key, value, _)| all(&[key, value])),
+        Kind::Loop(it) => {
+            let filter = it.filter.as_ref().and_then(|it| can_fail(it, known, variable));
+            all(&[&it.range]).or(filter).or_else(|| can_fail(&it.body, known, variable))
+        }
+    }
+}
+
+/// Each term, knowing what the others say when they do not decide: those of `&&` are true then,
+/// those of `||` false.
+fn among(terms: &[Node], outcome: bool, known: &Known, variable: &Asked<'_>) -> Option<String> {
+    terms.iter().enumerate().find_map(|(index, term)| {
+        let mut more = known.clone();
+        let others = terms.iter().enumerate().filter(|(other, _)| *other != index);
+        others.for_each(|(_, other)| guards(other, outcome, &mut more));
+        can_fail(term, &more, variable)
+    })
+}
+
+fn missing(node: &Node, known: &Known) -> Option<String> {
+    let path = path(node);
+    match path {
+        Some(path) if known.contains(&path) => None,
+        path => Some(path.unwrap_or_else(|| "an index".to_owned())),
+    }
+}
+
+fn guards(node: &Node, outcome: bool, found: &mut Known) {
+    match (&node.kind, outcome) {
+        (Kind::Has(inner, name), true) => {
+            found.extend(path(inner).map(|inner| format!("{inner}.{name}")));
+        }
+        (Kind::In(parts), true) => {
+            if let (Kind::Constant(Value::String(name)), Some(inner)) =
+                (&parts.0.kind, path(&parts.1))
+            {
+                found.push(format!("{inner}.{name}"));
+            }
+        }
+        (Kind::Not(inner), outcome) => guards(inner, !outcome, found),
+        (Kind::And(terms), true) | (Kind::Or(terms), false) => {
+            terms.iter().for_each(|term| guards(term, outcome, found));
+        }
+        _ => {}
+    }
+}
+
+/// `R.attr.owner`, also where it is written `request.resource.attr["owner"]`.
+fn path(node: &Node) -> Option<String> {
+    match &node.kind {
+        Kind::Root(root) => Some(root.shown().to_owned()),
+        Kind::Variable(slot) => Some(format!("variable {slot}")),
+        Kind::Local(slot) => Some(format!("local {slot}")),
+        Kind::Select(inner, name) => path(inner).map(|inner| format!("{inner}.{name}")),
+        Kind::Index(call) => match &*call.args {
+            [inner, Node { kind: Kind::Constant(Value::String(name)), .. }] => {
+                path(inner).map(|inner| format!("{inner}.{name}"))
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
