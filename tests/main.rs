@@ -14,6 +14,7 @@ mod faults;
 mod harness;
 mod hostile;
 mod metrics;
+mod resources;
 mod store_command;
 mod story;
 mod tidy;

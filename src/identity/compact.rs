@@ -5,7 +5,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::refused::TokenRefused;
-use super::strict_json::{self, JsonRefused};
+use crate::strict_json::{self, JsonRefused};
 use crate::policy::Attributes;
 
 /// Bytes; longer tokens are refused before anything is decoded.
