@@ -53,7 +53,8 @@ impl Documents {
                 let target = read_target(&mut stream);
                 let known = known.lock().expect("not poisoned");
                 let body = known.iter().find(|(key, _)| target == format!("/documents/{key}"));
-                let (status, body) = body.map_or(("404 Not Found", ""), |(_, body)| ("200 OK", body));
+                let (status, body) =
+                    body.map_or(("404 Not Found", ""), |(_, body)| ("200 OK", body));
                 let length = body.len();
                 let _ = write!(
                     stream,
@@ -84,14 +85,17 @@ fn world(policy: &str) -> (World, tempfile::TempDir) {
     let policies = folder.path().join("policies");
     fs::create_dir(&policies).expect("a folder");
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("policies");
-    for name in ["suspended.yaml", "tool.yaml", "access_request.yaml", "template.yaml", "grant.yaml"] {
+    for name in
+        ["suspended.yaml", "tool.yaml", "access_request.yaml", "template.yaml", "grant.yaml"]
+    {
         fs::copy(shipped.join(name), policies.join(name)).expect("copied");
     }
     fs::write(policies.join("document.yaml"), POLICY.trim_start()).expect("written");
     let policy = format!("policy:\n  directory: {}\n{policy}", policies.display());
     let rule = "      - { methods: [GET], path: \"/docs/{doc}\", access: policy, action: view, resource: document, id: \"{path.doc}\", scope: \"{header.x-team}\", default_effect: allow }\n      - { methods: [GET], path: \"/find\", access: policy, action: view, resource: document, id: \"{query.id}\" }\n      - { methods: [GET], path: \"/me\"";
     let world = World::with(|config| {
-        let line = config.lines().find(|line| line.starts_with("policy:")).expect("a line").to_owned();
+        let line =
+            config.lines().find(|line| line.starts_with("policy:")).expect("a line").to_owned();
         config.replace(&line, &policy).replace("      - { methods: [GET], path: \"/me\"", rule)
     });
     (world, folder)

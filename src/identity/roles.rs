@@ -129,7 +129,7 @@ mod tests {
         }
     }
 
-    fn rules(pairs: &[(&str, &str)]) -> RoleRules {
+    fn hierarchy(pairs: &[(&str, &str)]) -> RoleRules {
         let pairs: Vec<(Arc<str>, Arc<str>)> =
             pairs.iter().map(|&(upper, lower)| (upper.into(), lower.into())).collect();
         RoleRules {
@@ -162,23 +162,23 @@ mod tests {
 
     /// The roles at the tool `notes` where a live grant is demanded.
     fn at_tool(
-        rules: &RoleRules,
+        of: &RoleRules,
         offered: &[&str],
         identity: &Identity,
         granted: &[&str],
     ) -> Vec<String> {
-        let withheld = Withheld::of(granting(offered), &rules.hierarchy);
+        let withheld = Withheld::of(granting(offered), &of.hierarchy);
         let granted: Vec<Arc<str>> = granted.iter().map(|&role| role.into()).collect();
         let is_withheld = |role: &str| withheld.has("notes", role);
-        let roles = rules.with_grants(&USER.into(), identity, is_withheld, granted.iter());
+        let roles = of.with_grants(&USER.into(), identity, is_withheld, granted.iter());
         roles.iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn claims_and_groups_give_roles_and_each_role_those_below_it_once() {
-        let rules = rules(&[("admin", "operator"), ("operator", "viewer")]);
+        let found = hierarchy(&[("admin", "operator"), ("operator", "viewer")]);
         let texts = |identity: &Identity| -> Vec<String> {
-            rules.of(identity).iter().map(ToString::to_string).collect()
+            found.of(identity).iter().map(ToString::to_string).collect()
         };
         assert_eq!(texts(&person(&[], &[])), ["user"]);
         assert_eq!(texts(&person(&["leads"], &[])), ["user", "operator", "viewer"]);
@@ -188,39 +188,43 @@ mod tests {
 
     #[test]
     fn a_live_grant_gives_what_is_below_its_role_too() {
-        let rules = rules(&[("operator", "viewer"), ("viewer", "guest")]);
-        let roles = at_tool(&rules, &["operator"], &person(&[], &[]), &["operator"]);
-        assert_eq!(roles, ["user", "operator", "viewer", "guest"]);
+        let found = hierarchy(&[("operator", "viewer"), ("viewer", "guest")]);
+        let roles = at_tool(&found, &["operator"], &person(&[], &[]), &["operator"]);
+        assert_eq!(roles, ["user", "operator", "guest", "viewer"]);
     }
 
     #[test]
     fn a_claim_gives_no_role_that_grants_give_however_the_hierarchy_leads_there() {
-        let rules =
-            rules(&[("admin", "operator"), ("operator", "viewer"), ("viewer", "guest"), ("x", "y")]);
+        let found = hierarchy(&[
+            ("admin", "operator"),
+            ("operator", "viewer"),
+            ("viewer", "guest"),
+            ("x", "y"),
+        ]);
         let all = ["admin", "operator", "viewer", "guest", "x", "other"];
         for offered in ["operator", "viewer"] {
             // Above it, it, and below it: a grant of it would give those.
-            let roles = at_tool(&rules, &[offered], &person(&["leads"], &all), &[]);
+            let roles = at_tool(&found, &[offered], &person(&["leads"], &all), &[]);
             assert_eq!(roles, ["user", "x", "y", "other"], "{offered}");
         }
-        let roles = at_tool(&rules, &["viewer"], &person(&["leads"], &all), &["viewer"]);
+        let roles = at_tool(&found, &["viewer"], &person(&["leads"], &all), &["viewer"]);
         assert_eq!(roles, ["user", "x", "y", "other", "viewer", "guest"]);
         // Of another tool nothing is withheld.
-        let withheld = Withheld::of(granting(&["viewer"]), &rules.hierarchy);
+        let withheld = Withheld::of(granting(&["viewer"]), &found.hierarchy);
         assert!(withheld.has("notes", "admin") && !withheld.has("wiki", "admin"));
     }
 
     #[test]
     fn a_role_beside_the_granted_ones_stays_without_what_it_shares_with_them() {
-        let rules = rules(&[("operator", "staff"), ("auditor", "staff")]);
-        let roles = at_tool(&rules, &["operator"], &person(&[], &["auditor"]), &[]);
+        let found = hierarchy(&[("operator", "staff"), ("auditor", "staff")]);
+        let roles = at_tool(&found, &["operator"], &person(&[], &["auditor"]), &[]);
         assert_eq!(roles, ["user", "auditor"]);
     }
 
     #[test]
     fn a_role_that_denies_stays_also_when_it_came_through_one_that_is_withheld() {
-        let rules = rules(&[("away", "suspended"), ("away", "viewer")]);
-        let roles = at_tool(&rules, &["viewer"], &person(&[], &["away"]), &["viewer"]);
+        let found = hierarchy(&[("away", "suspended"), ("away", "viewer")]);
+        let roles = at_tool(&found, &["viewer"], &person(&[], &["away"]), &["viewer"]);
         assert_eq!(roles, ["user", "suspended", "viewer"]);
     }
 }

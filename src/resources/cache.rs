@@ -58,5 +58,4 @@ impl Cache {
             kept.answers.remove(&oldest);
         }
     }
-
 }

@@ -7,8 +7,8 @@ use crate::clock::SharedClock;
 use crate::config::{CheckConfig, Otherwise};
 use crate::domain::time::Timestamp;
 use crate::policy::embedded::cel::{
-    self, Budget, Declarations, Environment, Inputs, Map, NoVariables, Principal, Program, Resource,
-    Type, Value,
+    self, Budget, Declarations, Environment, Inputs, Map, NoVariables, Principal, Program,
+    Resource, Type, Value,
 };
 
 use super::known::Known;
@@ -30,8 +30,8 @@ impl Check {
         let mut names = Declarations::new();
         names.declare_globals([]);
         let program = Environment::cerbos().compile(&config.require, &names);
-        let program =
-            program.map_err(|it| format!("line {}, column {}: {}", it.line, it.column, it.message))?;
+        let program = program
+            .map_err(|it| format!("line {}, column {}: {}", it.line, it.column, it.message))?;
         let reads = program.reads();
         if reads.principal || reads.aux_data || reads.derived_roles {
             return Err("the condition looks at more than the resource (R)".to_owned());
@@ -87,9 +87,9 @@ impl Check {
             Otherwise::NotFound => {
                 NotProvided::NotFound(message.unwrap_or_else(|| format!("there is no such {kind}")))
             }
-            Otherwise::Denied => {
-                NotProvided::Denied(message.unwrap_or_else(|| format!("the {kind} is not available")))
-            }
+            Otherwise::Denied => NotProvided::Denied(
+                message.unwrap_or_else(|| format!("the {kind} is not available")),
+            ),
         }
     }
 }

@@ -40,7 +40,8 @@ impl Redis {
     }
 
     async fn exchange(&self, key: &str) -> Result<Reply, Failed> {
-        let broken = |what: &str, fault: &std::io::Error| Failed(format!("{what}: {}", fault.kind()));
+        let broken =
+            |what: &str, fault: &std::io::Error| Failed(format!("{what}: {}", fault.kind()));
         let address = (&*self.config.address.host, self.config.address.port);
         let mut stream =
             TcpStream::connect(address).await.map_err(|fault| broken("no connection", &fault))?;

@@ -53,7 +53,7 @@ fn reply(rest: &mut &[u8]) -> Result<Reply, Stop> {
         Some((b'-', text)) => {
             let word: String = String::from_utf8_lossy(text)
                 .chars()
-                .take_while(|letter| letter.is_ascii_uppercase())
+                .take_while(char::is_ascii_uppercase)
                 .take(32)
                 .collect();
             Ok(Reply::Refused(if word.is_empty() { "an error".to_owned() } else { word }))

@@ -193,6 +193,7 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
         metrics.register_tidegate(registry);
+        metrics.register_policy(registry);
         metrics.register_http(registry);
         let version = vec![
             ("version", env!("CARGO_PKG_VERSION")),
@@ -259,11 +260,6 @@ impl Metrics {
             "Store reads and commits that failed",
             Shown(self.store_errors.clone()),
         );
-        r.register(
-            "tidegate_provider_requests",
-            "Questions to the sources of resource attributes",
-            Shown(self.provider_requests.clone()),
-        );
         r.register("tidegate_approvals", "Requests by outcome", Shown(self.approvals.clone()));
         r.register(
             "tidegate_decision_wait_seconds",
@@ -301,14 +297,23 @@ impl Metrics {
             self.config_reload_ok.clone(),
         );
         r.register(
-            "tidegate_policy_last_reload_successful",
-            "1 when the newest policies are in force",
-            self.policy_reload_ok.clone(),
-        );
-        r.register(
             "tidegate_decision_records_dropped",
             "Decision records lost to a full buffer",
             self.decisions_dropped.clone(),
+        );
+    }
+
+    fn register_policy(&self, registry: &mut Registry) {
+        let r = registry;
+        r.register(
+            "tidegate_provider_requests",
+            "Questions to the sources of resource attributes",
+            Shown(self.provider_requests.clone()),
+        );
+        r.register(
+            "tidegate_policy_last_reload_successful",
+            "1 when the newest policies are in force",
+            self.policy_reload_ok.clone(),
         );
     }
 

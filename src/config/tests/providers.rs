@@ -8,7 +8,10 @@ use super::{Folder, GOOD, changed};
 use crate::config::{LookupPart, Otherwise, PolicyConfig, SourceConfig};
 
 fn with(lines: &str) -> String {
-    changed("policy: { directory: ./policies }", &format!("policy:\n  directory: ./policies\n{lines}"))
+    changed(
+        "policy: { directory: ./policies }",
+        &format!("policy:\n  directory: ./policies\n{lines}"),
+    )
 }
 
 fn policy(folder: &Folder, lines: &str) -> PolicyConfig {
@@ -18,7 +21,8 @@ fn policy(folder: &Folder, lines: &str) -> PolicyConfig {
 #[test]
 fn a_hierarchy_is_read_line_by_line_and_implies_transitively() {
     let folder = Folder::new();
-    let lines = "  role_hierarchy: [\"admin > editor>viewer\", \"security > auditor\", \"editor > x\"]";
+    let lines =
+        "  role_hierarchy: [\"admin > editor>viewer\", \"security > auditor\", \"editor > x\"]";
     let hierarchy = policy(&folder, lines).role_hierarchy;
     let implied: Vec<&str> = hierarchy.implied("admin").map(|role| &**role).collect();
     assert_eq!(implied, ["editor", "viewer", "x"]);
@@ -29,7 +33,8 @@ fn a_hierarchy_is_read_line_by_line_and_implies_transitively() {
 #[test]
 fn every_source_is_read_with_its_defaults() {
     let folder = Folder::new();
-    folder.write("documents.yaml", "doc-1: { owner: alice, tags: [a, 1, true, null] }\n\"2\": {}\n");
+    folder
+        .write("documents.yaml", "doc-1: { owner: alice, tags: [a, 1, true, null] }\n\"2\": {}\n");
     let lines = r#"
   providers:
     - resource: document
@@ -45,7 +50,10 @@ fn every_source_is_read_with_its_defaults() {
 "#;
     let providers = policy(&folder, lines).providers;
     let [document, other] = providers.as_slice() else { panic!("{providers:?}") };
-    assert_eq!(document.key.template.0, [LookupPart::Tool, LookupPart::Text(":".into()), LookupPart::Id]);
+    assert_eq!(
+        document.key.template.0,
+        [LookupPart::Tool, LookupPart::Text(":".into()), LookupPart::Id]
+    );
     assert_eq!(other.key.template.0, [LookupPart::Id]);
     assert_eq!(document.validate[0].otherwise, Otherwise::NotFound);
     assert_eq!(document.default.as_ref().map(|it| json!(it)), Some(json!({ "owner": "" })));
@@ -62,15 +70,24 @@ fn every_source_is_read_with_its_defaults() {
     assert!(file["2"].is_empty());
     assert_eq!(json!(inline["file"]), json!({ "owner": "bob", "quoted": "1", "n": -1.5 }));
     assert_eq!(&*http.origin, "https://docs.example.com");
-    assert_eq!((http.timeout, http.cache.expect("a cache").entries), (Duration::from_millis(250), 1000));
-    assert_eq!((redis.address.port, redis.database, redis.timeout), (6380, 2, Duration::from_secs(1)));
+    assert_eq!(
+        (http.timeout, http.cache.expect("a cache").entries),
+        (Duration::from_millis(250), 1000)
+    );
+    assert_eq!(
+        (redis.address.port, redis.database, redis.timeout),
+        (6380, 2, Duration::from_secs(1))
+    );
     assert!(!format!("{redis:?}").contains("secret"));
 }
 
 #[test]
 fn problems_of_a_file_of_attributes_name_that_file() {
     let folder = Folder::new();
-    folder.write("documents.yaml", "doc-1: { a: 1, a: 2 }\ndoc-2: text\ndoc-3: { n: 0x10, i: .inf }\n");
+    folder.write(
+        "documents.yaml",
+        "doc-1: { a: 1, a: 2 }\ndoc-2: text\ndoc-3: { n: 0x10, i: .inf }\n",
+    );
     let lines =
         "  providers: [{ resource: document, sources: [{ static: { file: ./documents.yaml } }] }]";
     let problems = folder.load(&with(lines)).expect_err("refused").0;
@@ -93,8 +110,10 @@ fn a_source_off_loopback_needs_tls_in_production() {
         assert_eq!(problems.len(), 1, "{problems:?}");
         assert_eq!(problems[0].path, format!("policy.providers[0].sources[0].{path}"));
         assert!(problems[0].found.contains("off loopback without TLS"), "{problems:?}");
-        let development = with(&lines).replace("environment: production", "environment: development");
-        let warnings = folder.load(&development).map_err(|p| p.to_string()).expect("loads").warnings;
+        let development =
+            with(&lines).replace("environment: production", "environment: development");
+        let warnings =
+            folder.load(&development).map_err(|p| p.to_string()).expect("loads").warnings;
         assert!(warnings.iter().any(|warning| warning.contains("off loopback")), "{warnings:?}");
     }
     assert!(GOOD.contains("environment: production"));

@@ -15,8 +15,8 @@ use crate::config::{
     ValuePart, ValueTemplate,
 };
 use crate::domain::access::PathPattern;
-use crate::domain::template::{Approvers, Catalog, Requesters, Step, Template};
 use crate::domain::hierarchy::RoleHierarchy;
+use crate::domain::template::{Approvers, Catalog, Requesters, Step, Template};
 use crate::gateway::{Gateway, Routes, Shared, Sockets, spawn};
 use crate::identity::roles::RoleRules;
 use crate::telemetry::ids::UserHashes;
@@ -207,9 +207,8 @@ fn rule(methods: &[&str], path: &str, access: AccessMode, action: &str) -> Rule 
 fn roles() -> RoleRules {
     let pairs = [("chief", "admin"), ("admin", "clerk"), ("away", "suspended"), ("away", "clerk")];
     let pairs = pairs.map(|(upper, lower)| (upper.into(), lower.into()));
-    let group = |name: &str, roles: &[&str]| {
-        (name.into(), roles.iter().map(|&role| role.into()).collect())
-    };
+    let group =
+        |name: &str, roles: &[&str]| (name.into(), roles.iter().map(|&role| role.into()).collect());
     RoleRules {
         mapping: [
             group("engineering", &["viewer", "engineer"]),

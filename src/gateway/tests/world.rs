@@ -339,7 +339,8 @@ impl Provide for FakeResources {
         });
         match said {
             Some(Document::Has(attributes)) => Ok(Provided {
-                known: Known::of(attributes.as_object().cloned().expect("an object")).expect("good"),
+                known: Known::of(attributes.as_object().cloned().expect("an object"))
+                    .expect("good"),
                 from: Origin::Source { index: 0, kind: "static" },
             }),
             Some(Document::Not(why)) => Err(why),

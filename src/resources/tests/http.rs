@@ -85,10 +85,8 @@ async fn silence_half_an_answer_and_nobody_are_failures() {
     let whole = response("200 OK", r#"{"owner": "alice"}"#);
     for answer in [None, whole.get(..whole.len() - 1), Some(b"HTTP/1.1 200 OK\r\n".as_slice())] {
         let server = Server::saying(answer).await;
-        let config = HttpSourceConfig {
-            timeout: Duration::from_millis(50),
-            ..http(&server.origin())
-        };
+        let config =
+            HttpSourceConfig { timeout: Duration::from_millis(50), ..http(&server.origin()) };
         assert_eq!(asking(config, "doc-1").await, "unreachable");
     }
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -111,7 +109,10 @@ async fn a_token_is_sent_and_one_that_cannot_be_is_told_without_its_value() {
     let clock = ManualClock::at(START);
     let refused = Providers::open(&[config], &(clock as _), &Metrics::unregistered());
     let problems = refused.err().expect("refused");
-    assert!(problems[0].starts_with("policy.providers[0].sources[0]: token_file: "), "{problems:?}");
+    assert!(
+        problems[0].starts_with("policy.providers[0].sources[0]: token_file: "),
+        "{problems:?}"
+    );
     assert!(!problems[0].contains("canary"));
 }
 
@@ -158,7 +159,9 @@ async fn the_cache_holds_so_many_answers_and_forgets_the_oldest() {
     let server = Server::json("200 OK", "{}").await;
     let providers = open(cached(&server, 2));
     let mut expected = String::new();
-    for (id, is_asked) in [("a", true), ("b", true), ("a", false), ("c", true), ("a", true), ("c", false)] {
+    for (id, is_asked) in
+        [("a", true), ("b", true), ("a", false), ("c", true), ("a", true), ("c", false)]
+    {
         let before = server.asked().len();
         assert_eq!(told(&providers, id).await, json!({}));
         assert_eq!(server.asked().len() > before, is_asked, "{id} after {expected}");

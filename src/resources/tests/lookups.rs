@@ -23,7 +23,7 @@ async fn a_source_that_fails_is_not_passed_over_for_another_one_or_the_default()
         SourceConfig::Http(http(&broken.origin())),
         fixed(&[("doc-1", json!({ "owner": "mallory" }))]),
     ]);
-    config.default = Some(object(json!({ "owner": "" })));
+    config.default = Some(object(&json!({ "owner": "" })));
     let providers = open(config);
     assert_eq!(told(&providers, "doc-1").await, "unreachable");
     assert_eq!(told(&providers, "doc-2").await, "unreachable");
@@ -76,15 +76,16 @@ async fn a_source_says_nothing_of_the_request_and_its_scope_is_a_text() {
     let providers = open(provider(vec![fixed(&[("doc-1", said)])]));
     let provided = ask(&providers, "doc-1").await.expect("found");
     assert_eq!(provided.known.scope.as_deref(), Some("team-b"));
-    assert_eq!(*provided.known.attributes, object(json!({ "scope": "team-b", "a": 5 })));
+    assert_eq!(*provided.known.attributes, object(&json!({ "scope": "team-b", "a": 5 })));
     for scope in [json!(null), json!(["team-a"]), json!(7)] {
         let config = provider(vec![fixed(&[("doc-1", json!({ "scope": scope }))])]);
         let clock = ManualClock::at(START);
         let refused = Providers::open(&[config], &(clock as _), &Metrics::unregistered());
         let problems = refused.err().expect("refused");
-        assert_eq!(problems, [
-            "policy.providers[0].sources[0]: doc-1: the attribute scope is no text"
-        ]);
+        assert_eq!(
+            problems,
+            ["policy.providers[0].sources[0]: doc-1: the attribute scope is no text"]
+        );
     }
 }
 

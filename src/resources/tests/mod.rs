@@ -33,12 +33,12 @@ fn text(text: &str) -> LookupPart {
     LookupPart::Text(text.into())
 }
 
-fn object(value: Value) -> Attributes {
+fn object(value: &Value) -> Attributes {
     value.as_object().cloned().expect("an object")
 }
 
 fn fixed(documents: &[(&str, Value)]) -> SourceConfig {
-    let documents = documents.iter().map(|(id, value)| ((*id).into(), object(value.clone())));
+    let documents = documents.iter().map(|(id, value)| ((*id).into(), object(value)));
     SourceConfig::Static(Arc::new(documents.collect()))
 }
 

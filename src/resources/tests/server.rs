@@ -65,6 +65,8 @@ impl Server {
 
 pub fn response(status: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!("HTTP/1.1 {status}\r\nlocation: /documents/other\r\ncontent-length: {length}\r\n\r\n{body}")
-        .into_bytes()
+    format!(
+        "HTTP/1.1 {status}\r\nlocation: /documents/other\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
 }

@@ -49,7 +49,7 @@ async fn conditions_see_id_kind_scope_and_time() {
         ("R.id == 'open' && R.kind == 'document' && R.scope == 'team-a'", true),
         ("timestamp(R.attr.due) < now()", true),
         ("timestamp(R.attr.due) > now()", false),
-        ("now() == timestamp('2026-11-22T07:30:00Z')", true),
+        ("now() == timestamp('2026-11-22T09:30:00Z')", true),
     ] {
         let providers = open(with_checks(vec![check(condition, Otherwise::Denied)]));
         assert_eq!(told(&providers, "open").await != "denied", expected, "{condition}");
@@ -59,7 +59,7 @@ async fn conditions_see_id_kind_scope_and_time() {
 #[tokio::test]
 async fn the_default_is_not_judged() {
     let checks = vec![check("R.attr.state != 'archived'", Otherwise::Denied)];
-    let default = Some(object(json!({ "owner": "" })));
+    let default = Some(object(&json!({ "owner": "" })));
     let providers = open(ProviderConfig { default, ..with_checks(checks) });
     assert_eq!(told(&providers, "none").await, json!({ "owner": "" }));
     assert_eq!(told(&providers, "archived").await, "denied");

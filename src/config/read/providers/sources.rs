@@ -81,9 +81,8 @@ fn timeout(map: &Map<'_>) -> Option<Duration> {
 
 fn cache(at: &At<'_>) -> Option<CacheConfig> {
     let map = at.map("`{ ttl: 5s, entries: 1000 }`")?;
-    let ttl = map.need("ttl", "a duration like 5s", |at| {
-        at.duration(&(LEAST..=Duration::from_secs(3600)))
-    });
+    let ttl = map
+        .need("ttl", "a duration like 5s", |at| at.duration(&(LEAST..=Duration::from_secs(3600))));
     let entries = map.or("entries", 1000, |at| at.count(&(1..=10_000)));
     map.finish();
     Some(CacheConfig { ttl: ttl?, entries: usize::try_from(entries?).ok()? })
@@ -143,13 +142,7 @@ fn redis_address(at: &At<'_>, strict: bool) -> Option<redis_url::RedisUrl> {
 }
 
 /// Whoever can change an answer on its way decides about access.
-fn protected(
-    at: &At<'_>,
-    encrypted: bool,
-    host: &str,
-    strict: bool,
-    expected: &str,
-) -> Option<()> {
+fn protected(at: &At<'_>, encrypted: bool, host: &str, strict: bool, expected: &str) -> Option<()> {
     let is_here =
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if encrypted || is_here {
