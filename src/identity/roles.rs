@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
+use serde_json::{Value, json};
 
 use crate::domain::hierarchy::RoleHierarchy;
 use crate::domain::template::Catalog;
@@ -53,6 +54,14 @@ impl RoleRules {
             self.add(role, &mut roles, &|_| true);
         }
         roles
+    }
+
+    /// Groups with their roles, and roles with all that they imply, for people who look at a
+    /// running gateway.
+    #[must_use]
+    pub fn describe(&self) -> Value {
+        let hierarchy: BTreeMap<_, _> = self.hierarchy.iter().collect();
+        json!({ "role_mapping": self.mapping, "role_hierarchy": hierarchy })
     }
 
     fn gather(
@@ -184,6 +193,16 @@ mod tests {
         assert_eq!(texts(&person(&["leads"], &[])), ["user", "operator", "viewer"]);
         let both = texts(&person(&["leads", "other"], &["admin", "viewer", "x"]));
         assert_eq!(both, ["user", "admin", "operator", "viewer", "x"]);
+    }
+
+    #[test]
+    fn a_description_tells_all_that_a_role_implies() {
+        let found = hierarchy(&[("admin", "operator"), ("operator", "viewer")]);
+        let expected = json!({
+            "role_mapping": { "leads": ["operator"] },
+            "role_hierarchy": { "admin": ["operator", "viewer"], "operator": ["viewer"] },
+        });
+        assert_eq!(found.describe(), expected);
     }
 
     #[test]

@@ -41,6 +41,7 @@ pub const BAD: &[Bad] = &[
     Bad("./policies }", "./policies, providers: [{ resource: document, sources: [{ http: { url: \"http://127.0.0.1/{name}\" } }] }] }", "policy.providers[0].sources[0].http.url", &["an address like"]),
     Bad("./policies }", "./policies, providers: [{ resource: document, sources: [{ http: { url: \"http://u:p@127.0.0.1/{key}\" } }] }] }", "policy.providers[0].sources[0].http.url", &["an address like"]),
     Bad("./policies }", "./policies, providers: [{ resource: document, sources: [{ http: { url: \"http://127.0.0.1/{key}#x\" } }] }] }", "policy.providers[0].sources[0].http.url", &["an address like"]),
+    Bad("./policies }", "./policies, providers: [{ resource: document, sources: [{ http: { url: \"http://127.0.0.1/a/../{key}\" } }] }] }", "policy.providers[0].sources[0].http.url", &["an address like"]),
     Bad("./policies }", "./policies, providers: [{ resource: document, sources: [{ http: { url: \"http:///{key}\" } }] }] }", "policy.providers[0].sources[0].http.url", &["an address like"]),
     Bad("./policies }", "./policies, providers: [{ resource: document, sources: [{ http: { url: \"http://127.0.0.1/{key\" } }] }] }", "policy.providers[0].sources[0].http.url", &["an address like"]),
     Bad("./policies }", "./policies, providers: [{ resource: document, sources: [{ http: { url: \"http://127.0.0.1/{key}\", timeout: 11s } }] }] }", "policy.providers[0].sources[0].http.timeout", &["11s", "10s"]),

@@ -107,7 +107,8 @@ fn divided(text: &str) -> Option<(&str, &str)> {
     let slash = rest.find('/')?;
     let at = scheme.len() + "://".len() + slash;
     let (origin, target) = (text.get(..at)?, text.get(at..)?);
-    let is_plain = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    let is_plain = target.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#')
+        && !target.split(['/', '?']).any(|segment| matches!(segment, "." | ".."));
     let is_origin = matches!(scheme, "http" | "https") && !origin.contains(['{', '}', '?', '#']);
     (is_origin && is_plain && slash > 0).then_some((origin, target))
 }
