@@ -23,9 +23,11 @@ pub mod identity;
 pub mod outbox;
 pub mod policy;
 pub mod problem;
+pub mod resources;
 pub mod sample_tool;
 pub mod shutdown;
 pub mod store;
+pub mod strict_json;
 pub mod telemetry;
 
 pub use domain::iso8601;

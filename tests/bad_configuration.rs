@@ -9,7 +9,7 @@ use crate::harness::tokens::Issuer;
 use crate::harness::upstream::Upstream;
 
 /// What to replace in a good file, by what, and the words of the refusal.
-const MISTAKES: [(&str, &str, &[&str]); 44] = [
+const MISTAKES: [(&str, &str, &[&str]); 46] = [
     ("environment: development", "environment: prod", &["environment", "prod", "production"]),
     ("environment: development", "enviroment: development", &["enviroment", "environment"]),
     ("deployment: test", "deployment: [test]", &["deployment"]),
@@ -63,6 +63,16 @@ const MISTAKES: [(&str, &str, &[&str]); 44] = [
     ("action: write }", "action: write, resorce: x }", &["resorce", "resource"]),
     ("policy: { directory:", "policy: { engine: cerbos, directory:", &["policy.engine"]),
     ("policy: { directory:", "policy: { engine: opa, directory:", &["policy.engine", "opa"]),
+    (
+        "policy: { directory:",
+        "policy: { role_hierarchy: ['a > b', 'b > a'], directory:",
+        &["policy.role_hierarchy[1]", "puts b above itself", "without a cycle"],
+    ),
+    (
+        "policy: { directory:",
+        "policy: { providers: [{ resource: d, sources: [{ static: {} }], validate: [{ require: R.atr.x, otherwise: denied }] }], directory:",
+        &["policy.providers[0].validate[0].require", "atr"],
+    ),
     ("catalog: { directory: ./catalog }", "catalog: { directory: ./nowhere }", &["nowhere"]),
     ("drain_timeout: 2s", "drain_timeout: 2", &["limits.drain_timeout"]),
     ("drain_timeout: 2s", "drain_timeout: soon", &["limits.drain_timeout", "soon"]),

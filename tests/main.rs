@@ -15,6 +15,7 @@ mod harness;
 mod hostile;
 mod metrics;
 mod policy_command;
+mod resources;
 mod store_command;
 mod story;
 mod tidy;

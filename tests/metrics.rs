@@ -11,7 +11,7 @@ use crate::harness::client::Client;
 use crate::harness::{World, eventually};
 
 /// Every documented family with its type, as `# TYPE` names it.
-const DOCUMENTED: [&str; 22] = [
+const DOCUMENTED: [&str; 23] = [
     "tidegate_requests counter",
     "tidegate_request_duration_seconds histogram",
     "tidegate_step_duration_seconds histogram",
@@ -19,6 +19,7 @@ const DOCUMENTED: [&str; 22] = [
     "tidegate_leases_cut counter",
     "tidegate_revocation_effect_seconds histogram",
     "tidegate_store_errors counter",
+    "tidegate_provider_requests counter",
     "tidegate_approvals counter",
     "tidegate_decision_wait_seconds histogram",
     "tidegate_pending_requests gauge",
@@ -37,7 +38,7 @@ const DOCUMENTED: [&str; 22] = [
 ];
 
 /// Every label that a series may have.
-const LABELS: [&str; 17] = [
+const LABELS: [&str; 18] = [
     "tool",
     "outcome",
     "reason",
@@ -55,9 +56,10 @@ const LABELS: [&str; 17] = [
     "http_route",
     "url_scheme",
     "error_type",
+    "provider_kind",
 ];
 
-fn scrape(world: &World) -> String {
+pub fn scrape(world: &World) -> String {
     let answer = Client::new(world.gateway.admin).get("admin", "/metrics", None);
     assert_eq!(answer.status, 200, "{answer:?}");
     let kind = answer.header("content-type").unwrap_or_default();

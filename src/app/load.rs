@@ -14,8 +14,10 @@ use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
 use crate::identity::Authenticator;
+use crate::identity::roles::RoleRules;
 use crate::policy::Policy;
 use crate::policy::embedded::Engine;
+use crate::resources::{Providers, SharedProviders};
 use crate::store::embedded::{self, Embedded, OpenError};
 use crate::store::reconcile::Reconciler;
 use crate::store::redis::{self, Redis};
@@ -61,11 +63,13 @@ pub struct Ready {
     pub catalog: Arc<ArcSwap<Catalog>>,
     pub policy: Arc<Policy>,
     pub authenticator: Arc<Authenticator>,
+    pub roles: RoleRules,
+    pub providers: SharedProviders,
 }
 
 impl Ready {
     /// # Errors
-    /// Every problem of all three.
+    /// Every problem of all of them.
     pub fn load(
         config: &Config,
         clock: &SharedClock,
@@ -76,13 +80,20 @@ impl Ready {
         let policy = keep(load_policy(config), &mut problems);
         let authenticator = Authenticator::open(config, clock.clone(), metrics.clone())
             .map_err(|refused| vec![refused.to_string()]);
-        match (catalog, policy, keep(authenticator, &mut problems)) {
-            (Some(catalog), Some(policy), Some(authenticator)) => {
+        let providers = Providers::open(&config.policy.providers, clock, metrics);
+        let providers = keep(providers, &mut problems);
+        match (catalog, policy, keep(authenticator, &mut problems), providers) {
+            (Some(catalog), Some(policy), Some(authenticator), Some(providers)) => {
                 metrics.config_reload_ok.set(1);
                 metrics.policy_loaded.set(i64::try_from(clock.now().seconds()).unwrap_or(0));
                 metrics.policy_reload_ok.set(1);
                 let catalog = Arc::new(ArcSwap::from_pointee(catalog));
-                Ok(Self { catalog, policy: Arc::new(policy), authenticator })
+                let roles = RoleRules {
+                    mapping: config.policy.role_mapping.clone(),
+                    hierarchy: config.policy.role_hierarchy.clone(),
+                };
+                let (policy, providers) = (Arc::new(policy), Arc::new(providers));
+                Ok(Self { catalog, policy, authenticator, roles, providers })
             }
             _ => Err(StartError::Problems(problems)),
         }
@@ -133,6 +144,8 @@ pub fn key_and_store_problems(config: &Config) -> Vec<String> {
     let clock: SharedClock = Arc::new(SystemClock);
     let keys = Authenticator::open(config, clock.clone(), Metrics::unregistered());
     let mut problems: Vec<String> = keys.err().iter().map(ToString::to_string).collect();
+    let providers = Providers::open(&config.policy.providers, &clock, &Metrics::unregistered());
+    problems.extend(providers.err().unwrap_or_default());
     match &config.store.backend {
         Backend::Embedded { path } if embedded::is_initialised(path) => {
             match open_embedded(config, path, &clock) {

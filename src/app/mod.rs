@@ -175,7 +175,7 @@ impl Parts<'_> {
         let shared = gateway::Shared {
             routes: Arc::new(ArcSwap::from_pointee(Routes::new(&self.config.tools))),
             catalog: self.ready.catalog.clone(),
-            role_mapping: self.config.policy.role_mapping.clone(),
+            roles: self.ready.roles.clone(),
             limits: self.config.limits,
             connections: descriptors::proxy_connections(),
             public_url: self.config.api.public_url.clone(),
@@ -186,10 +186,10 @@ impl Parts<'_> {
             users: self.users.clone(),
         };
         let (authenticator, policy) = (self.ready.authenticator.clone(), self.ready.policy.clone());
-        let stores = self.stores.clone();
+        let (stores, providers) = (self.stores.clone(), self.ready.providers.clone());
         let make_core = move |_core: usize| {
             let identity = CoreIdentity::new(authenticator.clone(), Remembered::default());
-            (identity, CorePolicy(policy.clone()), stores.reader())
+            (identity, CorePolicy(policy.clone()), stores.reader(), providers.clone())
         };
         let draining = self.stop.receiver();
         gateway::spawn(sockets, &Arc::new(shared), &draining, make_core).map_err(StartError::bind)
@@ -206,7 +206,7 @@ impl Parts<'_> {
             authenticate: Arc::new(ApiIdentity::new(authenticator.clone())),
             decide: Arc::new(ApiPolicy(self.ready.policy.clone())),
             subjects: Arc::new(Subjects(authenticator.clone())),
-            role_mapping: self.config.policy.role_mapping.clone(),
+            roles: self.ready.roles.clone(),
             decision_ids: Arc::new(DecisionIds::new(&ids::instance()?)?),
             turns: approvals::turns::Turns::default(),
             source: cloudevents::source(&self.config.deployment),

@@ -23,7 +23,7 @@ const LONGEST_KEY: usize = 255;
 #[derive(Clone, Debug)]
 pub struct Call {
     pub identity: Arc<Identity>,
-    /// `user`, the roles claim, and what `role_mapping` gives for the groups.
+    /// Of claims and groups: no grant gives a role at the API.
     pub roles: Vec<Arc<str>>,
     pub now: Timestamp,
     /// `METHOD /the/path`, with its ids: what an `Idempotency-Key` is scoped to.
@@ -62,7 +62,7 @@ impl FromRequestParts<SharedApi> for Call {
         let traced = parts.extensions.get::<Traced>().ok_or(NoEntropy)?;
         traced.span.user(&api.users, || identity.key);
         Ok(Self {
-            roles: roles(api, &identity),
+            roles: api.roles.of(&identity),
             identity,
             now,
             route: format!("{} {}", parts.method, parts.uri.path()),
@@ -84,16 +84,6 @@ async fn authenticate(
         spans::failed(&span, refused.code);
         refused.into()
     })
-}
-
-fn roles(api: &Api, identity: &Identity) -> Vec<Arc<str>> {
-    let mapped = identity.person.groups.iter().filter_map(|group| api.role_mapping.get(group));
-    let mut roles: Vec<Arc<str>> = vec!["user".into()];
-    roles.extend(identity.roles.iter().cloned());
-    roles.extend(mapped.flatten().cloned());
-    roles.sort();
-    roles.dedup();
-    roles
 }
 
 /// At most one value; a repeated header could mean two things.

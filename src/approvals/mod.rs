@@ -10,13 +10,13 @@
 //! - [`timers`]: the same write path, driven by the clock;
 //! - [`sweeper`]: the same write path, driven by the kill switch.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 use crate::clock::SharedClock;
 use crate::domain::template::Catalog;
+use crate::identity::roles::RoleRules;
 use crate::store::SharedStore;
 use crate::telemetry::decision::DecisionIds;
 use crate::telemetry::ids::UserHashes;
@@ -52,8 +52,7 @@ pub struct Api {
     pub authenticate: Arc<dyn ports::Authenticate>,
     pub decide: Arc<dyn ports::Decide>,
     pub subjects: Arc<dyn ports::ResolveSubject>,
-    /// Roles that a group gives, beside the roles claim.
-    pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    pub roles: RoleRules,
     pub decision_ids: Arc<DecisionIds>,
     /// `Turns::default()`.
     pub turns: turns::Turns,

@@ -68,6 +68,7 @@ pub fn record() -> DecisionRecord {
         resource: Some("tool".into()),
         object_id: Some("notes".into()),
         scope: None,
+        attributes: None,
         roles: vec!["user".into(), "viewer".into()],
         evaluated_policies: vec!["resource.tool.vdefault".into()],
         default_effect: "deny",

@@ -27,8 +27,10 @@ pub struct File {
     pub audit: Option<Audit>,
 }
 
+mod providers;
 mod store;
 
+use providers::Provider;
 use store::Store;
 
 type Text = String;
@@ -190,6 +192,10 @@ pub struct Policy {
     pub engine: Option<Text>,
     /// Group -> roles
     pub role_mapping: Option<BTreeMap<String, Texts>>,
+    /// Lines like admin > editor > viewer
+    pub role_hierarchy: Option<Texts>,
+    /// Where the attributes of resources come from, one for each kind
+    pub providers: Option<Vec<Provider>>,
 }
 
 #[derive(JsonSchema)]

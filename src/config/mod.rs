@@ -7,6 +7,7 @@ pub(crate) mod interpolate;
 pub(crate) mod load;
 pub(crate) mod map;
 pub mod problems;
+pub mod providers;
 pub(crate) mod read;
 pub(crate) mod reader;
 pub(crate) mod units;
@@ -14,6 +15,10 @@ pub(crate) mod yaml;
 
 pub use load::{Loaded, Places, load, survey};
 pub use problems::{Problem, Problems};
+pub use providers::{
+    Attributes, CacheConfig, CheckConfig, HttpSourceConfig, KeyConfig, LookupPart, LookupTemplate,
+    Otherwise, ProviderConfig, RedisSourceConfig, SourceConfig,
+};
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -24,6 +29,7 @@ use std::time::Duration;
 use http::{HeaderName, Method, Uri};
 
 use crate::domain::access::PathPattern;
+use crate::domain::hierarchy::RoleHierarchy;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Environment {
@@ -316,6 +322,9 @@ pub struct Limits {
 pub struct PolicyConfig {
     pub directory: PathBuf,
     pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    pub role_hierarchy: RoleHierarchy,
+    /// At most one for each kind of resource.
+    pub providers: Vec<ProviderConfig>,
 }
 
 #[derive(Clone, Debug)]

@@ -55,6 +55,11 @@ impl<'a> Context<'a> {
         self.warnings.borrow_mut().push(format!("{}: {path}: {text}", self.file));
     }
 
+    /// Takes over the problems of another file that this one names.
+    pub fn adopt(&self, problems: Vec<Problem>) {
+        self.problems.borrow_mut().extend(problems);
+    }
+
     /// In file order.
     pub fn finish(self) -> (Vec<Problem>, Vec<String>) {
         let mut problems = self.problems.into_inner();
@@ -95,6 +100,17 @@ impl<'a> At<'a> {
         let Value::List(items) = &self.node.value else { return None };
         let entry = items.get(index)?;
         matches!(entry.value, Value::Scalar { .. }).then(|| shown(entry))
+    }
+
+    /// One item of a list.
+    pub fn item(&self, index: usize) -> Option<At<'a>> {
+        let Value::List(items) = &self.node.value else { return None };
+        let path = format!("{}[{index}]", self.path);
+        items.get(index).map(|node| At { context: self.context, path, node })
+    }
+
+    pub fn is_list(&self) -> bool {
+        matches!(self.node.value, Value::List(_))
     }
 
     pub fn is_map(&self) -> bool {
@@ -142,6 +158,27 @@ impl<'a> At<'a> {
             (text, _) if text.is_empty() => self.refuse(expected),
             (text, false) if kind_of_plain(&text).is_some() => self.refuse(expected),
             (text, _) => Some(text),
+        }
+    }
+
+    /// One scalar as JSON: a truth value, a number or nothing only where it is written plainly.
+    pub fn json_scalar(&self) -> Option<serde_json::Value> {
+        use serde_json::Value as Json;
+        let expected = "a text, a finite number, a truth value or null";
+        let (text, is_text) = self.scalar(expected)?;
+        if is_text {
+            return Some(Json::String(text));
+        }
+        match kind_of_plain(&text) {
+            None => Some(Json::String(text)),
+            Some(_) if is_null(&text) => Some(Json::Null),
+            Some(_) => match text.to_ascii_lowercase().as_str() {
+                "true" => Some(Json::Bool(true)),
+                "false" => Some(Json::Bool(false)),
+                // JSON has fewer spellings of numbers than YAML: others are refused, not guessed.
+                _ => serde_json::from_str::<serde_json::Number>(&text)
+                    .map_or_else(|_| self.refuse(expected), |number| Some(Json::Number(number))),
+            },
         }
     }
 

@@ -11,6 +11,7 @@ pub mod command;
 pub mod event;
 pub mod grant;
 pub mod hash;
+pub mod hierarchy;
 pub mod ids;
 pub mod iso8601;
 pub mod markers;

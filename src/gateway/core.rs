@@ -1,13 +1,12 @@
 //! What all cores share, and what each has for itself.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -15,6 +14,7 @@ use crate::clock::SharedClock;
 use crate::config::Limits;
 use crate::domain::template::Catalog;
 use crate::entropy::{self, NoEntropy};
+use crate::identity::roles::{RoleRules, USER, Withheld};
 use crate::telemetry::decision::SharedDecisionLog;
 use crate::telemetry::events::gateway::Step;
 use crate::telemetry::hot::HotMetrics;
@@ -36,8 +36,7 @@ const TARGET_BYTES: usize = 8 * 1024;
 pub struct Shared {
     pub routes: Arc<ArcSwap<Routes>>,
     pub catalog: Arc<ArcSwap<Catalog>>,
-    /// From a group to the roles that it gives.
-    pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    pub roles: RoleRules,
     pub limits: Limits,
     /// The most client connections that are held at once; more wait to be accepted.
     pub connections: usize,
@@ -64,7 +63,7 @@ pub struct Core<P> {
     pub connections: usize,
     pub draining: Cell<bool>,
     pub user_role: Arc<str>,
-    offers: RefCell<Rc<Offers>>,
+    withheld: RefCell<Rc<Withheld>>,
     hosts: RefCell<FxHashSet<Arc<str>>>,
 }
 
@@ -80,7 +79,7 @@ impl<P: Ports> Core<P> {
         let share = shared.limits.concurrent_requests.div_ceil(cores.max(1)).max(1);
         let slots = Slots::new(share, shared.metrics.http_server_active.clone());
         let ids = Ids::new(&shared.instance, index)?;
-        let offers = RefCell::new(Rc::new(Offers::of(shared.catalog.load_full())));
+        let withheld = Withheld::of(shared.catalog.load_full(), &shared.roles.hierarchy);
         Ok(Self {
             ports,
             pool: Rc::default(),
@@ -89,8 +88,8 @@ impl<P: Ports> Core<P> {
             metrics: HotMetrics::of(&shared.metrics),
             connections: shared.connections.div_ceil(cores.max(1)).max(1),
             draining: Cell::new(false),
-            user_role: "user".into(),
-            offers,
+            user_role: USER.into(),
+            withheld: RefCell::new(Rc::new(withheld)),
             hosts: RefCell::default(),
             shared,
         })
@@ -123,14 +122,15 @@ impl<P: Ports> Core<P> {
         }
     }
 
-    /// Which roles the catalog's templates give, made anew when the catalog was swapped.
-    pub fn offers(&self) -> Rc<Offers> {
+    /// Which roles only grants give, made anew when the catalog was swapped.
+    pub fn withheld(&self) -> Rc<Withheld> {
         let catalog = self.shared.catalog.load();
-        let mut offers = self.offers.borrow_mut();
-        if !Arc::ptr_eq(&offers.catalog, &catalog) {
-            *offers = Rc::new(Offers::of(Arc::clone(&catalog)));
+        let mut withheld = self.withheld.borrow_mut();
+        if !Arc::ptr_eq(&withheld.catalog, &catalog) {
+            let hierarchy = &self.shared.roles.hierarchy;
+            *withheld = Rc::new(Withheld::of(Arc::clone(&catalog), hierarchy));
         }
-        Rc::clone(&offers)
+        Rc::clone(&withheld)
     }
 
     /// The host as a shared text; a few are kept, so that a record costs no copy.
@@ -144,29 +144,6 @@ impl<P: Ports> Core<P> {
             hosts.insert(Arc::clone(&name));
         }
         name
-    }
-}
-
-/// The roles that templates give, by tool. A disabled template counts: its role is still one that
-/// only grants may give.
-#[derive(Debug)]
-pub struct Offers {
-    catalog: Arc<Catalog>,
-    roles: FxHashMap<Arc<str>, FxHashSet<Arc<str>>>,
-}
-
-impl Offers {
-    fn of(catalog: Arc<Catalog>) -> Self {
-        let mut roles: FxHashMap<Arc<str>, FxHashSet<Arc<str>>> = FxHashMap::default();
-        for access in catalog.templates.values().flat_map(|template| &template.accesses) {
-            roles.entry(Arc::clone(&access.tool)).or_default().insert(Arc::clone(&access.role));
-        }
-        Self { catalog, roles }
-    }
-
-    #[must_use]
-    pub fn gives(&self, tool: &str, role: &str) -> bool {
-        self.roles.get(tool).is_some_and(|roles| roles.contains(role))
     }
 }
 

@@ -8,6 +8,7 @@ use crate::config::AccessMode;
 use crate::identity::Identity;
 use crate::policy::{AttributeSource, Attributes, Decision, Principal, Query, Reason, Resource};
 use crate::problem::ProblemCode;
+use crate::resources::Provided;
 use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::{PolicyBypassed, PolicyFailed, Step};
 
@@ -29,17 +30,26 @@ pub async fn judge<P: Ports>(
     grants: &[MatchedGrant],
     trail: &mut DecisionRecord,
 ) -> Result<(), Refusal> {
-    core.step(Step::Policy, ask(core, identity, route, target, grants, trail)).await
+    let provided = super::resource::provided(core, route, trail).await?;
+    let asked = Asked { identity, route, target, grants, provided: provided.as_ref() };
+    core.step(Step::Policy, ask(core, &asked, trail)).await
+}
+
+/// What the policy is asked about.
+struct Asked<'a> {
+    identity: &'a Identity,
+    route: &'a Route<'a>,
+    target: &'a Target<'a>,
+    grants: &'a [MatchedGrant],
+    provided: Option<&'a Provided>,
 }
 
 async fn ask<P: Ports>(
     core: &Core<P>,
-    identity: &Identity,
-    route: &Route<'_>,
-    target: &Target<'_>,
-    grants: &[MatchedGrant],
+    asked: &Asked<'_>,
     trail: &mut DecisionRecord,
 ) -> Result<(), Refusal> {
+    let Asked { identity, route, target, grants, provided } = *asked;
     trail.roles = roles(core, identity, route, grants);
     let names: Vec<&str> = trail.roles.iter().map(|role| &**role).collect();
     let query = Query {
@@ -57,6 +67,7 @@ async fn ask<P: Ports>(
                 method: target.method.as_str(),
                 path: route.path,
                 host: &target.host,
+                provided,
             },
         },
         claims: Some(&identity.claims),
@@ -100,30 +111,18 @@ fn verdict(
     }
 }
 
-/// `user`, the roles claim, the roles of the groups, and the roles of the live grants. In mode
-/// `grant` a claim never stands in for a role that grants give.
+/// Those of the person and of the live grants.
 fn roles<P: Ports>(
     core: &Core<P>,
     identity: &Identity,
     route: &Route<'_>,
     grants: &[MatchedGrant],
 ) -> Vec<Arc<str>> {
-    let offers = core.offers();
+    let withheld = core.withheld();
     let demanded = route.access() == AccessMode::Grant;
-    let stands = |role: &Arc<str>| !demanded || !offers.gives(route.tool_name(), role);
-    let mut roles = vec![Arc::clone(&core.user_role)];
-    let mut add = |role: &Arc<str>| {
-        if !roles.contains(role) {
-            roles.push(Arc::clone(role));
-        }
-    };
-    let mapped =
-        identity.person.groups.iter().filter_map(|group| core.shared.role_mapping.get(group));
-    identity.roles.iter().chain(mapped.flatten()).filter(|role| stands(role)).for_each(&mut add);
-    for grant in grants {
-        add(&grant.role);
-    }
-    roles
+    let is_withheld = |role: &str| demanded && withheld.has(route.tool_name(), role);
+    let granted = grants.iter().map(|grant| &grant.role);
+    core.shared.roles.with_grants(&core.user_role, identity, is_withheld, granted)
 }
 
 struct PrincipalAttributes<'a> {
@@ -151,6 +150,7 @@ struct ResourceAttributes<'a> {
     method: &'a str,
     path: &'a str,
     host: &'a str,
+    provided: Option<&'a Provided>,
 }
 
 impl AttributeSource for ResourceAttributes<'_> {
@@ -161,6 +161,9 @@ impl AttributeSource for ResourceAttributes<'_> {
             ("path", self.path),
             ("host", self.host),
         ];
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+        let mut all = self.provided.map_or_else(Map::new, |it| (*it.known.attributes).clone());
+        // Last: what the request is, no source says.
+        all.extend(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
+        all
     }
 }

@@ -20,6 +20,7 @@ mod listener;
 pub mod ports;
 mod record;
 mod refusal;
+mod resource;
 mod route;
 mod serve;
 mod target;

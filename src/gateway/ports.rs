@@ -14,6 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::identity::Identity;
 use crate::policy::{Decision, Query};
 use crate::problem::ProblemCode;
+use crate::resources::{NotProvided, Provided, SharedProviders, Wanted};
 use crate::store::{LiveReader, LiveView, StoreFault};
 
 /// From the credential of a request to a verified identity.
@@ -135,22 +136,45 @@ impl LiveSet for LiveView {
     }
 }
 
-/// The three ports of one core.
+/// Attributes of resources, beside those that the request itself has.
+pub trait Provide: 'static {
+    /// Whether there are any for this kind: nothing else is asked when there are none.
+    fn knows(&self, kind: &str) -> bool;
+
+    /// # Errors
+    /// There is no such resource, it cannot be had, or nobody could tell.
+    fn provide(&self, wanted: &Wanted<'_>) -> impl Future<Output = Result<Provided, NotProvided>>;
+}
+
+impl Provide for SharedProviders {
+    fn knows(&self, kind: &str) -> bool {
+        self.know(kind)
+    }
+
+    async fn provide(&self, wanted: &Wanted<'_>) -> Result<Provided, NotProvided> {
+        self.attributes(wanted).await
+    }
+}
+
+/// The ports of one core.
 pub trait Ports: 'static {
     type Identify: Identify;
     type Decide: Decide;
     type Live: Live;
+    type Provide: Provide;
 
     fn identify(&self) -> &Self::Identify;
     fn policy(&self) -> &Self::Decide;
     fn live(&self) -> &Self::Live;
+    fn resources(&self) -> &Self::Provide;
 }
 
-/// (identity, policy, live reader)
-impl<I: Identify, D: Decide, L: Live> Ports for (I, D, L) {
+/// (identity, policy, live reader, resources)
+impl<I: Identify, D: Decide, L: Live, R: Provide> Ports for (I, D, L, R) {
     type Identify = I;
     type Decide = D;
     type Live = L;
+    type Provide = R;
 
     fn identify(&self) -> &I {
         &self.0
@@ -162,5 +186,9 @@ impl<I: Identify, D: Decide, L: Live> Ports for (I, D, L) {
 
     fn live(&self) -> &L {
         &self.2
+    }
+
+    fn resources(&self) -> &R {
+        &self.3
     }
 }

@@ -33,6 +33,7 @@ pub fn begin(id: Arc<str>, at: Timestamp, head: &Parts, trace: TraceContext) -> 
         resource: None,
         object_id: None,
         scope: None,
+        attributes: None,
         roles: Vec::new(),
         evaluated_policies: Vec::new(),
         default_effect: "deny",

@@ -5,8 +5,8 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
 use super::refused::TokenRefused;
-use super::strict_json::{self, JsonRefused};
 use crate::policy::Attributes;
+use crate::strict_json::{self, JsonRefused};
 
 /// Bytes; longer tokens are refused before anything is decoded.
 pub const MAX_TOKEN: usize = 16 * 1024;

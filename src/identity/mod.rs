@@ -19,7 +19,7 @@ pub mod issuers;
 pub mod keys;
 pub mod refused;
 pub mod remembered;
-pub mod strict_json;
+pub mod roles;
 pub mod token;
 
 #[cfg(test)]

@@ -48,6 +48,7 @@ pub fn record(id: &(impl ToString + ?Sized)) -> DecisionRecord {
         resource: None,
         object_id: None,
         scope: None,
+        attributes: None,
         roles: vec![],
         evaluated_policies: vec![],
         default_effect: "deny",

@@ -38,6 +38,8 @@ pub struct DecisionRecord {
     pub resource: Option<Arc<str>>,
     pub object_id: Option<Arc<str>>,
     pub scope: Option<Arc<str>>,
+    /// Where the resource's own attributes came from: `source 0 (http)`, `default`.
+    pub attributes: Option<Arc<str>>,
     pub roles: Vec<Arc<str>>,
     pub evaluated_policies: Vec<Arc<str>>,
     pub default_effect: &'static str,

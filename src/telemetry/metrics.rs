@@ -45,6 +45,14 @@ pub struct KindLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct SourceLabels {
+    /// `static`, `http`, `redis`.
+    pub provider_kind: &'static str,
+    /// `found`, `not-found`, `cached`, `unreachable`.
+    pub outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct CauseLabel {
     /// `expired`, `revoked`, `released`, `killed`, `suspended`, `store-unreachable`.
     pub cause: &'static str,
@@ -117,6 +125,7 @@ pub struct Metrics {
     pub leases_cut: Family<CauseLabel, Counter>,
     pub revocation_effect: Histogram,
     pub store_errors: Family<KindLabel, Counter>,
+    pub provider_requests: Family<SourceLabels, Counter>,
     pub approvals: Family<ApprovalLabels, Counter>,
     pub decision_wait: Histograms<TemplateLabel>,
     pub pending_requests: Family<TemplateLabel, Gauge>,
@@ -213,6 +222,7 @@ impl Metrics {
             leases_cut: Family::default(),
             revocation_effect: request_histogram(),
             store_errors: Family::default(),
+            provider_requests: Family::default(),
             approvals: Family::default(),
             decision_wait: Family::new_with_constructor(wait_histogram),
             pending_requests: Family::default(),
@@ -232,6 +242,11 @@ impl Metrics {
     }
 
     fn register_policy(&self, r: &mut Registry) {
+        r.register(
+            "tidegate_provider_requests",
+            "Questions to the sources of resource attributes",
+            Shown(self.provider_requests.clone()),
+        );
         r.register(
             "tidegate_policy_last_reload_successful",
             "1 when the newest policies are in force",

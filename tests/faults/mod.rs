@@ -17,7 +17,7 @@ mod pump;
 mod resp;
 #[path = "../support/servers.rs"]
 #[expect(dead_code, reason = "shared with the crate's own tests")]
-mod servers;
+pub mod servers;
 mod shared;
 mod starting;
 mod times;

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -21,6 +20,7 @@ use crate::domain::subject::{Person, Subject};
 use crate::domain::template::*;
 use crate::domain::time::Timestamp;
 use crate::identity::Identity;
+use crate::identity::roles::RoleRules;
 use crate::policy::{Attributes, Decision, Query, Reason};
 use crate::problem::ProblemCode;
 use crate::store::SharedStore;
@@ -225,7 +225,7 @@ pub fn api(store: SharedStore, clock: Arc<ManualClock>, policy: Arc<Policy>) -> 
         authenticate: Arc::new(Tokens),
         decide: policy,
         subjects: Arc::new(OneIssuer),
-        role_mapping: BTreeMap::new(),
+        roles: RoleRules::default(),
         decision_ids: Arc::new(DecisionIds::new("test").expect("entropy")),
         turns: Turns::default(),
         source: "/tidegate/test".into(),

@@ -3,9 +3,11 @@
 
 mod checks;
 mod files;
+mod hierarchy;
 mod issuers;
 mod listeners;
 mod policy;
+mod providers;
 mod redis;
 mod redis_url;
 mod rules;
@@ -33,7 +35,7 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let api = sections::api(&map, issuers.as_deref(), listeners.as_ref());
     let tools = map.need("tools", "at least one tool", tools::tools);
     let limits = sections::limits(&map);
-    let policy = policy::policy(&map);
+    let policy = policy::policy(&map, strict);
     let catalog = map.maybe("catalog", sections::catalog);
     let audit = sections::audit(&map);
     map.finish();

@@ -6,19 +6,28 @@ use std::sync::Arc;
 use crate::config::PolicyConfig;
 use crate::config::map::Map;
 use crate::config::reader::At;
+use crate::domain::hierarchy::RoleHierarchy;
 
-use super::{distinct, name};
+use super::{distinct, hierarchy, name, providers};
 
-pub fn policy(map: &Map<'_>) -> Option<PolicyConfig> {
+pub fn policy(map: &Map<'_>, strict: bool) -> Option<PolicyConfig> {
     map.need("policy", "`{ directory: ./policies }`", |at| {
         let map = at.map("`{ directory: ./policies }`")?;
-        map.later(&["cerbos", "role_hierarchy", "providers", "shadow"]);
+        map.later(&["cerbos", "shadow"]);
         let directory = map.need("directory", "the directory of the policies", At::directory);
         let engine = map.or("engine", (), engine);
         let role_mapping = map.or("role_mapping", BTreeMap::new(), role_mapping);
+        let role_hierarchy =
+            map.or("role_hierarchy", RoleHierarchy::default(), hierarchy::role_hierarchy);
+        let providers = map.or("providers", Vec::new(), |at| providers::providers(at, strict));
         map.finish();
         engine?;
-        Some(PolicyConfig { directory: directory?, role_mapping: role_mapping? })
+        Some(PolicyConfig {
+            directory: directory?,
+            role_mapping: role_mapping?,
+            role_hierarchy: role_hierarchy?,
+            providers: providers?,
+        })
     })
 }
 

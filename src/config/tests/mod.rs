@@ -2,6 +2,7 @@
 
 mod bad;
 mod good;
+mod providers;
 mod redis;
 mod schema;
 mod secrets;

@@ -15,8 +15,10 @@ use crate::config::{
     ValuePart, ValueTemplate,
 };
 use crate::domain::access::PathPattern;
+use crate::domain::hierarchy::RoleHierarchy;
 use crate::domain::template::{Approvers, Catalog, Requesters, Step, Template};
 use crate::gateway::{Gateway, Routes, Shared, Sockets, spawn};
+use crate::identity::roles::RoleRules;
 use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
 
@@ -79,7 +81,7 @@ impl Harness {
         let shared = Arc::new(Shared {
             routes: Arc::new(ArcSwap::from_pointee(Routes::new(&tools))),
             catalog: Arc::new(ArcSwap::from_pointee(catalog())),
-            role_mapping: [("engineering".into(), vec!["viewer".into(), "engineer".into()])].into(),
+            roles: roles(),
             limits,
             connections,
             public_url: "http://api.test".into(),
@@ -199,6 +201,22 @@ fn rule(methods: &[&str], path: &str, access: AccessMode, action: &str) -> Rule 
         id: None,
         scope: None,
         default_effect_allow: false,
+    }
+}
+
+fn roles() -> RoleRules {
+    let pairs = [("chief", "admin"), ("admin", "clerk"), ("away", "suspended"), ("away", "clerk")];
+    let pairs = pairs.map(|(upper, lower)| (upper.into(), lower.into()));
+    let group =
+        |name: &str, roles: &[&str]| (name.into(), roles.iter().map(|&role| role.into()).collect());
+    RoleRules {
+        mapping: [
+            group("engineering", &["viewer", "engineer"]),
+            group("chiefs", &["chief"]),
+            group("vacation", &["away"]),
+        ]
+        .into(),
+        hierarchy: RoleHierarchy::of(&pairs).expect("no cycle"),
     }
 }
 

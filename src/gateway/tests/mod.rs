@@ -6,6 +6,7 @@ mod framing;
 mod harness;
 mod headers;
 mod lifecycle;
+mod resources;
 mod targets;
 mod tool;
 mod upstreams;

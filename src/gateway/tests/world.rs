@@ -13,10 +13,11 @@ use crate::domain::grant::{EndedWhy, Tombstone};
 use crate::domain::ids::{GrantId, Partition};
 use crate::domain::subject::{Person, Subject, SubjectKey};
 use crate::domain::time::Timestamp;
-use crate::gateway::ports::{Decide, Identify, Live, LiveSet, MatchedGrant};
+use crate::gateway::ports::{Decide, Identify, Live, LiveSet, MatchedGrant, Provide};
 use crate::identity::Identity;
 use crate::policy::{Decision, Query, Reason};
 use crate::problem::ProblemCode;
+use crate::resources::{Known, NotProvided, Origin, Provided, Wanted};
 use crate::store::StoreFault;
 use crate::telemetry::decision::{DecisionLog, DecisionLogFull, DecisionRecord};
 
@@ -70,6 +71,18 @@ pub struct State {
     pub read_until: Option<Timestamp>,
     pub verdict: Verdict,
     pub asked: Vec<Asked>,
+    /// What is said of documents; `None`: nobody knows them.
+    pub document: Option<Document>,
+    /// Ids of documents, as they were asked for.
+    pub wanted: Vec<String>,
+}
+
+/// What the provider of documents says.
+#[derive(Clone, Debug)]
+pub enum Document {
+    Has(serde_json::Value),
+    Not(NotProvided),
+    Panic,
 }
 
 pub struct World {
@@ -116,6 +129,8 @@ impl World {
             read_until: None,
             verdict: Verdict::Allow,
             asked: Vec::new(),
+            document: None,
+            wanted: Vec::new(),
         };
         Arc::new(Self {
             clock: ManualClock::at(START),
@@ -310,10 +325,36 @@ impl LiveSet for FakeSet {
     }
 }
 
-pub type FakePorts = (FakeIdentify, FakePolicy, FakeLive);
+pub struct FakeResources(pub Arc<World>);
+
+impl Provide for FakeResources {
+    fn knows(&self, kind: &str) -> bool {
+        kind == "document" && self.0.change(|state| state.document.is_some())
+    }
+
+    async fn provide(&self, wanted: &Wanted<'_>) -> Result<Provided, NotProvided> {
+        let said = self.0.change(|state| {
+            state.wanted.push(format!("{}/{}@{}", wanted.tool, wanted.id, wanted.scope));
+            state.document.clone()
+        });
+        match said {
+            Some(Document::Has(attributes)) => Ok(Provided {
+                known: Known::of(attributes.as_object().cloned().expect("an object"))
+                    .expect("good"),
+                from: Origin::Source { index: 0, kind: "static" },
+            }),
+            Some(Document::Not(why)) => Err(why),
+            Some(Document::Panic) | None => panic!("as the test wants"),
+        }
+    }
+}
+
+pub type FakePorts = (FakeIdentify, FakePolicy, FakeLive, FakeResources);
 
 pub fn ports(world: &Arc<World>) -> FakePorts {
-    (FakeIdentify(world.clone()), FakePolicy(world.clone()), FakeLive(world.clone()))
+    let (one, two) = (world.clone(), world.clone());
+    let (three, four) = (world.clone(), world.clone());
+    (FakeIdentify(one), FakePolicy(two), FakeLive(three), FakeResources(four))
 }
 
 #[test]

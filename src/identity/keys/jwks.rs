@@ -9,7 +9,7 @@ use super::police::KeyDropped;
 use super::{Dropped, KeySet};
 use crate::config::Algorithm;
 use crate::domain::time::Timestamp;
-use crate::identity::strict_json::{self, JsonRefused};
+use crate::strict_json::{self, JsonRefused};
 
 /// Bytes of a document, from a file or over the network.
 pub const MAX_DOCUMENT: usize = 1024 * 1024;

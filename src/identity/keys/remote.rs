@@ -16,7 +16,7 @@ use crate::clock::SharedClock;
 use crate::config::{Algorithm, Environment, IssuerConfig};
 use crate::domain::time::Timestamp;
 use crate::http_client::{ClientError, HttpClient};
-use crate::identity::strict_json::{self, JsonRefused};
+use crate::strict_json::{self, JsonRefused};
 use crate::telemetry::metrics::{IssuerLabel, Metrics};
 
 /// After the start of a fetch, however it ends.

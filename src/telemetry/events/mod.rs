@@ -11,6 +11,7 @@ pub mod approvals;
 pub mod gateway;
 pub mod outbox;
 pub mod reload;
+pub mod resources;
 pub mod sample;
 
 /// An outage has a fault for every partition and round.
