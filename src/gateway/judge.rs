@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::AccessMode;
 use crate::identity::Identity;
-use crate::policy::{AttributeSource, Attributes, Decision, Principal, Query, Reason, Resource};
+use crate::policy::{
+    AttributeSource, Attributes, Decision, Principal, Query, RawToken, Reason, Resource,
+};
 use crate::problem::ProblemCode;
 use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::{PolicyBypassed, PolicyFailed, Step};
@@ -25,23 +27,24 @@ pub async fn judge<P: Ports>(
     core: &Core<P>,
     identity: &Identity,
     route: &Route<'_>,
-    target: &Target<'_>,
+    (target, token): (&Target<'_>, Option<RawToken<'_>>),
     grants: &[MatchedGrant],
     trail: &mut DecisionRecord,
 ) -> Result<(), Refusal> {
-    core.step(Step::Policy, ask(core, identity, route, target, grants, trail)).await
+    core.step(Step::Policy, ask(core, identity, route, (target, token), grants, trail)).await
 }
 
 async fn ask<P: Ports>(
     core: &Core<P>,
     identity: &Identity,
     route: &Route<'_>,
-    target: &Target<'_>,
+    (target, token): (&Target<'_>, Option<RawToken<'_>>),
     grants: &[MatchedGrant],
     trail: &mut DecisionRecord,
 ) -> Result<(), Refusal> {
     trail.roles = roles(core, identity, route, grants);
     let names: Vec<&str> = trail.roles.iter().map(|role| &**role).collect();
+    let decision_id = Arc::clone(&trail.id);
     let query = Query {
         principal: Principal {
             id: &identity.person.subject.name,
@@ -61,6 +64,8 @@ async fn ask<P: Ports>(
         },
         claims: Some(&identity.claims),
         actions: &[&route.rule.action],
+        decision: &decision_id,
+        token,
     };
     let decision = core.ports.policy().decide(&query).await;
     trail.evaluated_policies = vec![Arc::clone(&decision.policy)];

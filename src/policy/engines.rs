@@ -2,10 +2,17 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
+#[cfg(feature = "cerbos")]
+use super::cerbos::Pdp;
 use super::embedded::PolicyProblems;
+use super::shadow::Shadow;
+use super::watch::{FaultKind, PolicyWatch, Unwatched};
 use super::{Decision, Loaded, PolicyEngine, Query, Reason};
-use crate::config::Environment;
+use crate::config::{Environment, PolicyConfig, PolicyEngineKind};
 
 /// Asks for the bypass when it is `1`; read by the app alone.
 pub const BYPASS_VARIABLE: &str = "TIDEGATE_POLICY_BYPASS";
@@ -15,20 +22,70 @@ pub const BYPASS_VARIABLE: &str = "TIDEGATE_POLICY_BYPASS";
 #[error("{BYPASS_VARIABLE} is refused in the environment production")]
 pub struct BypassRefused;
 
-/// Answers every query, and never raises.
+/// Why there is no policy to ask.
 #[derive(Debug)]
+pub enum PolicyRefused {
+    Policies(PolicyProblems),
+    /// An engine that cannot be set up as configured; for people.
+    Engine(String),
+}
+
+/// Answers every query, and never raises.
 pub struct Policy {
-    loaded: Loaded,
+    engine: Arc<Engine>,
+    /// What is read again, whether it decides or is compared with.
+    loaded: Option<Arc<Loaded>>,
+    shadow: Option<Shadow>,
     bypass: bool,
+    watch: Arc<dyn PolicyWatch>,
+}
+
+/// One engine as configured.
+enum Engine {
+    Embedded(Arc<Loaded>),
+    #[cfg(feature = "cerbos")]
+    Cerbos {
+        pdp: Box<Pdp>,
+        watch: Arc<dyn PolicyWatch>,
+    },
 }
 
 impl Policy {
-    /// Loads every policy below `directory`. An empty directory denies everything.
+    /// Loads every policy below `directory` for the embedded engine. An empty directory denies everything.
     ///
     /// # Errors
     /// Everything that is wrong with the files, or a directory that cannot be read.
     pub fn load(directory: &Path) -> Result<Self, PolicyProblems> {
-        Ok(Self { loaded: Loaded::load(directory)?, bypass: false })
+        let loaded = Arc::new(Loaded::load(directory)?);
+        Ok(Self {
+            engine: Arc::new(Engine::Embedded(Arc::clone(&loaded))),
+            loaded: Some(loaded),
+            shadow: None,
+            bypass: false,
+            watch: Arc::new(Unwatched),
+        })
+    }
+
+    /// The configured engines. Has to be called within the runtime that lives as long as the
+    /// process: connections to a PDP and the shadow's tasks belong to it.
+    ///
+    /// # Errors
+    /// Policies that do not load, or an engine that cannot be set up.
+    pub fn open(config: &PolicyConfig, watch: Arc<dyn PolicyWatch>) -> Result<Self, PolicyRefused> {
+        let load = |directory: &_| Loaded::load(directory).map_err(PolicyRefused::Policies);
+        let loaded = config.directory.as_deref().map(load).transpose()?.map(Arc::new);
+        let make = |kind| Engine::open(kind, loaded.as_ref(), config, &watch).map(Arc::new);
+        let engine = make(config.engine)?;
+        let shadow = match &config.shadow {
+            None => None,
+            Some(shadow) => {
+                let runtime = Handle::try_current()
+                    .map_err(|fault| PolicyRefused::Engine(fault.to_string()))?;
+                let other = make(shadow.engine)?;
+                Some(Shadow::start(other, shadow.sample, Arc::clone(&watch), &runtime))
+            }
+        };
+        Ok(Self { engine, loaded, shadow, bypass: false, watch })
     }
 
     /// Answers "yes" to everything from now on, with a warning for each decision. Rules of tools,
@@ -43,38 +100,97 @@ impl Policy {
         }
     }
 
-    /// Reads the directory again and swaps when everything loads. Blocks on the disk.
+    /// Reads the directory again and swaps when everything loads. Blocks on the disk. Without a
+    /// directory there is nothing to read.
     ///
     /// # Errors
     /// What is wrong; the set that was in use stays.
     pub fn reload(&self) -> Result<(), PolicyProblems> {
-        self.loaded.reload()
+        self.loaded.as_ref().map_or(Ok(()), |loaded| loaded.reload())
+    }
+
+    /// Whether the engine that decides can be asked, now.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    #[cfg_attr(
+        not(feature = "cerbos"),
+        expect(clippy::unused_async, reason = "an engine elsewhere is waited for")
+    )]
+    pub async fn probe(&self) -> Result<(), String> {
+        match &*self.engine {
+            Engine::Embedded(_) => Ok(()),
+            #[cfg(feature = "cerbos")]
+            Engine::Cerbos { pdp, .. } => pdp.probe().await.map_err(|fault| fault.to_string()),
+        }
+    }
+
+    /// Whether a query is to carry the caller's token.
+    #[must_use]
+    pub fn wants_token(&self) -> bool {
+        match &*self.engine {
+            Engine::Embedded(_) => false,
+            #[cfg(feature = "cerbos")]
+            Engine::Cerbos { pdp, .. } => pdp.wants_token(),
+        }
     }
 
     /// The answer for the first action of the query.
-    #[expect(clippy::unused_async, reason = "an engine elsewhere is waited for")]
+    #[cfg_attr(
+        not(feature = "cerbos"),
+        expect(clippy::unused_async, reason = "an engine elsewhere is waited for")
+    )]
     pub async fn decide(&self, query: &Query<'_>) -> Decision {
-        let Some(action) = query.actions.first().copied() else {
-            return unreachable("the query names no action");
+        let Some(action) = query.actions.first() else {
+            return self.unreachable("the query names no action");
         };
         if self.bypass {
             return bypassed(query, action);
         }
-        let engine = self.loaded.engine();
-        catch_unwind(AssertUnwindSafe(|| engine.decide(query, action)))
-            .unwrap_or_else(|_| unreachable("the policy engine failed"))
+        let decision = match &*self.engine {
+            Engine::Embedded(loaded) => {
+                let engine = loaded.engine();
+                catch_unwind(AssertUnwindSafe(|| engine.decide(query, action)))
+                    .unwrap_or_else(|_| self.unreachable("the policy engine failed"))
+            }
+            #[cfg(feature = "cerbos")]
+            Engine::Cerbos { pdp, watch } => {
+                let one = Query { actions: std::slice::from_ref(action), ..*query };
+                let mut decisions = Box::pin(asked(pdp, &**watch, &one)).await;
+                decisions.pop().unwrap_or_else(|| self.unreachable("the PDP gave no answer"))
+            }
+        };
+        if let Some(shadow) = &self.shadow {
+            shadow.offer(query, std::slice::from_ref(&decision));
+        }
+        decision
     }
 
     /// One answer for each action of the query, in order.
-    #[expect(clippy::unused_async, reason = "an engine elsewhere is waited for")]
     pub async fn decide_all(&self, query: &Query<'_>) -> Vec<Decision> {
         if self.bypass {
             return query.actions.iter().map(|action| bypassed(query, action)).collect();
         }
-        let engine = self.loaded.engine();
-        let decisions =
-            catch_unwind(AssertUnwindSafe(|| engine.decide_all(query))).unwrap_or_default();
-        complete(query, decisions)
+        let decisions = self.complete(query, self.engine.check(query).await);
+        if let Some(shadow) = &self.shadow {
+            shadow.offer(query, &decisions);
+        }
+        decisions
+    }
+
+    /// An answer of another length belongs to other questions: none of it is used.
+    fn complete(&self, query: &Query<'_>, decisions: Vec<Decision>) -> Vec<Decision> {
+        if decisions.len() == query.actions.len() {
+            return decisions;
+        }
+        let fault = self.unreachable("the policy engine did not answer every action");
+        vec![fault; query.actions.len()]
+    }
+
+    fn unreachable(&self, why: &str) -> Decision {
+        self.watch.failed(FaultKind::Engine, why);
+        tracing::warn!(why, "policy unreachable: denied");
+        Decision::unreachable(why)
     }
 }
 
@@ -84,18 +200,77 @@ impl PolicyEngine for Policy {
     }
 }
 
-/// An answer of another length belongs to other questions: none of it is used.
-fn complete(query: &Query<'_>, decisions: Vec<Decision>) -> Vec<Decision> {
-    if decisions.len() == query.actions.len() {
-        return decisions;
+impl Engine {
+    fn open(
+        kind: PolicyEngineKind,
+        loaded: Option<&Arc<Loaded>>,
+        config: &PolicyConfig,
+        watch: &Arc<dyn PolicyWatch>,
+    ) -> Result<Self, PolicyRefused> {
+        let missing = |key: &str| PolicyRefused::Engine(format!("policy.{key}: found nothing"));
+        match kind {
+            PolicyEngineKind::Embedded => {
+                loaded.cloned().map(Self::Embedded).ok_or_else(|| missing("directory"))
+            }
+            PolicyEngineKind::Cerbos => {
+                let settings = config.cerbos.as_ref().ok_or_else(|| missing("cerbos"))?;
+                Self::remote(settings, watch)
+            }
+        }
     }
-    let fault = unreachable("the policy engine did not answer every action");
-    vec![fault; query.actions.len()]
+
+    #[cfg(feature = "cerbos")]
+    fn remote(
+        settings: &crate::config::CerbosConfig,
+        watch: &Arc<dyn PolicyWatch>,
+    ) -> Result<Self, PolicyRefused> {
+        Handle::try_current().map_err(|fault| PolicyRefused::Engine(fault.to_string()))?;
+        let pdp = Pdp::new(settings).map_err(PolicyRefused::Engine)?;
+        Ok(Self::Cerbos { pdp: Box::new(pdp), watch: Arc::clone(watch) })
+    }
+
+    #[cfg(not(feature = "cerbos"))]
+    fn remote(
+        _settings: &crate::config::CerbosConfig,
+        _watch: &Arc<dyn PolicyWatch>,
+    ) -> Result<Self, PolicyRefused> {
+        let why = "policy.engine: found cerbos, expected a build with the cargo feature `cerbos`";
+        Err(PolicyRefused::Engine(why.to_owned()))
+    }
 }
 
-fn unreachable(why: &str) -> Decision {
-    tracing::warn!(why, "policy unreachable: denied");
-    Decision::unreachable(why)
+impl PolicyEngine for Engine {
+    async fn check<'a>(&'a self, query: &'a Query<'a>) -> Vec<Decision> {
+        match self {
+            Self::Embedded(loaded) => {
+                let engine = loaded.engine();
+                catch_unwind(AssertUnwindSafe(|| engine.decide_all(query))).unwrap_or_default()
+            }
+            #[cfg(feature = "cerbos")]
+            Self::Cerbos { pdp, watch } => asked(pdp, &**watch, query).await,
+        }
+    }
+}
+
+/// The PDP's answers, each of them a denial when it could not decide.
+#[cfg(feature = "cerbos")]
+async fn asked(pdp: &Pdp, watch: &dyn PolicyWatch, query: &Query<'_>) -> Vec<Decision> {
+    let mut answer = std::pin::pin!(pdp.check(query));
+    let caught = std::future::poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Some),
+            Err(_panic) => std::task::Poll::Ready(None),
+        }
+    })
+    .await;
+    let (kind, why) = match caught {
+        Some(Ok(decisions)) => return decisions,
+        Some(Err(fault)) => (fault.kind, fault.why),
+        None => (FaultKind::Engine, "the client of the PDP failed".to_owned()),
+    };
+    watch.failed(kind, &why);
+    vec![Decision::unreachable(&why); query.actions.len()]
 }
 
 fn bypassed(query: &Query<'_>, action: &str) -> Decision {
@@ -135,6 +310,8 @@ resourcePolicy:
             resource: Resource { kind: "tool", id: "notes", scope: "", attr: &attr },
             claims: None,
             actions,
+            decision: "d-1",
+            token: None,
         })
     }
 
@@ -197,7 +374,7 @@ resourcePolicy:
         ask(&["read", "write"], |query| {
             let one = vec![now(policy.decide(query))];
             assert!(one[0].allowed);
-            for decision in complete(query, one) {
+            for decision in policy.complete(query, one) {
                 assert_eq!((decision.allowed, decision.reason), (false, Reason::Unreachable));
             }
         });
@@ -221,6 +398,8 @@ resourcePolicy:
             resource: Resource { kind: "tool", id: "notes", scope: "", attr: &attr },
             claims: None,
             actions: &["read"],
+            decision: "d-1",
+            token: None,
         };
         assert_eq!(now(policy.decide(&query)).reason, Reason::Unreachable);
         assert_eq!(now(policy.decide_all(&query))[0].reason, Reason::Unreachable);

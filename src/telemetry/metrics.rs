@@ -45,6 +45,12 @@ pub struct KindLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct OutcomeLabel {
+    /// `same`, `differs`, `unreachable`, `dropped`.
+    pub outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct CauseLabel {
     /// `expired`, `revoked`, `released`, `killed`, `suspended`, `store-unreachable`.
     pub cause: &'static str,
@@ -120,6 +126,8 @@ pub struct Metrics {
     pub outbox_age: Family<SinkLabel, FloatGauge>,
     pub config_reload_ok: Gauge,
     pub policy_reload_ok: Gauge,
+    pub policy_errors: Family<KindLabel, Counter>,
+    pub policy_shadow: Family<OutcomeLabel, Counter>,
     pub decisions_dropped: Counter,
     pub http_server_duration: Histograms<HttpLabels>,
     pub http_client_duration: Histograms<HttpLabels>,
@@ -213,6 +221,8 @@ impl Metrics {
             outbox_age: Family::default(),
             config_reload_ok: Gauge::default(),
             policy_reload_ok: Gauge::default(),
+            policy_errors: Family::default(),
+            policy_shadow: Family::default(),
             decisions_dropped: Counter::default(),
             http_server_duration: Family::new_with_constructor(request_histogram),
             http_client_duration: Family::new_with_constructor(request_histogram),
@@ -289,6 +299,16 @@ impl Metrics {
             "tidegate_policy_last_reload_successful",
             "1 when the newest policies are in force",
             self.policy_reload_ok.clone(),
+        );
+        r.register(
+            "tidegate_policy_errors",
+            "Questions that the policy engine could not decide",
+            Shown(self.policy_errors.clone()),
+        );
+        r.register(
+            "tidegate_policy_shadow",
+            "Decisions compared with those of another engine",
+            Shown(self.policy_shadow.clone()),
         );
         r.register(
             "tidegate_decision_records_dropped",

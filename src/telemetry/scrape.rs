@@ -38,8 +38,8 @@ impl MetricsHandle {
 mod tests {
     use super::*;
     use crate::telemetry::metrics::{
-        ApprovalLabels, CauseLabel, HttpLabels, IssuerLabel, KindLabel, RequestLabels, SinkLabel,
-        StepLabel, TemplateLabel, ToolLabel, count,
+        ApprovalLabels, CauseLabel, HttpLabels, IssuerLabel, KindLabel, OutcomeLabel,
+        RequestLabels, SinkLabel, StepLabel, TemplateLabel, ToolLabel, count,
     };
 
     /// One value in every metric.
@@ -61,6 +61,8 @@ mod tests {
         metrics.step_duration.get_or_create(&StepLabel { step: "policy" }).observe(0.000_02);
         metrics.leases_cut.get_or_create(&CauseLabel { cause: "revoked" }).inc();
         metrics.revocation_effect.observe(0.01);
+        metrics.policy_errors.get_or_create(&KindLabel { kind: "deadline" }).inc();
+        metrics.policy_shadow.get_or_create(&OutcomeLabel { outcome: "differs" }).inc();
         metrics.store_errors.get_or_create(&KindLabel { kind: "deadline" }).inc();
         metrics.approvals.get_or_create(&approval).inc();
         metrics.decision_wait.get_or_create(&template()).observe(60.0);
@@ -101,6 +103,8 @@ mod tests {
             "tidegate_outbox_oldest_event_age_seconds{sink=\"stdout\"} 1",
             "tidegate_config_last_reload_successful 0",
             "tidegate_policy_last_reload_successful 0",
+            "tidegate_policy_errors_total{kind=\"deadline\"} 1",
+            "tidegate_policy_shadow_total{outcome=\"differs\"} 1",
             "tidegate_decision_records_dropped_total 0",
             &format!("tidegate_build_info{{version=\"{version}\",revision=\""),
             &format!("http_server_request_duration_seconds_count{{{HTTP}}} 1"),
