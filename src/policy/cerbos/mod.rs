@@ -82,11 +82,6 @@ impl Pdp {
         Ok(Self { channel, timeout: config.timeout, send_token: config.send_token })
     }
 
-    #[must_use]
-    pub const fn wants_token(&self) -> bool {
-        self.send_token
-    }
-
     /// One decision for each action, in order.
     ///
     /// # Errors
