@@ -199,7 +199,7 @@ pub struct Policy {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Cerbos {
-    /// http://HOST:PORT, https://HOST:PORT or unix:/PATH
+    /// `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`
     pub address: Text,
     /// For a whole call: 100ms when absent, at most 5s
     pub timeout: Option<Span>,

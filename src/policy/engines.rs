@@ -87,7 +87,7 @@ impl Policy {
                 let runtime = Handle::try_current()
                     .map_err(|fault| PolicyRefused::Engine(fault.to_string()))?;
                 let other = make(shadow.engine)?;
-                Some(Shadow::start(other, shadow.sample, Arc::clone(&watch), &runtime))
+                Some(Shadow::start(&other, shadow.sample, Arc::clone(&watch), &runtime))
             }
         };
         let compared = config.shadow.as_ref().map(|shadow| shadow.engine);

@@ -29,7 +29,7 @@ pub struct Shadow {
 impl Shadow {
     /// Asks `engine` about a share of the decisions, with tasks on `runtime` that end with the shadow.
     pub fn start<E: PolicyEngine>(
-        engine: Arc<E>,
+        engine: &Arc<E>,
         sample: f64,
         watch: Arc<dyn PolicyWatch>,
         runtime: &Handle,
@@ -37,7 +37,7 @@ impl Shadow {
         let (queue, asked) = mpsc::channel(WAITING);
         let asked = Arc::new(Mutex::new(asked));
         for _ in 0..WORKERS {
-            runtime.spawn(work(Arc::clone(&asked), Arc::clone(&engine), Arc::clone(&watch)));
+            runtime.spawn(work(Arc::clone(&asked), Arc::clone(engine), Arc::clone(&watch)));
         }
         Self { sampled: threshold(sample), count: AtomicU64::new(0), queue, watch }
     }

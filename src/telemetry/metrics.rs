@@ -192,6 +192,7 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
         metrics.register_tidegate(registry);
+        metrics.register_policy(registry);
         metrics.register_http(registry);
         let version = vec![
             ("version", env!("CARGO_PKG_VERSION")),
@@ -301,6 +302,15 @@ impl Metrics {
             self.policy_reload_ok.clone(),
         );
         r.register(
+            "tidegate_decision_records_dropped",
+            "Decision records lost to a full buffer",
+            self.decisions_dropped.clone(),
+        );
+    }
+
+    fn register_policy(&self, registry: &mut Registry) {
+        let r = registry;
+        r.register(
             "tidegate_policy_errors",
             "Questions that the policy engine could not decide",
             Shown(self.policy_errors.clone()),
@@ -309,11 +319,6 @@ impl Metrics {
             "tidegate_policy_shadow",
             "Decisions compared with those of another engine",
             Shown(self.policy_shadow.clone()),
-        );
-        r.register(
-            "tidegate_decision_records_dropped",
-            "Decision records lost to a full buffer",
-            self.decisions_dropped.clone(),
         );
     }
 

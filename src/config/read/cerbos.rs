@@ -77,11 +77,10 @@ fn pair(
 fn fits(map: &Map<'_>, config: &CerbosConfig) -> Option<()> {
     let has_files = config.ca.is_some() || config.client.is_some();
     match &config.address {
-        CerbosAddress::Tls { .. } => Some(()),
         CerbosAddress::Tcp { .. } | CerbosAddress::Unix(_) if has_files => {
             map.refuse("ca, certificate or key beside an address without TLS", "https://")
         }
-        CerbosAddress::Tcp { .. } | CerbosAddress::Unix(_) => Some(()),
+        CerbosAddress::Tls { .. } | CerbosAddress::Tcp { .. } | CerbosAddress::Unix(_) => Some(()),
     }
 }
 
