@@ -54,8 +54,8 @@ fn about_the_resource(query: &Query<'_>, result: &ResultEntry) -> Result<(), &'s
 
 /// What goes on into records and logs has a bounded size.
 fn bounded(result: &ResultEntry, meta: &Meta) -> Result<(), &'static str> {
-    let named = meta.actions.iter().filter_map(|it| it.matched.as_ref());
-    let names = named.flat_map(|it| [&it.matched_policy, &it.matched_scope]);
+    let matched = meta.actions.iter().filter_map(|it| it.matched.as_ref());
+    let names = matched.flat_map(|it| [&it.matched_policy, &it.matched_scope]);
     let fit = names.chain(&meta.effective_derived_roles).all(|name| name.len() <= LONGEST);
     let few = meta.effective_derived_roles.len() <= LONGEST && result.outputs.len() <= LONGEST;
     if fit && few {
