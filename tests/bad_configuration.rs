@@ -8,6 +8,13 @@ use crate::harness::gateway::{self, binary};
 use crate::harness::tokens::Issuer;
 use crate::harness::upstream::Upstream;
 
+/// Without the feature the engine is refused by its name; with it, it has to be said where it is.
+const CERBOS: &[&str] = if cfg!(feature = "cerbos") {
+    &["policy.cerbos"]
+} else {
+    &["policy.engine", "feature `cerbos`"]
+};
+
 /// What to replace in a good file, by what, and the words of the refusal.
 const MISTAKES: [(&str, &str, &[&str]); 46] = [
     ("environment: development", "environment: prod", &["environment", "prod", "production"]),
@@ -61,7 +68,7 @@ const MISTAKES: [(&str, &str, &[&str]); 46] = [
         &["tools[0].rules[4].id", "nobody"],
     ),
     ("action: write }", "action: write, resorce: x }", &["resorce", "resource"]),
-    ("policy: { directory:", "policy: { engine: cerbos, directory:", &["policy.engine"]),
+    ("policy: { directory:", "policy: { engine: cerbos, directory:", CERBOS),
     ("policy: { directory:", "policy: { engine: opa, directory:", &["policy.engine", "opa"]),
     (
         "policy: { directory:",

@@ -14,6 +14,8 @@ mod faults;
 mod harness;
 mod hostile;
 mod metrics;
+#[cfg(feature = "cerbos")]
+mod pdp;
 mod policy_command;
 mod resources;
 mod store_command;

@@ -19,7 +19,7 @@ pub type Checking = Pin<Box<dyn Future<Output = Result<(), String>> + Send>>;
 /// Something that has to work before requests are sent here.
 #[derive(Clone)]
 pub struct Check {
-    /// `store`, `keys`, `outbox` or `draining`.
+    /// `store`, `keys`, `policy`, `outbox` or `draining`.
     pub name: &'static str,
     ask: Arc<dyn Fn() -> Checking + Send + Sync>,
 }

@@ -10,8 +10,10 @@ use crate::domain::subject::Subject;
 use crate::domain::time::Timestamp;
 use crate::gateway::ports::Identify;
 use crate::identity::{Audience, Authenticator, Identity, IdentityRefused, Remembered, credential};
-use crate::policy::{Decision, Policy, Query};
+use crate::policy::{Comparison, Decision, FaultKind, Policy, PolicyWatch, Query};
 use crate::problem::ProblemCode;
+use crate::telemetry::events::policy::{Difference, EngineFailed, ShadowCompared};
+use crate::telemetry::metrics::Metrics;
 use crate::{approvals, gateway};
 
 /// Identity on one core of the data plane.
@@ -86,6 +88,10 @@ impl gateway::ports::Decide for CorePolicy {
     async fn decide(&self, query: &Query<'_>) -> Decision {
         self.0.decide(query).await
     }
+
+    fn wants_token(&self) -> bool {
+        self.0.wants_token()
+    }
 }
 
 pub struct ApiPolicy(pub Arc<Policy>);
@@ -93,6 +99,33 @@ pub struct ApiPolicy(pub Arc<Policy>);
 impl approvals::ports::Decide for ApiPolicy {
     fn decide<'a>(&'a self, query: &'a Query<'a>) -> Boxed<'a, Vec<Decision>> {
         Box::pin(self.0.decide_all(query))
+    }
+}
+
+/// Counts and logs what the policy engines meet.
+pub struct WatchedPolicy(pub Metrics);
+
+impl PolicyWatch for WatchedPolicy {
+    fn failed(&self, kind: FaultKind, why: &str) {
+        EngineFailed { kind: kind.label(), why }.emit(&self.0);
+    }
+
+    fn compared(&self, comparison: &Comparison<'_>) {
+        let difference = match *comparison {
+            Comparison::Same | Comparison::Unreachable | Comparison::Dropped => None,
+            Comparison::Differs { decision, kind, action, decided, other } => Some(Difference {
+                decision,
+                kind,
+                action,
+                allowed: decided.allowed,
+                policy: decided.policy,
+                scope: decided.scope,
+                shadow_allowed: other.allowed,
+                shadow_policy: other.policy,
+                shadow_scope: other.scope,
+            }),
+        };
+        ShadowCompared { outcome: comparison.label(), difference }.emit(&self.0);
     }
 }
 

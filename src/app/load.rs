@@ -4,29 +4,35 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::time::Instant;
 
 use crate::catalog;
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{Backend, Config, IssuerConfig, KeySource};
+use crate::config::{Backend, Config, Environment, IssuerConfig, KeySource};
 use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
 use crate::identity::Authenticator;
 use crate::identity::roles::RoleRules;
-use crate::policy::Policy;
 use crate::policy::embedded::Engine;
+use crate::policy::{Policy, PolicyRefused};
 use crate::resources::{Providers, SharedProviders};
 use crate::store::embedded::{self, Embedded, OpenError};
 use crate::store::reconcile::Reconciler;
 use crate::store::redis::{self, Redis};
 
+use super::adapters::WatchedPolicy;
 use super::stores::Stores;
 use crate::telemetry::metrics::Metrics;
 
 /// Switches the policy's answer off in development; read once, at start.
 const BYPASS: &str = "TIDEGATE_POLICY_BYPASS";
+
+/// How long a PDP may take to be there at start.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a process did not start.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +45,9 @@ pub enum StartError {
     Store(#[from] OpenError),
     #[error(transparent)]
     Redis(#[from] redis::OpenError),
+    /// The engine that decides is not there.
+    #[error("policy.engine: {0}")]
+    Policy(String),
     #[error("{0}")]
     Bind(io::Error),
     #[error(transparent)]
@@ -77,7 +86,7 @@ impl Ready {
     ) -> Result<Self, StartError> {
         let mut problems = Vec::new();
         let catalog = keep(load_catalog(config), &mut problems);
-        let policy = keep(load_policy(config), &mut problems);
+        let policy = keep(load_policy(config, metrics), &mut problems);
         let authenticator = Authenticator::open(config, clock.clone(), metrics.clone())
             .map_err(|refused| vec![refused.to_string()]);
         let providers = Providers::open(&config.policy.providers, clock, metrics);
@@ -110,14 +119,43 @@ pub fn load_catalog(config: &Config) -> Result<Catalog, Vec<String>> {
     catalog::load(folder, &tools).map_err(|problems| problems.texts())
 }
 
-fn load_policy(config: &Config) -> Result<Policy, Vec<String>> {
-    let policy = Policy::load(&config.policy.directory).map_err(|problems| problems.texts())?;
+fn load_policy(config: &Config, metrics: &Metrics) -> Result<Policy, Vec<String>> {
+    let watch = Arc::new(WatchedPolicy(metrics.clone()));
+    let policy = Policy::open(&config.policy, watch).map_err(|refused| match refused {
+        PolicyRefused::Policies(problems) => problems.texts(),
+        PolicyRefused::Engine(why) => vec![why],
+    })?;
     if std::env::var_os(BYPASS).is_none_or(|value| value != "1") {
         return Ok(policy);
     }
     policy
         .bypassed(config.environment)
         .map_err(|refused| vec![format!("{BYPASS}: found 1; {refused}")])
+}
+
+/// Waits a little for the engine that decides: a PDP may be starting, too. Production does not start without it.
+///
+/// # Errors
+/// It is not there, in production.
+pub async fn reach_policy(config: &Config, policy: &Policy) -> Result<(), StartError> {
+    let patience = Instant::now() + PATIENCE;
+    let why = loop {
+        match policy.probe().await {
+            Ok(()) => return Ok(()),
+            Err(why) if Instant::now() >= patience => break why,
+            Err(_) => tokio::time::sleep(PATIENCE / 20).await,
+        }
+    };
+    match config.environment {
+        Environment::Production => Err(StartError::Policy(why)),
+        Environment::Development => {
+            tracing::warn!(
+                why,
+                "no PDP: what asks the policy is answered with 503 until it is there"
+            );
+            Ok(())
+        }
+    }
 }
 
 /// Every problem of the policies in a folder, and every test of theirs that fails, for

@@ -86,6 +86,7 @@ struct Bound {
 pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, StartError> {
     let (metrics, scrape) = MetricsHandle::new();
     let ready = Ready::load(&config, &clock, &metrics)?;
+    load::reach_policy(&config, &ready.policy).await?;
     let stores = load::open_store(&config, &clock).await?;
     let bound = bind(&config).await?;
     let addresses = bound.addresses()?;
@@ -241,6 +242,7 @@ impl Parts<'_> {
         let (stores, bound) = (self.stores.clone(), self.config.limits.clock_skew);
         let (authenticator, clock) = (self.ready.authenticator.clone(), self.clock.clone());
         let (outbox, stop) = (self.outbox.health(), self.stop.clone());
+        let policy = self.ready.policy.clone();
         vec![
             Check::new("store", move || {
                 let (store, metrics) = (store.clone(), metrics.clone());
@@ -260,6 +262,10 @@ impl Parts<'_> {
             Check::new("keys", move || {
                 let ready = authenticator.ready(clock.now());
                 async move { ready }
+            }),
+            Check::new("policy", move || {
+                let policy = policy.clone();
+                async move { policy.probe().await }
             }),
             Check::new("outbox", move || {
                 let healthy = outbox.check();

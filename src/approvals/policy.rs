@@ -105,6 +105,9 @@ pub async fn ask(
         resource: Resource { kind: target.kind, id: &target.id, scope: "", attr: &target.attr },
         claims: Some(&call.identity.claims),
         actions,
+        // A call of the API has no decision of its own: its trace leads to it.
+        decision: &call.traceparent,
+        token: None,
     };
     let span = spans::policy();
     let decisions = api.decide.decide(&query).instrument(span.clone()).await;

@@ -82,6 +82,10 @@ pub fn not_started(error: &StartError) -> Exit {
             eprintln!("tidegate: {fault}");
             Exit::Misfit
         }
+        StartError::Policy(_) => {
+            eprintln!("tidegate: {error}");
+            Exit::Unreachable
+        }
         StartError::Bind(fault) => {
             eprintln!("tidegate: a listener cannot be bound: {fault}");
             Exit::Usage

@@ -187,15 +187,44 @@ pub struct Limits {
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Policy {
-    pub directory: Text,
-    /// embedded
+    /// Needed by the embedded engine
+    pub directory: Option<Text>,
+    /// embedded (default), or cerbos in a build with that feature
     pub engine: Option<Text>,
+    /// The real policy decision point; needed where an engine is cerbos
+    pub cerbos: Option<Cerbos>,
+    pub shadow: Option<Shadow>,
     /// Group -> roles
     pub role_mapping: Option<BTreeMap<String, Texts>>,
     /// Lines like admin > editor > viewer
     pub role_hierarchy: Option<Texts>,
     /// Where the attributes of resources come from, one for each kind
     pub providers: Option<Vec<Provider>>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Cerbos {
+    /// `http://HOST:PORT`, `https://HOST:PORT` or `unix:/PATH`
+    pub address: Text,
+    /// For a whole call: 100ms when absent, at most 5s
+    pub timeout: Option<Span>,
+    /// Send the caller's token, too; false when absent
+    pub send_token: Option<Flag>,
+    /// PEM; Mozilla's roots when absent
+    pub ca: Option<Text>,
+    pub certificate: Option<Text>,
+    pub key: Option<Text>,
+}
+
+/// Another engine that is asked for comparison; it never decides
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Shadow {
+    /// embedded or cerbos, not the one that decides
+    pub engine: Text,
+    /// Share of decisions, above 0 and up to 1; 0.01 when absent
+    pub sample: Option<f64>,
 }
 
 #[derive(JsonSchema)]

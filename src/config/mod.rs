@@ -320,11 +320,53 @@ pub struct Limits {
 
 #[derive(Clone, Debug)]
 pub struct PolicyConfig {
-    pub directory: PathBuf,
+    /// There whenever an embedded engine is asked.
+    pub directory: Option<PathBuf>,
     pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     pub role_hierarchy: RoleHierarchy,
     /// At most one for each kind of resource.
     pub providers: Vec<ProviderConfig>,
+    /// The one that decides.
+    pub engine: PolicyEngineKind,
+    /// There whenever the real PDP is asked.
+    pub cerbos: Option<CerbosConfig>,
+    pub shadow: Option<ShadowConfig>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PolicyEngineKind {
+    Embedded,
+    Cerbos,
+}
+
+/// A Cerbos policy decision point, over gRPC.
+#[derive(Clone, Debug)]
+pub struct CerbosConfig {
+    pub address: CerbosAddress,
+    /// For a whole call, connecting included.
+    pub timeout: Duration,
+    /// Whether the caller's token is sent along.
+    pub send_token: bool,
+    /// PEM; with TLS alone. Absent: Mozilla's roots.
+    pub ca: Option<PathBuf>,
+    /// Certificate chain and private key.
+    pub client: Option<(PathBuf, PathBuf)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CerbosAddress {
+    Tcp { host: Arc<str>, port: u16 },
+    Tls { host: Arc<str>, port: u16 },
+    Unix(PathBuf),
+}
+
+/// A second engine that is asked for comparison.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ShadowConfig {
+    /// Another one than the engine that decides.
+    pub engine: PolicyEngineKind,
+    /// The share of decisions that are compared: above 0, at most 1.
+    pub sample: f64,
 }
 
 #[derive(Clone, Debug)]

@@ -10,14 +10,15 @@ use crate::config::{AccessMode, Rule};
 use crate::domain::grant::EndedWhy;
 use crate::domain::ids::GrantId;
 use crate::domain::time::Timestamp;
-use crate::identity::Identity;
+use crate::identity::{Identity, credential};
+use crate::policy::RawToken;
 use crate::problem::ProblemCode;
 use crate::store::StoreFault;
 use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::{Step, StoreReadFailed};
 
 use super::core::Core;
-use super::ports::{Identify, Live, LiveSet, MatchedGrant, Ports};
+use super::ports::{Decide, Identify, Live, LiveSet, MatchedGrant, Ports};
 use super::refusal::{Refusal, how_to_ask};
 use super::route::{Route, Tool};
 use super::target::Target;
@@ -74,7 +75,8 @@ pub async fn admit<P: Ports>(
         if route.access() == AccessMode::Grant && grants.is_empty() {
             return Err(why_no_grant(core, &identity, &live, &route, &target, now).await);
         }
-        super::judge::judge(core, &identity, &route, &target, &grants, trail).await?;
+        let token = token(core, head, &target, &route);
+        super::judge::judge(core, &identity, &route, (&target, token), &grants, trail).await?;
         // What ended while the policy was asked no longer permits anything.
         identity = still_valid(core, head, &target, &route, identity).await?;
         let after = core.shared.clock.now();
@@ -161,6 +163,20 @@ async fn identify<P: Ports>(
         found.map_err(|(code, detail)| Refusal::new(code, detail))
     };
     core.step(Step::Identity, identity).await
+}
+
+/// The token that was verified, when the policy is to see it.
+fn token<'a, P: Ports>(
+    core: &Core<P>,
+    head: &'a Parts,
+    target: &Target<'_>,
+    route: &Route<'_>,
+) -> Option<RawToken<'a>> {
+    if !core.ports.policy().wants_token() {
+        return None;
+    }
+    let found = credential(&head.headers, target.query, &route.tool.config.credential);
+    found.ok().map(|token| RawToken(token.secret()))
 }
 
 /// A token may run out while keys, store or policy are waited for; it is then looked at again.

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::AccessMode;
 use crate::identity::Identity;
-use crate::policy::{AttributeSource, Attributes, Decision, Principal, Query, Reason, Resource};
+use crate::policy::{
+    AttributeSource, Attributes, Decision, Principal, Query, RawToken, Reason, Resource,
+};
 use crate::problem::ProblemCode;
 use crate::resources::Provided;
 use crate::telemetry::decision::DecisionRecord;
@@ -26,12 +28,12 @@ pub async fn judge<P: Ports>(
     core: &Core<P>,
     identity: &Identity,
     route: &Route<'_>,
-    target: &Target<'_>,
+    (target, token): (&Target<'_>, Option<RawToken<'_>>),
     grants: &[MatchedGrant],
     trail: &mut DecisionRecord,
 ) -> Result<(), Refusal> {
     let provided = super::resource::provided(core, route, trail).await?;
-    let asked = Asked { identity, route, target, grants, provided: provided.as_ref() };
+    let asked = Asked { identity, route, target, token, grants, provided: provided.as_ref() };
     core.step(Step::Policy, ask(core, &asked, trail)).await
 }
 
@@ -40,6 +42,8 @@ struct Asked<'a> {
     identity: &'a Identity,
     route: &'a Route<'a>,
     target: &'a Target<'a>,
+    /// For engines that verify it themselves.
+    token: Option<RawToken<'a>>,
     grants: &'a [MatchedGrant],
     provided: Option<&'a Provided>,
 }
@@ -49,9 +53,10 @@ async fn ask<P: Ports>(
     asked: &Asked<'_>,
     trail: &mut DecisionRecord,
 ) -> Result<(), Refusal> {
-    let Asked { identity, route, target, grants, provided } = *asked;
+    let Asked { identity, route, target, token, grants, provided } = *asked;
     trail.roles = roles(core, identity, route, grants);
     let names: Vec<&str> = trail.roles.iter().map(|role| &**role).collect();
+    let decision_id = Arc::clone(&trail.id);
     let query = Query {
         principal: Principal {
             id: &identity.person.subject.name,
@@ -72,6 +77,8 @@ async fn ask<P: Ports>(
         },
         claims: Some(&identity.claims),
         actions: &[&route.rule.action],
+        decision: &decision_id,
+        token,
     };
     let decision = core.ports.policy().decide(&query).await;
     trail.evaluated_policies = vec![Arc::clone(&decision.policy)];

@@ -34,6 +34,11 @@ pub trait Identify: 'static {
 /// One question with exactly one action. A fault is a decision that refuses.
 pub trait Decide: 'static {
     fn decide(&self, query: &Query<'_>) -> impl Future<Output = Decision>;
+
+    /// Whether a query is to carry the caller's token.
+    fn wants_token(&self) -> bool {
+        false
+    }
 }
 
 /// The store as admission sees it. Every call is a read of its own that starts when it is made,

@@ -1,11 +1,21 @@
 //! The policy of this process: which engine is asked, and what becomes of its faults.
 
+#[cfg(test)]
+mod tests;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 
+use tokio::runtime::Handle;
+
+#[cfg(feature = "cerbos")]
+use super::cerbos::Pdp;
 use super::embedded::PolicyProblems;
+use super::shadow::Shadow;
+use super::watch::{FaultKind, PolicyWatch, Unwatched};
 use super::{Decision, Listing, Loaded, PolicyEngine, Query, Reason};
-use crate::config::Environment;
+use crate::config::{Environment, PolicyConfig, PolicyEngineKind};
 
 /// Asks for the bypass when it is `1`; read by the app alone.
 pub const BYPASS_VARIABLE: &str = "TIDEGATE_POLICY_BYPASS";
@@ -15,21 +25,76 @@ pub const BYPASS_VARIABLE: &str = "TIDEGATE_POLICY_BYPASS";
 #[error("{BYPASS_VARIABLE} is refused in the environment production")]
 pub struct BypassRefused;
 
-/// Answers every query, and never raises.
+/// Why there is no policy to ask.
 #[derive(Debug)]
+pub enum PolicyRefused {
+    Policies(PolicyProblems),
+    /// An engine that cannot be set up as configured; for people.
+    Engine(String),
+}
+
+/// Answers every query, and never raises.
 pub struct Policy {
-    loaded: Loaded,
+    engine: Arc<Engine>,
+    /// What is read again, whether it decides or is compared with.
+    loaded: Option<Arc<Loaded>>,
+    shadow: Option<Shadow>,
     bypass: bool,
+    wants_token: bool,
+    watch: Arc<dyn PolicyWatch>,
+}
+
+/// One engine as configured.
+enum Engine {
+    Embedded(Arc<Loaded>),
+    #[cfg(feature = "cerbos")]
+    Cerbos {
+        pdp: Box<Pdp>,
+        watch: Arc<dyn PolicyWatch>,
+    },
 }
 
 impl Policy {
-    /// Loads every policy below `directory` and runs its test suites. An empty directory denies
-    /// everything.
+    /// Loads every policy below `directory` for the embedded engine and runs its test suites. An
+    /// empty directory denies everything.
     ///
     /// # Errors
     /// As [`Loaded::load`].
     pub fn load(directory: &Path) -> Result<Self, PolicyProblems> {
-        Ok(Self { loaded: Loaded::load(directory)?, bypass: false })
+        let loaded = Arc::new(Loaded::load(directory)?);
+        Ok(Self {
+            engine: Arc::new(Engine::Embedded(Arc::clone(&loaded))),
+            loaded: Some(loaded),
+            shadow: None,
+            bypass: false,
+            wants_token: false,
+            watch: Arc::new(Unwatched),
+        })
+    }
+
+    /// The configured engines. Has to be called within the runtime that lives as long as the
+    /// process: connections to a PDP and the shadow's tasks belong to it.
+    ///
+    /// # Errors
+    /// Policies that do not load, or an engine that cannot be set up.
+    pub fn open(config: &PolicyConfig, watch: Arc<dyn PolicyWatch>) -> Result<Self, PolicyRefused> {
+        let load = |directory: &_| Loaded::load(directory).map_err(PolicyRefused::Policies);
+        let loaded = config.directory.as_deref().map(load).transpose()?.map(Arc::new);
+        let make = |kind| Engine::open(kind, loaded.as_ref(), config, &watch).map(Arc::new);
+        let engine = make(config.engine)?;
+        let shadow = match &config.shadow {
+            None => None,
+            Some(shadow) => {
+                let runtime = Handle::try_current()
+                    .map_err(|fault| PolicyRefused::Engine(fault.to_string()))?;
+                let other = make(shadow.engine)?;
+                Some(Shadow::start(&other, shadow.sample, Arc::clone(&watch), &runtime))
+            }
+        };
+        let compared = config.shadow.as_ref().map(|shadow| shadow.engine);
+        let asks_a_pdp = [Some(config.engine), compared].contains(&Some(PolicyEngineKind::Cerbos));
+        let wants_token = asks_a_pdp && config.cerbos.as_ref().is_some_and(|it| it.send_token);
+        Ok(Self { engine, loaded, shadow, bypass: false, wants_token, watch })
     }
 
     /// Answers "yes" to everything from now on, with a warning for each decision. Rules of tools,
@@ -44,50 +109,104 @@ impl Policy {
         }
     }
 
-    /// As [`Loaded::reload`].
+    /// As [`Loaded::reload`]. Without a directory there is nothing to read.
     ///
     /// # Errors
     /// What is wrong; the set that was in use stays.
     pub fn reload(&self) -> Result<(), PolicyProblems> {
-        self.loaded.reload()
+        self.loaded.as_ref().map_or(Ok(()), |loaded| loaded.reload())
+    }
+
+    /// Whether the engine that decides can be asked, now.
+    ///
+    /// # Errors
+    /// Why not, for people.
+    #[cfg_attr(
+        not(feature = "cerbos"),
+        expect(clippy::unused_async, reason = "an engine elsewhere is waited for")
+    )]
+    pub async fn probe(&self) -> Result<(), String> {
+        match &*self.engine {
+            Engine::Embedded(_) => Ok(()),
+            #[cfg(feature = "cerbos")]
+            Engine::Cerbos { pdp, .. } => pdp.probe().await.map_err(|fault| fault.to_string()),
+        }
+    }
+
+    /// Whether a query is to carry the caller's token.
+    #[must_use]
+    pub const fn wants_token(&self) -> bool {
+        self.wants_token
     }
 
     /// What the policies in force were made of.
     #[must_use]
     pub fn listing(&self) -> Listing {
-        self.loaded.listing()
+        self.loaded.as_ref().map(|it| it.listing()).unwrap_or_default()
     }
 
     /// What lies in the directory now. Blocks on the disk.
     #[must_use]
     pub fn look(&self) -> Listing {
-        self.loaded.look()
+        self.loaded.as_ref().map(|it| it.look()).unwrap_or_default()
     }
 
     /// The answer for the first action of the query.
-    #[expect(clippy::unused_async, reason = "an engine elsewhere is waited for")]
+    #[cfg_attr(
+        not(feature = "cerbos"),
+        expect(clippy::unused_async, reason = "an engine elsewhere is waited for")
+    )]
     pub async fn decide(&self, query: &Query<'_>) -> Decision {
-        let Some(action) = query.actions.first().copied() else {
-            return unreachable("the query names no action");
+        let Some(action) = query.actions.first() else {
+            return self.unreachable("the query names no action");
         };
         if self.bypass {
             return bypassed(query, action);
         }
-        let engine = self.loaded.engine();
-        catch_unwind(AssertUnwindSafe(|| engine.decide(query, action)))
-            .unwrap_or_else(|_| unreachable("the policy engine failed"))
+        let decision = match &*self.engine {
+            Engine::Embedded(loaded) => {
+                let engine = loaded.engine();
+                catch_unwind(AssertUnwindSafe(|| engine.decide(query, action)))
+                    .unwrap_or_else(|_| self.unreachable("the policy engine failed"))
+            }
+            #[cfg(feature = "cerbos")]
+            Engine::Cerbos { pdp, watch } => {
+                let one = Query { actions: std::slice::from_ref(action), ..*query };
+                let mut decisions = Box::pin(asked(pdp, &**watch, &one)).await;
+                decisions.pop().unwrap_or_else(|| self.unreachable("the PDP gave no answer"))
+            }
+        };
+        if let Some(shadow) = &self.shadow {
+            shadow.offer(query, std::slice::from_ref(&decision));
+        }
+        decision
     }
 
     /// One answer for each action of the query, in order.
-    #[expect(clippy::unused_async, reason = "an engine elsewhere is waited for")]
     pub async fn decide_all(&self, query: &Query<'_>) -> Vec<Decision> {
         if self.bypass {
             return query.actions.iter().map(|action| bypassed(query, action)).collect();
         }
-        let engine = self.loaded.engine();
-        let decisions =
-            catch_unwind(AssertUnwindSafe(|| engine.decide_all(query))).unwrap_or_default();
-        complete(query, decisions)
+        let decisions = self.complete(query, self.engine.check(query).await);
+        if let Some(shadow) = &self.shadow {
+            shadow.offer(query, &decisions);
+        }
+        decisions
+    }
+
+    /// An answer of another length belongs to other questions: none of it is used.
+    fn complete(&self, query: &Query<'_>, decisions: Vec<Decision>) -> Vec<Decision> {
+        if decisions.len() == query.actions.len() {
+            return decisions;
+        }
+        let fault = self.unreachable("the policy engine did not answer every action");
+        vec![fault; query.actions.len()]
+    }
+
+    fn unreachable(&self, why: &str) -> Decision {
+        self.watch.failed(FaultKind::Engine, why);
+        tracing::warn!(why, "policy unreachable: denied");
+        Decision::unreachable(why)
     }
 }
 
@@ -97,145 +216,80 @@ impl PolicyEngine for Policy {
     }
 }
 
-/// An answer of another length belongs to other questions: none of it is used.
-fn complete(query: &Query<'_>, decisions: Vec<Decision>) -> Vec<Decision> {
-    if decisions.len() == query.actions.len() {
-        return decisions;
+impl Engine {
+    fn open(
+        kind: PolicyEngineKind,
+        loaded: Option<&Arc<Loaded>>,
+        config: &PolicyConfig,
+        watch: &Arc<dyn PolicyWatch>,
+    ) -> Result<Self, PolicyRefused> {
+        let missing = |key: &str| PolicyRefused::Engine(format!("policy.{key}: found nothing"));
+        match kind {
+            PolicyEngineKind::Embedded => {
+                loaded.cloned().map(Self::Embedded).ok_or_else(|| missing("directory"))
+            }
+            PolicyEngineKind::Cerbos => {
+                let settings = config.cerbos.as_ref().ok_or_else(|| missing("cerbos"))?;
+                Self::remote(settings, watch)
+            }
+        }
     }
-    let fault = unreachable("the policy engine did not answer every action");
-    vec![fault; query.actions.len()]
+
+    #[cfg(feature = "cerbos")]
+    fn remote(
+        settings: &crate::config::CerbosConfig,
+        watch: &Arc<dyn PolicyWatch>,
+    ) -> Result<Self, PolicyRefused> {
+        Handle::try_current().map_err(|fault| PolicyRefused::Engine(fault.to_string()))?;
+        let pdp = Pdp::new(settings).map_err(PolicyRefused::Engine)?;
+        Ok(Self::Cerbos { pdp: Box::new(pdp), watch: Arc::clone(watch) })
+    }
+
+    #[cfg(not(feature = "cerbos"))]
+    fn remote(
+        _settings: &crate::config::CerbosConfig,
+        _watch: &Arc<dyn PolicyWatch>,
+    ) -> Result<Self, PolicyRefused> {
+        let why = "policy.engine: found cerbos, expected a build with the cargo feature `cerbos`";
+        Err(PolicyRefused::Engine(why.to_owned()))
+    }
 }
 
-fn unreachable(why: &str) -> Decision {
-    tracing::warn!(why, "policy unreachable: denied");
-    Decision::unreachable(why)
+impl PolicyEngine for Engine {
+    async fn check<'a>(&'a self, query: &'a Query<'a>) -> Vec<Decision> {
+        match self {
+            Self::Embedded(loaded) => {
+                let engine = loaded.engine();
+                catch_unwind(AssertUnwindSafe(|| engine.decide_all(query))).unwrap_or_default()
+            }
+            #[cfg(feature = "cerbos")]
+            Self::Cerbos { pdp, watch } => asked(pdp, &**watch, query).await,
+        }
+    }
+}
+
+/// The PDP's answers, each of them a denial when it could not decide.
+#[cfg(feature = "cerbos")]
+async fn asked(pdp: &Pdp, watch: &dyn PolicyWatch, query: &Query<'_>) -> Vec<Decision> {
+    let mut answer = std::pin::pin!(pdp.check(query));
+    let caught = std::future::poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Some),
+            Err(_panic) => std::task::Poll::Ready(None),
+        }
+    })
+    .await;
+    let (kind, why) = match caught {
+        Some(Ok(decisions)) => return decisions,
+        Some(Err(fault)) => (fault.kind, fault.why),
+        None => (FaultKind::Engine, "the client of the PDP failed".to_owned()),
+    };
+    watch.failed(kind, &why);
+    vec![Decision::unreachable(&why); query.actions.len()]
 }
 
 fn bypassed(query: &Query<'_>, action: &str) -> Decision {
     tracing::warn!(kind = query.resource.kind, action, "policy bypassed: allowed");
     Decision::plain(true, Reason::Bypassed, "BYPASSED", "the policy is bypassed for development")
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::task::{Context, Poll, Waker};
-
-    use super::*;
-    use crate::policy::{Attributes, Principal, Resource};
-
-    const ALLOWS: &str = "apiVersion: api.cerbos.dev/v1
-resourcePolicy:
-  resource: tool
-  version: default
-  rules:
-    - { actions: [read], effect: EFFECT_ALLOW, roles: [user] }
-";
-
-    /// The embedded engine never waits.
-    fn now<T>(answer: impl Future<Output = T>) -> T {
-        let mut context = Context::from_waker(Waker::noop());
-        match std::pin::pin!(answer).poll(&mut context) {
-            Poll::Ready(answer) => answer,
-            Poll::Pending => panic!("the engine waited"),
-        }
-    }
-
-    fn ask<T>(actions: &[&str], ask: impl FnOnce(&Query<'_>) -> T) -> T {
-        let attr = Attributes::new();
-        ask(&Query {
-            principal: Principal { id: "alice", roles: &["user"], attr: &attr },
-            resource: Resource { kind: "tool", id: "notes", scope: "", attr: &attr },
-            claims: None,
-            actions,
-        })
-    }
-
-    fn policy_with(text: &str) -> (tempfile::TempDir, Policy) {
-        let directory = tempfile::tempdir().unwrap();
-        fs::write(directory.path().join("tool.yaml"), text).unwrap();
-        let policy = Policy::load(directory.path()).unwrap();
-        (directory, policy)
-    }
-
-    #[test]
-    fn a_reload_takes_effect_and_a_broken_one_keeps_the_old_set() {
-        let (directory, policy) = policy_with(ALLOWS);
-        assert!(ask(&["read"], |query| now(policy.decide(query))).allowed);
-
-        let file = directory.path().join("tool.yaml");
-        fs::write(&file, ALLOWS.replace("EFFECT_ALLOW", "MAYBE")).unwrap();
-        let problems = policy.reload().unwrap_err();
-        assert_eq!(problems.0.len(), 1);
-        assert!(ask(&["read"], |query| now(policy.decide(query))).allowed);
-
-        fs::write(&file, ALLOWS.replace("EFFECT_ALLOW", "EFFECT_DENY")).unwrap();
-        policy.reload().unwrap();
-        assert!(!ask(&["read"], |query| now(policy.decide(query))).allowed);
-    }
-
-    #[test]
-    fn an_empty_directory_denies_everything_and_knows_no_kind() {
-        let directory = tempfile::tempdir().unwrap();
-        let policy = Policy::load(directory.path()).unwrap();
-        let decision = ask(&["read"], |query| now(policy.decide(query)));
-        assert_eq!((decision.allowed, decision.reason), (false, Reason::Denied));
-        assert!(decision.unknown_kind);
-        assert_eq!(&*decision.policy, "NO_MATCH");
-    }
-
-    #[test]
-    fn a_missing_directory_is_an_error_also_on_reload() {
-        assert!(Policy::load(Path::new("/nowhere/at/all")).is_err());
-        let (directory, policy) = policy_with(ALLOWS);
-        directory.close().unwrap();
-        assert!(policy.reload().is_err());
-        assert!(ask(&["read"], |query| now(policy.decide(query))).allowed);
-    }
-
-    #[test]
-    fn the_bypass_is_refused_in_production_and_allows_in_development() {
-        let (_directory, policy) = policy_with(ALLOWS);
-        assert_eq!(policy.bypassed(Environment::Production).unwrap_err(), BypassRefused);
-        let (_directory, policy) = policy_with(ALLOWS);
-        let policy = policy.bypassed(Environment::Development).unwrap();
-        let decisions = ask(&["write", "read"], |query| now(policy.decide_all(query)));
-        assert!(decisions.iter().all(|it| it.allowed && it.reason == Reason::Bypassed));
-        assert_eq!(decisions.len(), 2);
-    }
-
-    #[test]
-    fn an_answer_of_the_wrong_length_is_unreachable_for_every_action() {
-        let (_directory, policy) = policy_with(ALLOWS);
-        ask(&["read", "write"], |query| {
-            let one = vec![now(policy.decide(query))];
-            assert!(one[0].allowed);
-            for decision in complete(query, one) {
-                assert_eq!((decision.allowed, decision.reason), (false, Reason::Unreachable));
-            }
-        });
-        let none = ask(&[], |query| now(policy.decide(query)));
-        assert_eq!((none.allowed, none.reason), (false, Reason::Unreachable));
-    }
-
-    #[test]
-    fn attributes_that_cannot_be_made_are_unreachable_not_a_crash() {
-        struct Broken;
-        impl crate::policy::AttributeSource for Broken {
-            fn attributes(&self) -> Attributes {
-                panic!("broken");
-            }
-        }
-        let rule = "roles: [user], condition: { match: { expr: P.attr.x == 1 } }";
-        let (_directory, policy) = policy_with(&ALLOWS.replace("roles: [user]", rule));
-        let attr = Attributes::new();
-        let query = Query {
-            principal: Principal { id: "alice", roles: &["user"], attr: &Broken },
-            resource: Resource { kind: "tool", id: "notes", scope: "", attr: &attr },
-            claims: None,
-            actions: &["read"],
-        };
-        assert_eq!(now(policy.decide(&query)).reason, Reason::Unreachable);
-        assert_eq!(now(policy.decide_all(&query))[0].reason, Reason::Unreachable);
-    }
 }

@@ -3,9 +3,13 @@
 //! A decision never raises. Every fault is a refusal with the reason `unreachable`.
 
 mod adapter;
+#[cfg(feature = "cerbos")]
+mod cerbos;
 pub mod embedded;
 mod engines;
 mod loaded;
+mod shadow;
+mod watch;
 
 #[cfg(test)]
 mod tests;
@@ -14,8 +18,9 @@ use std::future::Future;
 use std::sync::Arc;
 
 pub use embedded::{Listing, PolicyProblem, PolicyProblems};
-pub use engines::{BYPASS_VARIABLE, BypassRefused, Policy};
+pub use engines::{BYPASS_VARIABLE, BypassRefused, Policy, PolicyRefused};
 pub use loaded::Loaded;
+pub use watch::{Answer, Comparison, FaultKind, PolicyWatch, Unwatched};
 
 pub type Attributes = serde_json::Map<String, serde_json::Value>;
 
@@ -39,7 +44,15 @@ pub struct Query<'a> {
     /// Verified claims: `request.auxData.jwt`.
     pub claims: Option<&'a Attributes>,
     pub actions: &'a [&'a str],
+    /// The decision that this is asked for: the request id of a real PDP.
+    pub decision: &'a str,
+    /// The token of the call, where [`Policy::wants_token`].
+    pub token: Option<RawToken<'a>>,
 }
+
+/// A token as it was sent. It has no `Debug` and no `Display`: it is a secret.
+#[derive(Clone, Copy)]
+pub struct RawToken<'a>(pub &'a str);
 
 #[derive(Clone, Copy)]
 pub struct Principal<'a> {

@@ -45,6 +45,12 @@ pub struct KindLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct OutcomeLabel {
+    /// `same`, `differs`, `unreachable`, `dropped`.
+    pub outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct SourceLabels {
     /// `static`, `http`, `redis`.
     pub provider_kind: &'static str,
@@ -137,6 +143,8 @@ pub struct Metrics {
     pub policy_reload_ok: Gauge,
     pub policy_loaded: Gauge,
     pub policy_reloads: Family<ReloadLabel, Counter>,
+    pub policy_errors: Family<KindLabel, Counter>,
+    pub policy_shadow: Family<OutcomeLabel, Counter>,
     pub decisions_dropped: Counter,
     pub http_server_duration: Histograms<HttpLabels>,
     pub http_client_duration: Histograms<HttpLabels>,
@@ -234,6 +242,8 @@ impl Metrics {
             policy_reload_ok: Gauge::default(),
             policy_loaded: Gauge::default(),
             policy_reloads: Family::default(),
+            policy_errors: Family::default(),
+            policy_shadow: Family::default(),
             decisions_dropped: Counter::default(),
             http_server_duration: Family::new_with_constructor(request_histogram),
             http_client_duration: Family::new_with_constructor(request_histogram),
@@ -242,6 +252,16 @@ impl Metrics {
     }
 
     fn register_policy(&self, r: &mut Registry) {
+        r.register(
+            "tidegate_policy_errors",
+            "Questions that the policy engine could not decide",
+            Shown(self.policy_errors.clone()),
+        );
+        r.register(
+            "tidegate_policy_shadow",
+            "Decisions compared with those of another engine",
+            Shown(self.policy_shadow.clone()),
+        );
         r.register(
             "tidegate_provider_requests",
             "Questions to the sources of resource attributes",

@@ -38,8 +38,8 @@ impl MetricsHandle {
 mod tests {
     use super::*;
     use crate::telemetry::metrics::{
-        ApprovalLabels, CauseLabel, HttpLabels, IssuerLabel, KindLabel, ReloadLabel, RequestLabels,
-        SinkLabel, StepLabel, TemplateLabel, ToolLabel, count,
+        ApprovalLabels, CauseLabel, HttpLabels, IssuerLabel, KindLabel, OutcomeLabel, ReloadLabel,
+        RequestLabels, SinkLabel, StepLabel, TemplateLabel, ToolLabel, count,
     };
 
     /// One value in every metric.
@@ -62,6 +62,8 @@ mod tests {
         metrics.leases_cut.get_or_create(&CauseLabel { cause: "revoked" }).inc();
         metrics.policy_reloads.get_or_create(&ReloadLabel { outcome: "refused" }).inc();
         metrics.revocation_effect.observe(0.01);
+        metrics.policy_errors.get_or_create(&KindLabel { kind: "deadline" }).inc();
+        metrics.policy_shadow.get_or_create(&OutcomeLabel { outcome: "differs" }).inc();
         metrics.store_errors.get_or_create(&KindLabel { kind: "deadline" }).inc();
         metrics.approvals.get_or_create(&approval).inc();
         metrics.decision_wait.get_or_create(&template()).observe(60.0);
@@ -104,6 +106,8 @@ mod tests {
             "tidegate_policy_last_reload_successful 0",
             "tidegate_policy_last_reload_success_timestamp_seconds 0",
             "tidegate_policy_reloads_total{outcome=\"refused\"} 1",
+            "tidegate_policy_errors_total{kind=\"deadline\"} 1",
+            "tidegate_policy_shadow_total{outcome=\"differs\"} 1",
             "tidegate_decision_records_dropped_total 0",
             &format!("tidegate_build_info{{version=\"{version}\",revision=\""),
             &format!("http_server_request_duration_seconds_count{{{HTTP}}} 1"),

@@ -1,6 +1,7 @@
 //! From the tree to checked values, one file per section. Every section reads all of its keys before
 //! it gives up, so that all problems come at once.
 
+mod cerbos;
 mod checks;
 mod files;
 mod hierarchy;
@@ -39,7 +40,7 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let catalog = map.maybe("catalog", sections::catalog);
     let audit = sections::audit(&map);
     map.finish();
-    places.policies = policy.as_ref().map(|policy| policy.directory.clone());
+    places.policies = policy.as_ref().and_then(|policy| policy.directory.clone());
     places.catalog = catalog.clone().flatten();
     places.tools = tools.as_ref().map(|all| all.iter().map(|tool| tool.name.clone()).collect());
     checks::listeners(&map, listeners.as_ref());

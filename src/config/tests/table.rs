@@ -16,7 +16,23 @@ pub const BAD: &[Bad] = &[
     Bad("environment: production", "deployment: a b", "deployment", &["\"a b\"", "a-z"]),
     Bad("policy:", "policy: { directory: ./policies }\npolicy:", "policy", &["the key again", "each key once"]),
     Bad("policy: { directory: ./policies }", "policy: { directory: ./nowhere }", "policy.directory", &["./nowhere", "existing directory"]),
-    Bad("./policies }", "./policies, engine: cerbos }", "policy.engine", &["not supported by this version yet"]),
+    #[cfg(not(feature = "cerbos"))]
+    Bad("./policies }", "./policies, engine: cerbos, cerbos: { address: 'unix:/pdp' } }", "policy.engine", &["cerbos in a build without it", "the cargo feature `cerbos`"]),
+    #[cfg(feature = "cerbos")]
+    Bad("./policies }", "./policies, engine: cerbos }", "policy.cerbos", &["found nothing", "http://127.0.0.1:3593"]),
+    #[cfg(feature = "cerbos")]
+    Bad("./policies }", "./policies, engine: cerbos, cerbos: { address: 'unix:/pdp' }, shadow: { engine: cerbos } }", "policy.shadow.engine", &["another engine"]),
+    #[cfg(feature = "cerbos")]
+    Bad("./policies }", "./policies, cerbos: { address: 'unix:/pdp' }, shadow: { engine: cerbos, sample: 0 } }", "policy.shadow.sample", &["0.01"]),
+    #[cfg(feature = "cerbos")]
+    Bad("directory: ./policies }", "engine: cerbos, cerbos: { address: 'unix:/pdp' }, shadow: { engine: embedded } }", "policy.directory", &["found nothing"]),
+    Bad("./policies }", "./policies, shadow: { engine: embedded } }", "policy.shadow.engine", &["another engine"]),
+    Bad("./policies }", "./policies, cerbos: { address: 'grpc://127.0.0.1:1' } }", "policy.cerbos.address", &["http://127.0.0.1:3593"]),
+    Bad("./policies }", "./policies, cerbos: { address: 'http://127.0.0.1:1/path' } }", "policy.cerbos.address", &["http://127.0.0.1:3593"]),
+    Bad("./policies }", "./policies, cerbos: { address: 'unix:relative' } }", "policy.cerbos.address", &["unix:/PATH"]),
+    Bad("./policies }", "./policies, cerbos: { address: 'http://pdp.example.com' } }", "policy.cerbos", &["off loopback without TLS", "https://"]),
+    Bad("./policies }", "./policies, cerbos: { address: 'unix:/pdp', ca: ./jwks.json } }", "policy.cerbos", &["without TLS"]),
+    Bad("./policies }", "./policies, cerbos: { address: 'unix:/pdp', timeout: 1m } }", "policy.cerbos.timeout", &["1m", "5s"]),
     Bad("./policies }", "./policies, engine: cel }", "policy.engine", &["\"cel\"", "embedded"]),
     Bad("./policies }", "./policies, role_hierarchy: {} }", "policy.role_hierarchy", &["a mapping", "admin > editor"]),
     Bad("./policies }", "./policies, role_hierarchy: [admin] }", "policy.role_hierarchy[0]", &["\"admin\"", "highest to the lowest"]),

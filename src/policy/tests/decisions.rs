@@ -60,6 +60,8 @@ impl Ask<'_> {
             resource: Resource { kind: self.kind, id: "d1", scope: self.scope, attr: &resource },
             claims: None,
             actions: &[action],
+            decision: "d-1",
+            token: None,
         };
         let all = engine.decide_all(&query);
         assert_eq!(all, [engine.decide(&query, action)]);
@@ -300,6 +302,8 @@ fn attributes_are_made_only_when_a_condition_needs_them_and_once_for_all_actions
         resource: Resource { kind: "doc", id: "d1", scope: "", attr: &resource },
         claims: None,
         actions: &["read"],
+        decision: "d-1",
+        token: None,
     };
     assert!(engine.decide_all(&query)[0].allowed);
     assert_eq!(resource.0.load(Ordering::SeqCst), 0);
@@ -330,6 +334,8 @@ fn verified_claims_are_read_from_aux_data_in_both_spellings() {
         resource: Resource { kind: "doc", id: "d1", scope: "", attr: &attr },
         claims: Some(&claims),
         actions: &["a", "b"],
+        decision: "d-1",
+        token: None,
     };
     assert!(engine.decide_all(&query).iter().all(|it| it.allowed));
     query.claims = None;

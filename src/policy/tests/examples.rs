@@ -53,6 +53,8 @@ fn a_suspended_person_is_denied_in_every_kind_and_scope_of_the_examples() {
             resource: Resource { kind, id: "it", scope, attr: &attr },
             claims: None,
             actions: &["read", "list", "create", "write", "describe", "release"],
+            decision: "",
+            token: None,
         };
         for decision in engine.decide_all(&query) {
             assert!(!decision.allowed, "{kind} {scope}");

@@ -44,6 +44,8 @@ fn reads(loaded: &Loaded) -> bool {
         resource: Resource { kind: "doc", id: "memo", scope: "", attr: &attr },
         claims: None,
         actions: &["read"],
+        decision: "",
+        token: None,
     };
     loaded.engine().decide(&query, "read").allowed
 }

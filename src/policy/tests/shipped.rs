@@ -30,6 +30,8 @@ fn a_suspended_person_is_denied_everything_whatever_other_roles_there_are() {
             resource: Resource { kind, id: "it", scope: "", attr: &attr },
             claims: None,
             actions: &["read", "list", "create", "write"],
+            decision: "d-1",
+            token: None,
         };
         for decision in engine.decide_all(&query) {
             assert_eq!(&*decision.detail, "explicitly denied by role 'suspended'", "{kind}");

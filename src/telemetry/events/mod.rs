@@ -10,6 +10,7 @@ use crate::store::StoreFault;
 pub mod approvals;
 pub mod gateway;
 pub mod outbox;
+pub mod policy;
 pub mod reload;
 pub mod resources;
 pub mod sample;
