@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["telemetry", "domain", "entropy", "clock", "problem", "store"]),
     ("cloudevents", &["domain", "store", "telemetry"]),
     ("http_client", &[]),
+    ("explain", &["explain", "domain"]),
     (
         "identity",
         &["identity", "domain", "policy", "config", "problem", "clock", "http_client", "telemetry"],
@@ -27,6 +28,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "gateway",
         &[
             "gateway",
+            "explain",
             "domain",
             "identity",
             "policy",
@@ -42,6 +44,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "approvals",
         &[
             "approvals",
+            "explain",
             "domain",
             "identity",
             "policy",
@@ -93,6 +96,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "domain",
             "entropy",
+            "explain",
             "gateway",
             "identity",
             "outbox",

@@ -9,7 +9,7 @@ use super::*;
 /// Serves `checks` on a free port and gets `path` from it: status, head, body.
 async fn get_from(checks: Vec<Check>, path: &str) -> (u16, String, String) {
     let (_metrics, metrics) = MetricsHandle::new();
-    let router = router(Admin { metrics, checks: checks.into() });
+    let router = router(Admin { metrics, checks: checks.into(), debug: Arc::new([]) });
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("binds");
     let address = listener.local_addr().expect("an address");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });

@@ -86,6 +86,10 @@ impl gateway::ports::Decide for CorePolicy {
     async fn decide(&self, query: &Query<'_>) -> Decision {
         self.0.decide(query).await
     }
+
+    fn set(&self) -> Option<u64> {
+        Some(self.0.set())
+    }
 }
 
 pub struct ApiPolicy(pub Arc<Policy>);

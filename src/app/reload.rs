@@ -2,13 +2,14 @@
 //! good; what is not good is told, and the old one stays.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
 use crate::catalog;
 use crate::clock::SharedClock;
 use crate::domain::template::Catalog;
+use crate::domain::time::Timestamp;
 use crate::identity::Authenticator;
 use crate::policy::Policy;
 use crate::telemetry::events::reload::Reloaded;
@@ -26,6 +27,16 @@ pub struct Reload {
     pub(super) tools: Vec<Arc<str>>,
     /// Files and folders whose change leads to a reload.
     pub(super) paths: Vec<PathBuf>,
+    /// How the policies were last reloaded; `None`: not since the start.
+    pub(super) last: Mutex<Option<Outcome>>,
+}
+
+/// A reload of the policies.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    pub at: Timestamp,
+    /// Empty: they are in use.
+    pub problems: Vec<String>,
 }
 
 impl Reload {
@@ -44,6 +55,8 @@ impl Reload {
         self.metrics.config_reload_ok.set(i64::from(problems.is_empty()));
         let policy = self.policy();
         self.metrics.policy_reload_ok.set(i64::from(policy.is_empty()));
+        let outcome = Outcome { at: self.clock.now(), problems: policy.clone() };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         problems.extend(policy);
         problems
     }

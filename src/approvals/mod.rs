@@ -17,6 +17,7 @@ use arc_swap::ArcSwap;
 
 use crate::clock::SharedClock;
 use crate::domain::template::Catalog;
+use crate::explain::Explain;
 use crate::store::SharedStore;
 use crate::telemetry::decision::DecisionIds;
 use crate::telemetry::ids::UserHashes;
@@ -31,6 +32,7 @@ pub mod listen;
 pub mod page;
 pub mod policy;
 pub mod ports;
+pub mod refusals;
 pub mod respond;
 pub mod router;
 pub mod sweeper;
@@ -55,6 +57,10 @@ pub struct Api {
     /// Roles that a group gives, beside the roles claim.
     pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     pub decision_ids: Arc<DecisionIds>,
+    /// Explains decisions of the data plane.
+    pub explain: Arc<dyn Explain>,
+    /// Explains refusals of this API.
+    pub refusals: refusals::Refusals,
     /// `Turns::default()`.
     pub turns: turns::Turns,
     /// `/tidegate/<deployment>`, the `source` of events.

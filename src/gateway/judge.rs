@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::config::AccessMode;
+use crate::domain::ids::GrantId;
 use crate::identity::Identity;
 use crate::policy::{AttributeSource, Attributes, Decision, Principal, Query, Reason, Resource};
 use crate::problem::ProblemCode;
@@ -13,6 +14,7 @@ use crate::telemetry::events::gateway::{PolicyBypassed, PolicyFailed, Step};
 
 use super::core::Core;
 use super::ports::{Decide, MatchedGrant, Ports};
+use super::record::{Asked, Trail};
 use super::refusal::Refusal;
 use super::route::Route;
 use super::target::Target;
@@ -27,7 +29,7 @@ pub async fn judge<P: Ports>(
     route: &Route<'_>,
     target: &Target<'_>,
     grants: &[MatchedGrant],
-    trail: &mut DecisionRecord,
+    trail: &mut Trail,
 ) -> Result<(), Refusal> {
     core.step(Step::Policy, ask(core, identity, route, target, grants, trail)).await
 }
@@ -38,15 +40,15 @@ async fn ask<P: Ports>(
     route: &Route<'_>,
     target: &Target<'_>,
     grants: &[MatchedGrant],
-    trail: &mut DecisionRecord,
+    trail: &mut Trail,
 ) -> Result<(), Refusal> {
-    trail.roles = roles(core, identity, route, grants);
-    let names: Vec<&str> = trail.roles.iter().map(|role| &**role).collect();
+    trail.record.roles = roles(core, identity, route, grants);
+    let names: Vec<&str> = trail.record.roles.iter().map(|role| &**role).collect();
     let query = Query {
         principal: Principal {
             id: &identity.person.subject.name,
             roles: &names,
-            attr: &PrincipalAttributes { identity, grants },
+            attr: &PrincipalAttributes { identity, grants: &trail.record.grants },
         },
         resource: Resource {
             kind: &route.rule.resource,
@@ -62,9 +64,24 @@ async fn ask<P: Ports>(
         claims: Some(&identity.claims),
         actions: &[&route.rule.action],
     };
-    let decision = core.ports.policy().decide(&query).await;
-    trail.evaluated_policies = vec![Arc::clone(&decision.policy)];
-    verdict(&decision, route.rule.default_effect_allow, trail)
+    let policy = core.ports.policy();
+    let set = policy.set();
+    let decision = policy.decide(&query).await;
+    trail.grounds.policy = match set {
+        Some(set) if policy.set() == Some(set) => Asked::Set(set),
+        Some(_) | None => Asked::Unnumbered,
+    };
+    note(trail, decision, route.rule.default_effect_allow)
+}
+
+fn note(trail: &mut Trail, decision: Decision, default_allow: bool) -> Result<(), Refusal> {
+    let outcome = verdict(&decision, default_allow, &mut trail.record);
+    let record = &mut trail.record;
+    record.evaluated_policies = vec![decision.policy];
+    record.rule = decision.rule;
+    record.policy_scope = Some(decision.scope).filter(|scope| !scope.is_empty());
+    record.derived_roles = decision.derived_roles;
+    outcome
 }
 
 fn verdict(
@@ -126,15 +143,15 @@ fn roles<P: Ports>(
     roles
 }
 
-struct PrincipalAttributes<'a> {
-    identity: &'a Identity,
-    grants: &'a [MatchedGrant],
+pub struct PrincipalAttributes<'a> {
+    pub identity: &'a Identity,
+    pub grants: &'a [GrantId],
 }
 
 impl AttributeSource for PrincipalAttributes<'_> {
     fn attributes(&self) -> Attributes {
         let person = &self.identity.person;
-        let grants: Vec<String> = self.grants.iter().map(|grant| grant.id.to_string()).collect();
+        let grants: Vec<String> = self.grants.iter().map(ToString::to_string).collect();
         let mut attributes = Map::new();
         if let Some(email) = &person.email {
             attributes.insert("email".to_owned(), json!(email));
@@ -146,11 +163,11 @@ impl AttributeSource for PrincipalAttributes<'_> {
     }
 }
 
-struct ResourceAttributes<'a> {
-    tool: &'a str,
-    method: &'a str,
-    path: &'a str,
-    host: &'a str,
+pub struct ResourceAttributes<'a> {
+    pub tool: &'a str,
+    pub method: &'a str,
+    pub path: &'a str,
+    pub host: &'a str,
 }
 
 impl AttributeSource for ResourceAttributes<'_> {

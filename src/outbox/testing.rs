@@ -50,6 +50,9 @@ pub fn record(id: &(impl ToString + ?Sized)) -> DecisionRecord {
         scope: None,
         roles: vec![],
         evaluated_policies: vec![],
+        rule: None,
+        policy_scope: None,
+        derived_roles: Vec::new(),
         default_effect: "deny",
         trace: None,
     }

@@ -51,6 +51,17 @@ impl Policy {
         self.loaded.reload()
     }
 
+    /// What is loaded, whichever way it is asked.
+    #[must_use]
+    pub const fn loaded(&self) -> &Loaded {
+        &self.loaded
+    }
+
+    #[must_use]
+    pub const fn is_bypassed(&self) -> bool {
+        self.bypass
+    }
+
     /// The answer for the first action of the query.
     #[expect(clippy::unused_async, reason = "an engine elsewhere is waited for")]
     pub async fn decide(&self, query: &Query<'_>) -> Decision {

@@ -5,6 +5,7 @@
 mod adapter;
 pub mod embedded;
 mod engines;
+mod explain;
 mod loaded;
 
 #[cfg(test)]
@@ -15,7 +16,8 @@ use std::sync::Arc;
 
 pub use embedded::{PolicyProblem, PolicyProblems};
 pub use engines::{BYPASS_VARIABLE, BypassRefused, Policy};
-pub use loaded::Loaded;
+pub use explain::{Explained, NotExplained, Row, Said};
+pub use loaded::{Loaded, Numbered};
 
 pub type Attributes = serde_json::Map<String, serde_json::Value>;
 
