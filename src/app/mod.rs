@@ -123,7 +123,7 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let reload = Arc::new(parts.reload());
     let debug = parts.debug(&reload);
     let servers = parts.servers(bound.api, bound.admin, &api, (scrape, debug));
-    let background = parts.background(&api, &background_ends, &reload, parts.stores.skew())?;
+    let background = parts.background(&api, &background_ends, &reload, parts.stores.skew());
     Ok(Running {
         addresses,
         reload,
@@ -296,7 +296,7 @@ impl Parts<'_> {
         stop: &Stop,
         reload: &Arc<Reload>,
         skew: Skew,
-    ) -> Result<JoinSet<()>, StartError> {
+    ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let timers = approvals::timers::run(api.clone(), stop.receiver());
         let sweeper = approvals::sweeper::run(api.clone(), stop.receiver());
@@ -312,7 +312,7 @@ impl Parts<'_> {
         tasks.spawn(async move {
             let _never_ends = reconciler.answer(&instance).await;
         });
-        Ok(tasks)
+        tasks
     }
 
     fn reload(&self) -> Reload {

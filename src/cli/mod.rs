@@ -5,6 +5,7 @@ pub mod check;
 mod client;
 pub mod deny;
 pub mod dev;
+pub mod explain;
 pub mod grants;
 mod output;
 pub mod request;
@@ -94,6 +95,8 @@ enum Command {
     Revoke(revoke::RevokeArgs),
     /// List grants.
     Grants(grants::GrantsArgs),
+    /// Tell why a decision came out as it did.
+    Explain(explain::ExplainArgs),
     /// List requests.
     Requests(requests::RequestsArgs),
     /// Look after the store itself.
@@ -122,6 +125,7 @@ pub fn run<T: Into<OsString> + Clone>(
         Command::Deny(args) => verb(&args.api, |api| deny::call(api, &args)),
         Command::Revoke(args) => verb(&args.api, |api| revoke::call(api, &args)),
         Command::Grants(args) => verb(&args.api, |api| grants::call(api, &args)),
+        Command::Explain(args) => explain::run(&args),
         Command::Requests(args) => verb(&args.api, |api| requests::call(api, &args)),
         Command::Store(args) => store::run(&args, checks.store),
     }

@@ -80,7 +80,11 @@ impl Server {
             Command::Revoke(args) => revoke::call(&api(&args.api)?, &args),
             Command::Grants(args) => grants::call(&api(&args.api)?, &args),
             Command::Requests(args) => requests::call(&api(&args.api)?, &args),
-            Command::Dev(_) | Command::Serve(_) | Command::Check(_) | Command::Store(_) => {
+            Command::Dev(_)
+            | Command::Serve(_)
+            | Command::Check(_)
+            | Command::Explain(_)
+            | Command::Store(_) => {
                 panic!("no verb")
             }
         }

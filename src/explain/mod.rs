@@ -69,7 +69,7 @@ pub fn instance_of(id: &str) -> Option<&str> {
         (1..=32).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
     };
     let (instance, rest) = id.split_once('-')?;
-    (word(instance) && rest.splitn(3, '-').all(word)).then_some(instance)
+    (word(instance) && rest.splitn(2, '-').all(word)).then_some(instance)
 }
 
 #[cfg(test)]

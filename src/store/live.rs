@@ -58,9 +58,10 @@ impl LiveView {
     /// into.
     #[must_use]
     pub fn detached(&self) -> Self {
-        let content = match self.content.is_empty() {
-            true => Bytes::new(),
-            false => Bytes::copy_from_slice(&self.content),
+        let content = if self.content.is_empty() {
+            Bytes::new()
+        } else {
+            Bytes::copy_from_slice(&self.content)
         };
         Self { content, markers: Arc::clone(&self.markers), ..*self }
     }

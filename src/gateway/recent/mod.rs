@@ -9,6 +9,8 @@ mod grants;
 mod policy;
 mod ring;
 mod roles;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
