@@ -120,7 +120,8 @@ pub struct GrantShown {
     pub not_before: Option<String>,
     pub expires_at: String,
     pub counts: bool,
-    /// `counts`, `other-tool`, `unconfirmed`, `not-started`, `expired`, `revoked`, `narrowed`.
+    /// `counts`, `other-tool`, `unconfirmed`, `not-started`, `expired`, `revoked`, `narrowed`,
+    /// `suspended`.
     pub verdict: String,
     /// For people.
     pub detail: String,

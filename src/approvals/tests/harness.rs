@@ -123,7 +123,7 @@ impl Authenticate for Tokens {
                 roles: roles(name),
                 claims: Arc::new(Attributes::new()),
                 expires_at: now.plus(Duration::from_hours(1)),
-                proof: Default::default(),
+                proof: crate::identity::Proof::default(),
             }))
         })
     }
@@ -249,7 +249,7 @@ pub fn api(store: SharedStore, clock: Arc<ManualClock>, policy: Arc<Policy>) -> 
         role_mapping: BTreeMap::new(),
         decision_ids: Arc::new(DecisionIds::new("test").expect("entropy")),
         explain: Arc::new(Nothing),
-        refusals: Default::default(),
+        refusals: crate::approvals::refusals::Refusals::default(),
         turns: Turns::default(),
         source: "/tidegate/test".into(),
         public_url: "http://api.test".into(),

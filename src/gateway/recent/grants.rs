@@ -10,6 +10,7 @@ use crate::store::{LiveGrant, LiveView};
 /// Why a grant does not count, in the order in which that is found out.
 enum Against<'a> {
     OtherTool,
+    Suspended,
     Unconfirmed,
     NotStarted,
     Expired,
@@ -45,12 +46,14 @@ fn shown(entry: &Entry, live: &LiveView, grant: &LiveGrant<'_>) -> GrantShown {
     }
 }
 
-/// The same conditions as [`LiveView::counting`] and [`LiveGrant::covers`]; a test holds them
-/// together.
+/// The same conditions as [`LiveView::counting`] and [`LiveGrant::covers`].
 fn against<'a>(entry: &Entry, live: &'a LiveView, grant: &LiveGrant<'_>) -> Option<Against<'a>> {
     let (record, now) = (&entry.record, entry.grounds.now);
     if record.tool.as_deref() != Some(grant.tool) {
         return Some(Against::OtherTool);
+    }
+    if live.is_suspended() {
+        return Some(Against::Suspended);
     }
     if !grant.confirmed {
         return Some(Against::Unconfirmed);
@@ -71,6 +74,7 @@ fn against<'a>(entry: &Entry, live: &'a LiveView, grant: &LiveGrant<'_>) -> Opti
 const fn word(against: &Against<'_>) -> &'static str {
     match against {
         Against::OtherTool => "other-tool",
+        Against::Suspended => "suspended",
         Against::Unconfirmed => "unconfirmed",
         Against::NotStarted => "not-started",
         Against::Expired => "expired",
@@ -82,6 +86,7 @@ const fn word(against: &Against<'_>) -> &'static str {
 fn detail(entry: &Entry, grant: &LiveGrant<'_>, against: &Against<'_>) -> String {
     match against {
         Against::OtherTool => format!("it is for {}", grant.tool),
+        Against::Suspended => "access is suspended for this subject".to_owned(),
         Against::Unconfirmed => "the store has not confirmed it yet".to_owned(),
         Against::NotStarted => match grant.not_before {
             Some(start) => format!("it begins at {}", iso8601::time(start)),

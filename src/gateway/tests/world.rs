@@ -95,7 +95,7 @@ pub fn person(name: &str, groups: &[&str], roles: &[&str]) -> Identity {
         roles: roles.iter().map(|&role| role.into()).collect(),
         claims: Arc::new(claims.as_object().cloned().unwrap_or_default()),
         expires_at: START.plus(std::time::Duration::from_hours(1)),
-        proof: Default::default(),
+        proof: crate::identity::Proof::default(),
     }
 }
 

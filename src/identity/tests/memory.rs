@@ -90,7 +90,7 @@ fn good() -> Memory {
         roles: vec![],
         claims: Arc::default(),
         expires_at: at(NOW),
-        proof: Default::default(),
+        proof: crate::identity::Proof::default(),
     };
     let found = Found::Good {
         identity: Arc::new(identity),
