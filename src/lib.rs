@@ -17,6 +17,7 @@ pub mod config;
 pub mod dev_idp;
 pub mod domain;
 pub mod entropy;
+pub mod explain;
 pub mod gateway;
 pub mod http_client;
 pub mod identity;

@@ -31,6 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    ("explain", &["explain", "domain"]),
     (
         "identity",
         &[
@@ -51,6 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "gateway",
         &[
             "gateway",
+            "explain",
             "domain",
             "identity",
             "policy",
@@ -67,6 +69,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "approvals",
         &[
             "approvals",
+            "explain",
             "domain",
             "identity",
             "policy",
@@ -118,6 +121,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "domain",
             "entropy",
+            "explain",
             "gateway",
             "identity",
             "outbox",

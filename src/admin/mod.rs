@@ -1,4 +1,4 @@
-//! The admin listener: `/metrics`, `/livez`, `/readyz`. It belongs on loopback: it tells how the
+//! The admin listener: `/metrics`, `/livez`, `/readyz`, `/debug/authz`. It belongs on loopback: it tells how the
 //! deployment is doing, and asks for no credential.
 
 use std::sync::Arc;
@@ -12,8 +12,10 @@ use axum::routing::get;
 
 use crate::telemetry::{MetricsHandle, scrape};
 
+pub mod debug;
 pub mod readiness;
 
+pub use debug::DebugSection;
 pub use readiness::{Check, Checking, NotReady, Readiness};
 
 /// What the admin listener shows.
@@ -21,6 +23,8 @@ pub use readiness::{Check, Checking, NotReady, Readiness};
 pub struct Admin {
     pub metrics: MetricsHandle,
     pub checks: Arc<[Check]>,
+    /// What `/debug/authz` shows.
+    pub debug: Arc<[DebugSection]>,
 }
 
 /// Every answer is about this very moment and is not to be kept.
@@ -29,6 +33,7 @@ pub fn router(admin: Admin) -> Router {
         .route("/metrics", get(metrics))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .route("/debug/authz", get(authz))
         .with_state(admin)
 }
 
@@ -53,6 +58,11 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     let mut response = fresh((StatusCode::SERVICE_UNAVAILABLE, Json(readiness)));
     response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER.as_secs()));
     response
+}
+
+/// What authorisation works with; no secret is in it.
+async fn authz(State(admin): State<Admin>) -> Response {
+    fresh(Json(debug::gather(&admin.debug)))
 }
 
 const RETRY_AFTER: Duration = Duration::from_secs(1);

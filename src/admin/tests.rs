@@ -9,7 +9,11 @@ use super::*;
 /// Serves `checks` on a free port and gets `path` from it: status, head, body.
 async fn get_from(checks: Vec<Check>, path: &str) -> (u16, String, String) {
     let (_metrics, metrics) = MetricsHandle::new();
-    let router = router(Admin { metrics, checks: checks.into() });
+    let debug = [
+        DebugSection::new("policy", || json!({ "rows": 3 })),
+        DebugSection::new("broken", || panic!("a defect in a section")),
+    ];
+    let router = router(Admin { metrics, checks: checks.into(), debug: debug.into() });
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("binds");
     let address = listener.local_addr().expect("an address");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
@@ -90,7 +94,14 @@ async fn metrics_are_served_as_open_metrics() {
 
 #[tokio::test]
 async fn nothing_else_is_served() {
-    for path in ["/", "/debug/authz", "/config", "/metrics/", "/debug/pprof"] {
+    for path in ["/", "/debug", "/debug/authz/", "/config", "/metrics/", "/debug/pprof"] {
         assert_eq!(get_from(vec![], path).await.0, 404, "{path}");
     }
+}
+
+#[tokio::test]
+async fn every_section_is_shown_and_one_that_panics_is_null() {
+    let (status, head, body) = get_from(vec![], "/debug/authz").await;
+    assert_eq!((status, json_of(&body)), (200, json!({"policy": {"rows": 3}, "broken": null})));
+    assert!(head.contains("cache-control: no-store"));
 }

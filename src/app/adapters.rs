@@ -92,6 +92,10 @@ impl gateway::ports::Decide for CorePolicy {
     fn wants_token(&self) -> bool {
         self.0.wants_token()
     }
+
+    fn set(&self) -> Option<u64> {
+        self.0.set()
+    }
 }
 
 pub struct ApiPolicy(pub Arc<Policy>);

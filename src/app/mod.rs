@@ -4,6 +4,7 @@
 //! before anything is started.
 
 mod adapters;
+mod debug;
 mod descriptors;
 mod inspect;
 mod load;
@@ -22,12 +23,12 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
-use crate::admin::{self, Admin, Check};
+use crate::admin::{self, Admin, Check, DebugSection};
 use crate::approvals::{self, Api, SharedApi};
 use crate::clock::SharedClock;
 use crate::cloudevents;
 use crate::config::Config;
-use crate::gateway::{self, Gateway, Routes, Sockets};
+use crate::gateway::{self, Explainer, Gateway, Recent, Routes, Sockets};
 use crate::identity::Remembered;
 use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
@@ -105,7 +106,10 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let users = Arc::new(UserHashes::new()?);
     let reconciler = stores.reconciler();
     let outbox_ref = &outbox;
+    let instance = ids::instance()?;
     let parts = Parts {
+        recent: Recent::new(instance.clone(), bound.proxy.cores()),
+        instance,
         config,
         ready,
         clock,
@@ -119,9 +123,10 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     };
     let gateway = parts.gateway(bound.proxy)?;
     let api = parts.api()?;
-    let servers = parts.servers(bound.api, bound.admin, &api, scrape);
     let reload = Arc::new(parts.reload());
-    let background = parts.background(&api, &background_ends, &reload, parts.stores.skew())?;
+    let debug = parts.debug(&reload);
+    let servers = parts.servers(bound.api, bound.admin, &api, (scrape, debug));
+    let background = parts.background(&api, &background_ends, &reload, parts.stores.skew());
     Ok(Running {
         addresses,
         reload,
@@ -159,6 +164,9 @@ impl Bound {
 
 /// What the parts of the process are made from.
 struct Parts<'a> {
+    /// What every decision id of this process begins with.
+    instance: Arc<str>,
+    recent: Arc<Recent>,
     config: Config,
     ready: Ready,
     clock: SharedClock,
@@ -180,9 +188,10 @@ impl Parts<'_> {
             limits: self.config.limits,
             connections: descriptors::proxy_connections(),
             public_url: self.config.api.public_url.clone(),
-            instance: ids::instance()?,
+            instance: self.instance.clone(),
             clock: self.clock.clone(),
             decisions: self.outbox.decision_log(),
+            recent: self.recent.clone(),
             metrics: self.metrics.clone(),
             users: self.users.clone(),
         };
@@ -208,11 +217,21 @@ impl Parts<'_> {
             decide: Arc::new(ApiPolicy(self.ready.policy.clone())),
             subjects: Arc::new(Subjects(authenticator.clone())),
             roles: self.ready.roles.clone(),
-            decision_ids: Arc::new(DecisionIds::new(&ids::instance()?)?),
+            decision_ids: Arc::new(DecisionIds::new(&self.instance)?),
+            explain: Arc::new(self.explainer()),
+            refusals: approvals::refusals::Refusals::default(),
             turns: approvals::turns::Turns::default(),
             source: cloudevents::source(&self.config.deployment),
             public_url: self.config.api.public_url.clone(),
         }))
+    }
+
+    fn explainer(&self) -> Explainer {
+        Explainer {
+            recent: self.recent.clone(),
+            policy: self.ready.policy.clone(),
+            role_mapping: self.config.policy.role_mapping.clone(),
+        }
     }
 
     fn servers(
@@ -220,7 +239,7 @@ impl Parts<'_> {
         api_listener: TcpListener,
         admin_listener: TcpListener,
         api: &SharedApi,
-        scrape: MetricsHandle,
+        (scrape, debug): (MetricsHandle, Vec<DebugSection>),
     ) -> JoinSet<()> {
         let mut servers = JoinSet::new();
         let router = approvals::router::router(api.clone());
@@ -228,7 +247,8 @@ impl Parts<'_> {
         servers.spawn(async move {
             approvals::listen::serve(api_listener, router, stop.wait()).await;
         });
-        let admin = admin::router(Admin { metrics: scrape, checks: self.checks().into() });
+        let checks = self.checks().into();
+        let admin = admin::router(Admin { metrics: scrape, checks, debug: debug.into() });
         // The admin listener answers while the others drain; it ends with the process.
         servers.spawn(async move {
             let _ended = axum::serve(admin_listener, admin).await;
@@ -284,7 +304,7 @@ impl Parts<'_> {
         stop: &Stop,
         reload: &Arc<Reload>,
         skew: Skew,
-    ) -> Result<JoinSet<()>, StartError> {
+    ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
         let timers = approvals::timers::run(api.clone(), stop.receiver());
         let sweeper = approvals::sweeper::run(api.clone(), stop.receiver());
@@ -297,11 +317,11 @@ impl Parts<'_> {
         tasks.spawn(watch::run(reload.clone()));
         tasks.spawn(sample::follow_skew(skew, self.metrics.clone()));
         tasks.spawn(sample::run(self.store.clone(), self.clock.clone(), self.metrics.clone()));
-        let (reconciler, instance) = (self.reconciler.clone(), ids::instance()?);
+        let (reconciler, instance) = (self.reconciler.clone(), self.instance.clone());
         tasks.spawn(async move {
             let _never_ends = reconciler.answer(&instance).await;
         });
-        Ok(tasks)
+        tasks
     }
 
     fn reload(&self) -> Reload {
@@ -315,6 +335,7 @@ impl Parts<'_> {
             tools: self.config.tools.iter().map(|tool| tool.name.clone()).collect(),
             paths: load::watched(&self.config),
             asked: Notify::new(),
+            last: std::sync::Mutex::default(),
         }
     }
 }

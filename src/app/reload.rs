@@ -2,7 +2,7 @@
 //! good; what is not good is told, and the old one stays.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Notify;
@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use crate::catalog;
 use crate::clock::SharedClock;
 use crate::domain::template::Catalog;
+use crate::domain::time::Timestamp;
 use crate::identity::Authenticator;
 use crate::policy::Policy;
 use crate::telemetry::events::reload::Reloaded;
@@ -27,6 +28,16 @@ pub struct Reload {
     pub(super) paths: Vec<PathBuf>,
     /// However often it was asked for meanwhile, one more follows.
     pub(super) asked: Notify,
+    /// How the policies were last reloaded; `None`: not since the start.
+    pub(super) last: Mutex<Option<Outcome>>,
+}
+
+/// A reload of the policies.
+#[derive(Clone, Debug)]
+pub(super) struct Outcome {
+    pub at: Timestamp,
+    /// Empty: they are in use.
+    pub problems: Vec<String>,
 }
 
 impl Reload {
@@ -49,6 +60,8 @@ impl Reload {
         self.metrics.config_reload_ok.set(i64::from(problems.is_empty()));
         let policies = self.beside(Self::policies).await;
         self.tell_of_policies(policies.is_empty());
+        let outcome = Outcome { at: self.clock.now(), problems: policies.clone() };
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
         problems.extend(policies);
         Reloaded { problems: &problems }.emit();
     }

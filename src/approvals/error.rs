@@ -6,6 +6,7 @@ use http::StatusCode;
 use super::ports::Unauthenticated;
 use crate::domain::refused::{FieldError, Refused};
 use crate::entropy::NoEntropy;
+use crate::explain::PolicyShown;
 use crate::problem::{ProblemCode, ProblemError};
 use crate::store::StoreFault;
 
@@ -19,13 +20,22 @@ pub struct Refusal {
     pub challenge: Option<String>,
     /// Differs from the code's own status for 405 only.
     pub status: StatusCode,
+    /// What the policy said, when it refused.
+    pub policy: Option<Box<PolicyShown>>,
 }
 
 impl Refusal {
     #[must_use]
     pub fn new(code: ProblemCode, detail: impl Into<String>) -> Self {
         let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::SERVICE_UNAVAILABLE);
-        Self { code, detail: detail.into(), errors: Vec::new(), challenge: None, status }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            challenge: None,
+            status,
+            policy: None,
+        }
     }
 
     #[must_use]

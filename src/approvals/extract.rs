@@ -61,8 +61,10 @@ impl FromRequestParts<SharedApi> for Call {
         // The outermost layer puts it there.
         let traced = parts.extensions.get::<Traced>().ok_or(NoEntropy)?;
         traced.span.user(&api.users, || identity.key);
+        let roles = api.roles.of(&identity);
+        let _first = traced.caller.set((identity.clone(), roles.clone()));
         Ok(Self {
-            roles: api.roles.of(&identity),
+            roles,
             identity,
             now,
             route: format!("{} {}", parts.method, parts.uri.path()),

@@ -16,6 +16,7 @@ use arc_swap::ArcSwap;
 
 use crate::clock::SharedClock;
 use crate::domain::template::Catalog;
+use crate::explain::Explain;
 use crate::identity::roles::RoleRules;
 use crate::store::SharedStore;
 use crate::telemetry::decision::DecisionIds;
@@ -31,6 +32,7 @@ pub mod listen;
 pub mod page;
 pub mod policy;
 pub mod ports;
+pub mod refusals;
 pub mod respond;
 pub mod router;
 pub mod sweeper;
@@ -54,6 +56,10 @@ pub struct Api {
     pub subjects: Arc<dyn ports::ResolveSubject>,
     pub roles: RoleRules,
     pub decision_ids: Arc<DecisionIds>,
+    /// Explains decisions of the data plane.
+    pub explain: Arc<dyn Explain>,
+    /// Explains refusals of this API.
+    pub refusals: refusals::Refusals,
     /// `Turns::default()`.
     pub turns: turns::Turns,
     /// `/tidegate/<deployment>`, the `source` of events.

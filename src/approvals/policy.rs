@@ -40,6 +40,14 @@ impl Target {
         Self::new(kind, "*", json!({}))
     }
 
+    /// One decision, for its explanation.
+    #[must_use]
+    pub fn decision(id: &str) -> Self {
+        // The id is the caller's text: the policy sees no more of it than an id has.
+        let id: String = id.chars().take(80).collect();
+        Self::new("audit", if id.is_empty() { "*".to_owned() } else { id }, json!({}))
+    }
+
     #[must_use]
     pub fn submission(template: &str, subject: &str) -> Self {
         Self::new("access_request", "*", json!({ "template": template, "subject": subject }))
@@ -146,7 +154,8 @@ pub async fn require(api: &Api, call: &Call, target: &Target, action: &str) -> R
 
 fn denied(target: &Target, action: &str, decision: &Decision) -> Refusal {
     let detail = format!("{action} on {}: {}", target.kind, decision.detail);
-    Refusal::new(ProblemCode::PolicyDenied, detail)
+    let policy = Some(Box::new(super::refusals::policy_shown(decision)));
+    Refusal { policy, ..Refusal::new(ProblemCode::PolicyDenied, detail) }
 }
 
 /// How much of an object its reader sees.

@@ -11,6 +11,7 @@ use serde::Serialize;
 use tracing::Instrument;
 
 use super::error::Refusal;
+use super::refusals::{Caller, Refused};
 use super::{Api, SharedApi};
 use crate::entropy::{self, NoEntropy};
 use crate::problem::{Problem, ProblemCode};
@@ -63,6 +64,8 @@ pub fn stored(answer: StoredAnswer) -> Response {
 pub struct Traced {
     pub place: Place,
     pub span: ServerSpan,
+    /// For the explanation of a refusal.
+    pub caller: Caller,
 }
 
 impl Traced {
@@ -70,7 +73,8 @@ impl Traced {
         let (span_id, trace_id) = (entropy::bytes()?, entropy::bytes()?);
         let place = Place::new(TraceContext::of(request.headers()), span_id, || trace_id);
         let head = (request.method(), request.uri(), request.headers());
-        Ok(Self { place, span: ServerSpan::begin(&place, decision_id, head) })
+        let span = ServerSpan::begin(&place, decision_id, head);
+        Ok(Self { place, span, caller: Caller::default() })
     }
 }
 
@@ -82,7 +86,10 @@ pub async fn finish(State(api): State<SharedApi>, request: Request, next: Next) 
             let span = traced.span.0.clone();
             within(&api, traced, (request, next), &decision_id).instrument(span).await
         }
-        Err(none) => finished(&api, Refusal::from(none).into_response(), &decision_id).0,
+        Err(none) => {
+            let called = (String::new(), Caller::default());
+            finished(&api, Refusal::from(none).into_response(), &decision_id, &called).0
+        }
     }
 }
 
@@ -93,11 +100,12 @@ async fn within(
     decision_id: &Arc<str>,
 ) -> Response {
     let span = traced.span.clone();
+    let called = (format!("{} {}", request.method(), request.uri().path()), traced.caller.clone());
     let method = request.method().clone();
     let route = request.extensions().get::<MatchedPath>().cloned();
     let request_id = request.headers().get(REQUEST_ID).cloned();
     request.extensions_mut().insert(traced);
-    let (mut response, code) = finished(api, next.run(request).await, decision_id);
+    let (mut response, code) = finished(api, next.run(request).await, decision_id, &called);
     if let Some(id) = request_id.filter(|id| id.len() <= LONGEST_REQUEST_ID) {
         response.headers_mut().insert(REQUEST_ID, id);
     }
@@ -111,11 +119,14 @@ fn finished(
     api: &Api,
     mut response: Response,
     decision_id: &Arc<str>,
+    (route, caller): &(String, Caller),
 ) -> (Response, Option<ProblemCode>) {
     let mut code = None;
     if let Some(refusal) = refusal(&mut response) {
         code = Some(refusal.code);
         let status = refusal.status.as_u16();
+        let (at, caller) = (api.clock.now(), caller.get());
+        api.refusals.put(&Refused { id: decision_id, at, route, caller, refusal: &refusal });
         CallRefused { decision_id, code: refusal.code, status }.emit();
         let headers = std::mem::take(response.headers_mut());
         response = problem(api, refusal, decision_id);

@@ -5,6 +5,7 @@ pub mod check;
 mod client;
 pub mod deny;
 pub mod dev;
+pub mod explain;
 pub mod grants;
 mod output;
 pub mod policy;
@@ -100,6 +101,8 @@ enum Command {
     Revoke(revoke::RevokeArgs),
     /// List grants.
     Grants(grants::GrantsArgs),
+    /// Tell why a decision came out as it did.
+    Explain(explain::ExplainArgs),
     /// List requests.
     Requests(requests::RequestsArgs),
     /// Ask, test and look through policies without any server.
@@ -130,6 +133,7 @@ pub fn run<T: Into<OsString> + Clone>(
         Command::Deny(args) => verb(&args.api, |api| deny::call(api, &args)),
         Command::Revoke(args) => verb(&args.api, |api| revoke::call(api, &args)),
         Command::Grants(args) => verb(&args.api, |api| grants::call(api, &args)),
+        Command::Explain(args) => explain::run(&args),
         Command::Requests(args) => verb(&args.api, |api| requests::call(api, &args)),
         Command::Policy(args) => policy::run(&args),
         Command::Store(args) => store::run(&args, checks.store),

@@ -84,6 +84,7 @@ impl Server {
             | Command::Serve(_)
             | Command::Check(_)
             | Command::Policy(_)
+            | Command::Explain(_)
             | Command::Store(_) => panic!("no verb"),
         }
     }

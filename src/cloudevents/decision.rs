@@ -53,6 +53,17 @@ pub struct DecisionData {
     #[serde(rename = "authz.evaluated_policies")]
     #[schema(value_type = Vec<String>)]
     pub evaluated_policies: Vec<Arc<str>>,
+    /// The rule that decided, when one did.
+    #[serde(rename = "authz.rule", default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub rule: Option<Arc<str>>,
+    /// The scope of the policy that decided, unless it is the root.
+    #[serde(rename = "authz.policy_scope", default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub policy_scope: Option<Arc<str>>,
+    #[serde(rename = "authz.derived_roles", default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    pub derived_roles: Vec<Arc<str>>,
     #[serde(rename = "authz.default_effect")]
     pub default_effect: String,
     /// `allow` or `deny`.
@@ -95,6 +106,9 @@ impl DecisionData {
             scope: name(record.scope.as_ref()),
             roles: bounded::list(&record.roles, ITEMS),
             evaluated_policies: bounded::list(&record.evaluated_policies, ITEMS),
+            rule: name(record.rule.as_ref()),
+            policy_scope: name(record.policy_scope.as_ref()),
+            derived_roles: bounded::list(&record.derived_roles, ITEMS),
             default_effect: record.default_effect.to_owned(),
             effect: if record.allowed { "allow" } else { "deny" }.to_owned(),
             reason: record.reason.to_owned(),

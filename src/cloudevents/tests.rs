@@ -71,6 +71,9 @@ pub fn record() -> DecisionRecord {
         attributes: None,
         roles: vec!["user".into(), "viewer".into()],
         evaluated_policies: vec!["resource.tool.vdefault".into()],
+        rule: None,
+        policy_scope: None,
+        derived_roles: Vec::new(),
         default_effect: "deny",
         trace: TraceContext::parse(b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     }

@@ -19,12 +19,16 @@ use crate::telemetry::events::gateway::{Step, StoreReadFailed};
 
 use super::core::Core;
 use super::ports::{Decide, Identify, Live, LiveSet, MatchedGrant, Ports};
+use super::record::Trail;
 use super::refusal::{Refusal, how_to_ask};
 use super::route::{Route, Tool};
 use super::target::Target;
 
 /// How long an ended grant is told apart from none.
 const REMEMBERED: std::time::Duration = std::time::Duration::from_hours(24);
+
+/// More ended grants than this are not kept for an explanation.
+const SHOWN_ENDED: usize = 32;
 
 /// Leave to forward one request. Made by [`admit`] alone, consumed by forwarding.
 #[derive(Debug)]
@@ -49,21 +53,22 @@ pub struct Permit {
 pub async fn admit<P: Ports>(
     core: &Core<P>,
     head: &Parts,
-    trail: &mut DecisionRecord,
+    trail: &mut Trail,
 ) -> Result<Permit, Refusal> {
     let routes = core.shared.routes.load_full();
     let target = Target::read(head, routes.methods())?;
-    trail.host = core.host_name(&target.host);
+    trail.record.host = core.host_name(&target.host);
     let tool = routes.tool(&target)?;
-    trail.tool = Some(Arc::clone(&tool.config.name));
+    trail.record.tool = Some(Arc::clone(&tool.config.name));
+    trail.grounds.tool = Some(Arc::clone(&tool));
     let route = tool.route(&target, head)?;
-    note_route(trail, &route);
+    note_route(&mut trail.record, &route);
     if route.access() == AccessMode::Public {
         return permit(&route, head, None, &[]);
     }
     let mut identity = identify(core, head, &target, &route).await?;
     note_person(trail, &identity);
-    let live = read_live(core, &identity).await?;
+    let live = read_live(core, &identity, trail).await?;
     if route.access() == AccessMode::Authenticated {
         identity = still_valid(core, head, &target, &route, identity).await?;
         return permit(&route, head, Some(identity), &[]);
@@ -71,9 +76,10 @@ pub async fn admit<P: Ports>(
     loop {
         let now = core.shared.clock.now();
         let grants = matching(&live, &route, &target, now);
-        trail.grants = grants.iter().map(|grant| grant.id).collect();
+        trail.grounds.now = now;
+        trail.record.grants = grants.iter().map(|grant| grant.id).collect();
         if route.access() == AccessMode::Grant && grants.is_empty() {
-            return Err(why_no_grant(core, &identity, &live, &route, &target, now).await);
+            return Err(why_no_grant(core, &identity, &live, (&route, &target), trail).await);
         }
         let token = token(core, head, &target, &route);
         super::judge::judge(core, &identity, &route, (&target, token), &grants, trail).await?;
@@ -146,9 +152,10 @@ fn note_route(trail: &mut DecisionRecord, route: &Route<'_>) {
     }
 }
 
-fn note_person(trail: &mut DecisionRecord, identity: &Identity) {
-    trail.subject = Some(Arc::clone(&identity.person.subject.name));
-    trail.issuer = Some(Arc::clone(&identity.person.subject.issuer));
+fn note_person(trail: &mut Trail, identity: &Arc<Identity>) {
+    trail.grounds.identity = Some(Arc::clone(identity));
+    trail.record.subject = Some(Arc::clone(&identity.person.subject.name));
+    trail.record.issuer = Some(Arc::clone(&identity.person.subject.issuer));
 }
 
 async fn identify<P: Ports>(
@@ -197,12 +204,15 @@ async fn still_valid<P: Ports>(
 async fn read_live<P: Ports>(
     core: &Core<P>,
     identity: &Identity,
+    trail: &mut Trail,
 ) -> Result<<P::Live as Live>::View, Refusal> {
     let live = async {
         let read = core.ports.live().read(identity.key).await;
         read.map_err(|fault| store_failed(core, &fault))
     };
     let live = core.step(Step::Grants, live).await?;
+    trail.grounds.live = live.kept();
+    trail.grounds.now = core.shared.clock.now();
     if live.is_suspended() {
         return Err(Refusal::new(ProblemCode::Suspended, "access is suspended for this subject"));
     }
@@ -234,11 +244,10 @@ async fn why_no_grant<P: Ports>(
     core: &Core<P>,
     identity: &Identity,
     live: &<P::Live as Live>::View,
-    route: &Route<'_>,
-    target: &Target<'_>,
-    now: Timestamp,
+    (route, target): (&Route<'_>, &Target<'_>),
+    trail: &mut Trail,
 ) -> Refusal {
-    let tool = route.tool_name();
+    let (tool, now) = (route.tool_name(), trail.grounds.now);
     let refusal = if live.counts_for(tool, now) {
         let detail = format!("no live grant for {tool} covers {} and this path", target.method);
         Refusal::new(ProblemCode::NoGrant, detail)
@@ -246,7 +255,9 @@ async fn why_no_grant<P: Ports>(
         match core.ports.live().tombstones(identity.key).await {
             Err(fault) => return store_failed(core, &fault),
             Ok(ended) => {
-                let ended = ended.iter().filter(|end| end.tool == *tool).map(|e| (e.at, e.why));
+                let ended: Vec<_> = ended.into_iter().filter(|end| end.tool == *tool).collect();
+                trail.grounds.ended = ended.iter().take(SHOWN_ENDED).cloned().collect();
+                let ended = ended.iter().map(|end| (end.at, end.why));
                 let last = ended.chain(live.latest_end(tool, now)).max_by_key(|(at, _)| *at);
                 of_last_end(tool, last, now)
             }
@@ -265,7 +276,7 @@ fn of_last_end(tool: &str, last: Option<(Timestamp, EndedWhy)>, now: Timestamp) 
             Refusal::new(ProblemCode::GrantRevoked, format!("the grant for {tool} was revoked"))
         }
         Some((_, EndedWhy::Released)) | None => {
-            Refusal::new(ProblemCode::NoGrant, format!("there is no live grant for {tool}"))
+            Refusal::new(ProblemCode::NoGrant, format!("no live grant for {tool}"))
         }
     }
 }

@@ -142,7 +142,7 @@ fn say_last_words<P: Ports>(core: &Core<P>, seen: &Watch) {
         return;
     }
     let (status, detail) = (violation.status_line(), violation.detail());
-    let (length, decision) = (detail.len() + 1, core.ids.decision());
+    let (length, decision) = (detail.len() + 1, core.ids.decision().0);
     let words = format!(
         "HTTP/1.1 {status}\r\ncontent-type: text/plain\r\ncontent-length: {length}\r\n\
          cache-control: no-store\r\nconnection: close\r\ntidegate-decision-id: {decision}\r\n\r\n\

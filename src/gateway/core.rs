@@ -25,6 +25,7 @@ use crate::telemetry::spans;
 use super::framing::HeadLimits;
 use super::limits::Slots;
 use super::ports::Ports;
+use super::recent::Recent;
 use super::refusal::Refusal;
 use super::route::Routes;
 use super::upstream::Pool;
@@ -46,6 +47,8 @@ pub struct Shared {
     pub instance: Arc<str>,
     pub clock: SharedClock,
     pub decisions: SharedDecisionLog,
+    /// Recent decisions, so that they can be explained.
+    pub recent: Arc<Recent>,
     pub metrics: Metrics,
     /// Names people in spans.
     pub users: Arc<UserHashes>,
@@ -57,6 +60,7 @@ pub struct Core<P> {
     pub shared: Arc<Shared>,
     pub pool: Rc<Pool>,
     pub slots: Slots,
+    pub index: usize,
     pub ids: Ids,
     pub metrics: HotMetrics,
     /// Its part of the connections that the process may hold.
@@ -84,6 +88,7 @@ impl<P: Ports> Core<P> {
             ports,
             pool: Rc::default(),
             slots,
+            index,
             ids,
             metrics: HotMetrics::of(&shared.metrics),
             connections: shared.connections.div_ceil(cores.max(1)).max(1),
@@ -165,11 +170,12 @@ impl Ids {
         })
     }
 
-    /// `<instance>-<core>-<number>`; the number counts from 1 and never repeats in a process.
-    pub fn decision(&self) -> Arc<str> {
+    /// `<instance>-<core>-<number>`, and the number, which counts from 1 and never repeats in a
+    /// process.
+    pub fn decision(&self) -> (Arc<str>, u64) {
         let number = self.next.get() + 1;
         self.next.set(number);
-        format!("{}{number}", self.prefix).into()
+        (format!("{}{number}", self.prefix).into(), number)
     }
 
     /// `SplitMix64`.

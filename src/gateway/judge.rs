@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use crate::config::AccessMode;
+use crate::domain::ids::GrantId;
 use crate::identity::Identity;
 use crate::policy::{
     AttributeSource, Attributes, Decision, Principal, Query, RawToken, Reason, Resource,
@@ -16,6 +17,7 @@ use crate::telemetry::events::gateway::{PolicyBypassed, PolicyFailed, Step};
 
 use super::core::Core;
 use super::ports::{Decide, MatchedGrant, Ports};
+use super::record::{Asked, Trail};
 use super::refusal::Refusal;
 use super::route::Route;
 use super::target::Target;
@@ -30,15 +32,17 @@ pub async fn judge<P: Ports>(
     route: &Route<'_>,
     (target, token): (&Target<'_>, Option<RawToken<'_>>),
     grants: &[MatchedGrant],
-    trail: &mut DecisionRecord,
+    trail: &mut Trail,
 ) -> Result<(), Refusal> {
-    let provided = super::resource::provided(core, route, trail).await?;
-    let asked = Asked { identity, route, target, token, grants, provided: provided.as_ref() };
-    core.step(Step::Policy, ask(core, &asked, trail)).await
+    let provided = super::resource::provided(core, route, &mut trail.record).await?;
+    let question = Question { identity, route, target, token, grants, provided: provided.as_ref() };
+    let answer = core.step(Step::Policy, ask(core, &question, trail)).await;
+    trail.grounds.provided = provided;
+    answer
 }
 
 /// What the policy is asked about.
-struct Asked<'a> {
+struct Question<'a> {
     identity: &'a Identity,
     route: &'a Route<'a>,
     target: &'a Target<'a>,
@@ -50,18 +54,18 @@ struct Asked<'a> {
 
 async fn ask<P: Ports>(
     core: &Core<P>,
-    asked: &Asked<'_>,
-    trail: &mut DecisionRecord,
+    question: &Question<'_>,
+    trail: &mut Trail,
 ) -> Result<(), Refusal> {
-    let Asked { identity, route, target, token, grants, provided } = *asked;
-    trail.roles = roles(core, identity, route, grants);
-    let names: Vec<&str> = trail.roles.iter().map(|role| &**role).collect();
-    let decision_id = Arc::clone(&trail.id);
+    let Question { identity, route, target, token, grants, provided } = *question;
+    trail.record.roles = roles(core, identity, route, grants);
+    let names: Vec<&str> = trail.record.roles.iter().map(|role| &**role).collect();
+    let decision_id = Arc::clone(&trail.record.id);
     let query = Query {
         principal: Principal {
             id: &identity.person.subject.name,
             roles: &names,
-            attr: &PrincipalAttributes { identity, grants },
+            attr: &PrincipalAttributes { identity, grants: &trail.record.grants },
         },
         resource: Resource {
             kind: &route.rule.resource,
@@ -80,9 +84,24 @@ async fn ask<P: Ports>(
         decision: &decision_id,
         token,
     };
-    let decision = core.ports.policy().decide(&query).await;
-    trail.evaluated_policies = vec![Arc::clone(&decision.policy)];
-    verdict(&decision, route.rule.default_effect_allow, trail)
+    let policy = core.ports.policy();
+    let set = policy.set();
+    let decision = policy.decide(&query).await;
+    trail.grounds.policy = match set {
+        Some(set) if policy.set() == Some(set) => Asked::Set(set),
+        Some(_) | None => Asked::Unnumbered,
+    };
+    note(trail, decision, route.rule.default_effect_allow)
+}
+
+fn note(trail: &mut Trail, decision: Decision, default_allow: bool) -> Result<(), Refusal> {
+    let outcome = verdict(&decision, default_allow, &mut trail.record);
+    let record = &mut trail.record;
+    record.evaluated_policies = vec![decision.policy];
+    record.rule = decision.rule;
+    record.policy_scope = Some(decision.scope).filter(|scope| !scope.is_empty());
+    record.derived_roles = decision.derived_roles;
+    outcome
 }
 
 fn verdict(
@@ -132,15 +151,15 @@ fn roles<P: Ports>(
     core.shared.roles.with_grants(&core.user_role, identity, is_withheld, granted)
 }
 
-struct PrincipalAttributes<'a> {
-    identity: &'a Identity,
-    grants: &'a [MatchedGrant],
+pub struct PrincipalAttributes<'a> {
+    pub identity: &'a Identity,
+    pub grants: &'a [GrantId],
 }
 
 impl AttributeSource for PrincipalAttributes<'_> {
     fn attributes(&self) -> Attributes {
         let person = &self.identity.person;
-        let grants: Vec<String> = self.grants.iter().map(|grant| grant.id.to_string()).collect();
+        let grants: Vec<String> = self.grants.iter().map(ToString::to_string).collect();
         let mut attributes = Map::new();
         if let Some(email) = &person.email {
             attributes.insert("email".to_owned(), json!(email));
@@ -152,12 +171,12 @@ impl AttributeSource for PrincipalAttributes<'_> {
     }
 }
 
-struct ResourceAttributes<'a> {
-    tool: &'a str,
-    method: &'a str,
-    path: &'a str,
-    host: &'a str,
-    provided: Option<&'a Provided>,
+pub struct ResourceAttributes<'a> {
+    pub tool: &'a str,
+    pub method: &'a str,
+    pub path: &'a str,
+    pub host: &'a str,
+    pub provided: Option<&'a Provided>,
 }
 
 impl AttributeSource for ResourceAttributes<'_> {

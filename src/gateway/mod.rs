@@ -18,6 +18,7 @@ mod lease;
 mod limits;
 mod listener;
 pub mod ports;
+pub mod recent;
 mod record;
 mod refusal;
 mod resource;
@@ -31,4 +32,5 @@ mod values;
 
 pub use self::core::Shared;
 pub use listener::{CoreDied, Gateway, Sockets, spawn};
+pub use recent::{Explainer, Recent};
 pub use route::Routes;

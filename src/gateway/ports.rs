@@ -39,6 +39,11 @@ pub trait Decide: 'static {
     fn wants_token(&self) -> bool {
         false
     }
+
+    /// The number of the policy set that answers now, where there are several in time.
+    fn set(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// The store as admission sees it. Every call is a read of its own that starts when it is made,
@@ -74,6 +79,9 @@ pub trait LiveSet {
 
     /// Whether some grant for `tool` counts at `now`, covering the request or not.
     fn counts_for(&self, tool: &str, now: Timestamp) -> bool;
+
+    /// The same, for keeping: it holds on to no buffer. `None` where there is nothing to keep.
+    fn kept(&self) -> Option<LiveView>;
 
     /// When and why the grant for `tool` that ended last did so, as far as the grants themselves
     /// tell: past their end although no timer has run yet, or killed.
@@ -122,6 +130,10 @@ impl LiveSet for LiveView {
                 found(MatchedGrant { id: grant.id, role, expires_at: grant.expires_at });
             }
         }
+    }
+
+    fn kept(&self) -> Option<LiveView> {
+        Some(self.detached())
     }
 
     fn counts_for(&self, tool: &str, now: Timestamp) -> bool {

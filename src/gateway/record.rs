@@ -1,15 +1,54 @@
-//! The decision record of one request, filled in on the way through admission.
+//! What is learned of one request on the way through admission: its decision record, and the
+//! grounds from which the decision can be explained later.
 
 use std::sync::Arc;
 
 use http::request::Parts;
 
+use crate::domain::grant::Tombstone;
 use crate::domain::time::Timestamp;
+use crate::identity::Identity;
+use crate::resources::Provided;
+use crate::store::LiveView;
 use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::trace::TraceContext;
 
+use super::route::Tool;
+
 /// Longer paths are cut in records, and marked.
-const SHOWN_BYTES: usize = 4 * 1024;
+pub const SHOWN_BYTES: usize = 4 * 1024;
+
+/// Filled in by admission, step by step.
+#[derive(Debug)]
+pub struct Trail {
+    pub record: DecisionRecord,
+    pub grounds: Grounds,
+}
+
+/// What admission looked at. Everything is shared or moved, and nothing is worked out yet.
+#[derive(Clone, Debug, Default)]
+pub struct Grounds {
+    pub tool: Option<Arc<Tool>>,
+    pub identity: Option<Arc<Identity>>,
+    pub live: Option<LiveView>,
+    /// What a source said of the resource.
+    pub provided: Option<Provided>,
+    /// The time that grants and policy were asked for.
+    pub now: Timestamp,
+    pub policy: Asked,
+    /// Ended grants for the tool, when it was asked how the last one ended.
+    pub ended: Vec<Tombstone>,
+}
+
+/// Whether the policy was asked, and which set of policies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asked {
+    #[default]
+    Not,
+    /// The policies were swapped at that moment, or have no numbers.
+    Unnumbered,
+    Set(u64),
+}
 
 /// A record that refuses until admission says otherwise.
 #[must_use]
@@ -36,6 +75,9 @@ pub fn begin(id: Arc<str>, at: Timestamp, head: &Parts, trace: TraceContext) -> 
         attributes: None,
         roles: Vec::new(),
         evaluated_policies: Vec::new(),
+        rule: None,
+        policy_scope: None,
+        derived_roles: Vec::new(),
         default_effect: "deny",
         trace: Some(trace),
     }

@@ -142,7 +142,30 @@ fn longest<'a>(tools: &'a [(Arc<str>, Arc<Tool>)], path: &str) -> Option<&'a Arc
     tools.iter().find(|(prefix, _)| path.starts_with(&**prefix)).map(|(_, tool)| tool)
 }
 
+/// What a rule says to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fit {
+    Fits,
+    OtherMethod,
+    OtherPath,
+}
+
+/// Whether a rule is about `method` and `path`.
+#[must_use]
+pub fn fit(rule: &Rule, method: &str, path: &str) -> Fit {
+    if !rule.methods.is_empty() && !rule.methods.iter().any(|known| known.as_str() == method) {
+        return Fit::OtherMethod;
+    }
+    if rule.path.matches(path) { Fit::Fits } else { Fit::OtherPath }
+}
+
 impl Tool {
+    /// In the order in which they are tried.
+    #[must_use]
+    pub fn rules(&self) -> &[Arc<Rule>] {
+        &self.rules
+    }
+
     /// The path as rules and the tool see it.
     fn stripped<'a>(&self, path: &'a str) -> &'a str {
         match &self.config.path_prefix {
@@ -166,10 +189,7 @@ impl Tool {
     ) -> Result<Route<'a>, Refusal> {
         check_path(target.path, self.config.encoded).map_err(Refusal::bad_request)?;
         let path = self.stripped(target.path);
-        let fits = |rule: &&Arc<Rule>| {
-            (rule.methods.is_empty() || rule.methods.contains(target.method))
-                && rule.path.matches(path)
-        };
+        let fits = |rule: &&Arc<Rule>| fit(rule, target.method.as_str(), path) == Fit::Fits;
         let Some(rule) = self.rules.iter().find(fits) else {
             let shown: String = path.chars().take(200).collect();
             let detail = format!("no rule lists {} {shown}", target.method);

@@ -28,7 +28,8 @@ use super::forward::{Along, forward, own};
 use super::headers::{DECISION_ID, REQUEST_ID};
 use super::limits::Slot;
 use super::ports::Ports;
-use super::record;
+use super::recent::Entry;
+use super::record::{self, Grounds, Trail};
 use super::refusal::{self, Refusal};
 
 /// An unread body of a refused request is read this far, so that the connection can go on.
@@ -38,6 +39,8 @@ const DRAINED_WITHIN: Duration = Duration::from_millis(250);
 /// What is known of a request before it is decided on.
 struct Facts {
     decision: Arc<str>,
+    /// The number in it.
+    number: u64,
     method: Method,
     request_id: HeaderValue,
     /// The connection ends with this response.
@@ -62,7 +65,7 @@ pub async fn answer<P: Ports>(
     request: Request<Incoming>,
 ) -> Response<Out> {
     let (head, body) = request.into_parts();
-    let decision = core.ids.decision();
+    let (decision, number) = core.ids.decision();
     let place = Place::new(TraceContext::of(&head.headers), core.ids.span(), || core.ids.trace());
     let span = ServerSpan::begin(&place, &decision, (&head.method, &head.uri, &head.headers));
     let within = span.0.clone();
@@ -72,6 +75,7 @@ pub async fn answer<P: Ports>(
         close: head.version == Version::HTTP_10,
         started: Instant::now(),
         decision,
+        number,
         place,
         span,
     };
@@ -86,18 +90,19 @@ async fn decided<P: Ports>(
     body: Incoming,
 ) -> Response<Out> {
     let (id, now) = (Arc::clone(&facts.decision), core.shared.clock.now());
-    let mut trail = record::begin(id, now, &head, facts.place.context);
+    let record = record::begin(id, now, &head, facts.place.context);
+    let mut trail = Trail { record, grounds: Grounds::default() };
     let (slot, admitted) = match core.slots.take() {
         Some(slot) => (Some(slot), admit(core, &head, &mut trail).await),
         None => (None, Err(Refusal::new(ProblemCode::Overloaded, "too many requests at once"))),
     };
-    if let (Some(issuer), Some(name)) = (&trail.issuer, &trail.subject) {
+    if let (Some(issuer), Some(name)) = (&trail.record.issuer, &trail.record.subject) {
         facts.span.user(&core.shared.users, || SubjectKey::new(issuer, name));
     }
-    let tool = trail.tool.clone().unwrap_or_else(|| "none".into());
-    let route = trail.route.clone();
+    let tool = trail.record.tool.clone().unwrap_or_else(|| "none".into());
+    let route = trail.record.route.clone();
     let has_body = !body.is_end_stream();
-    match (recorded(core, trail, admitted), slot) {
+    match (recorded(core, facts.number, trail, admitted), slot) {
         (Ok((permit, outcome)), Some(slot)) => {
             let (request_id, place) = (facts.request_id.clone(), facts.place);
             let along = Along { client, request_id, place, slot };
@@ -132,31 +137,48 @@ async fn decided<P: Ports>(
 /// is void.
 fn recorded<P: Ports>(
     core: &Core<P>,
-    mut trail: DecisionRecord,
+    number: u64,
+    trail: Trail,
     admitted: Result<Permit, Refusal>,
 ) -> Result<(Permit, Outcome), Refusal> {
-    trail.at = core.shared.clock.now();
-    match admitted {
+    let Trail { mut record, grounds } = trail;
+    record.at = core.shared.clock.now();
+    let admitted = match admitted {
         Ok(permit) => {
-            trail.allowed = true;
-            let outcome =
-                if trail.reason == "bypassed" { Outcome::Bypassed } else { Outcome::Allowed };
-            if trail.reason.is_empty() {
-                trail.reason = "allowed";
+            record.allowed = true;
+            let bypassed = record.reason == "bypassed";
+            if record.reason.is_empty() {
+                record.reason = "allowed";
             }
-            match core.shared.decisions.record(trail) {
-                Ok(()) => Ok((permit, outcome)),
-                Err(full) => Err(Refusal::new(ProblemCode::Overloaded, full.to_string())),
-            }
+            Ok((permit, if bypassed { Outcome::Bypassed } else { Outcome::Allowed }))
         }
         Err(refusal) => {
-            trail.reason = refusal.code.code();
-            trail.detail = refusal.detail.as_ref().into();
-            // A refusal stands whether or not there is room for its record.
-            let _recorded = core.shared.decisions.record(trail);
+            record.reason = refusal.code.code();
+            record.detail = refusal.detail.as_ref().into();
             Err(refusal)
         }
+    };
+    let record = Arc::new(record);
+    let taken = core.shared.decisions.record(Arc::clone(&record));
+    let recent = |record| core.shared.recent.put(core.index, Entry { number, record, grounds });
+    match (admitted, taken) {
+        (Ok(_permit), Err(full)) => {
+            let refusal = Refusal::new(ProblemCode::Overloaded, full.to_string());
+            recent(Arc::new(refused_instead(&record, &refusal)));
+            Err(refusal)
+        }
+        // A refusal stands whether or not there is room for its record.
+        (admitted, Ok(()) | Err(_)) => {
+            recent(record);
+            admitted
+        }
     }
+}
+
+/// What is said of a permit that turned out void.
+fn refused_instead(record: &DecisionRecord, refusal: &Refusal) -> DecisionRecord {
+    let (reason, detail) = (refusal.code.code(), refusal.detail.as_ref().into());
+    DecisionRecord { allowed: false, reason, detail, ..record.clone() }
 }
 
 fn refused<P: Ports>(

@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use crate::config::Algorithm;
 use crate::domain::subject::{Person, SubjectKey};
 use crate::domain::time::Timestamp;
 use crate::policy::Attributes;
@@ -42,4 +43,16 @@ pub struct Identity {
     pub claims: Arc<Attributes>,
     /// The token's `exp`; at and after it the identity no longer stands (plus the issuer's leeway).
     pub expires_at: Timestamp,
+    pub proof: Proof,
+}
+
+/// What the header of a verified token said, for explanations.
+#[derive(Clone, Debug, Default)]
+pub struct Proof {
+    pub algorithm: Option<Algorithm>,
+    pub key_id: Option<Arc<str>>,
+    /// `typ`
+    pub kind: Option<Arc<str>>,
+    /// The length of the token: how large the identity may be.
+    pub token_bytes: usize,
 }

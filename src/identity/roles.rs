@@ -134,6 +134,7 @@ mod tests {
             },
             roles: roles.iter().map(|&role| role.into()).collect(),
             claims: Arc::default(),
+            proof: crate::identity::Proof::default(),
             expires_at: Timestamp::from_millis(1),
         }
     }

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use super::Identity;
 use super::authenticator::Audience;
 use super::claims::{self, About, Validity};
 use super::compact::UnverifiedToken;
@@ -11,6 +10,7 @@ use super::header::Header;
 use super::issuers::Issuers;
 use super::keys::{Key, KeySet, NoKey};
 use super::refused::TokenRefused;
+use super::{Identity, Proof};
 use crate::config::{Algorithm, IssuerConfig};
 use crate::domain::subject::{Person, Subject};
 use crate::domain::time::Timestamp;
@@ -106,7 +106,18 @@ impl<'a> Claimed<'a> {
             roles: about.roles,
             claims: Arc::new(self.token.claims.clone()),
             expires_at: self.validity.expires_at,
+            proof: self.proof(),
         })
+    }
+
+    fn proof(&self) -> Proof {
+        let kind = self.token.header.get("typ").and_then(serde_json::Value::as_str);
+        Proof {
+            algorithm: Some(self.header.algorithm),
+            key_id: self.header.key_id.map(Arc::from),
+            kind: kind.map(Arc::from),
+            token_bytes: self.token.signed.len().saturating_add(self.token.signature.len()),
+        }
     }
 }
 

@@ -37,7 +37,7 @@ const BATCHES_PER_WRITE: usize = 32;
 /// The front of the log: what the gateway holds.
 pub struct BufferedDecisionLog {
     /// `None` without sinks.
-    queue: Option<mpsc::UnboundedSender<DecisionRecord>>,
+    queue: Option<mpsc::UnboundedSender<Arc<DecisionRecord>>>,
     slots: Arc<Slots>,
     /// The records in each pump.
     queued: Vec<Arc<AtomicUsize>>,
@@ -120,7 +120,7 @@ impl BufferedDecisionLog {
 }
 
 impl DecisionLog for BufferedDecisionLog {
-    fn record(&self, record: DecisionRecord) -> Result<(), DecisionLogFull> {
+    fn record(&self, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
         let Some(queue) = &self.queue else { return Ok(()) };
         if !self.slots.take() {
             return self.full();
@@ -162,7 +162,7 @@ impl Slots {
 
 /// Records on their way to the sinks. Their slots are free again when the last of them is gone.
 struct Batch {
-    records: Vec<DecisionRecord>,
+    records: Vec<Arc<DecisionRecord>>,
     slots: Arc<Slots>,
     /// How many slots they still hold.
     held: usize,
@@ -188,7 +188,7 @@ struct Collector {
 }
 
 impl Collector {
-    async fn run(mut self, mut records: mpsc::UnboundedReceiver<DecisionRecord>) {
+    async fn run(mut self, mut records: mpsc::UnboundedReceiver<Arc<DecisionRecord>>) {
         let mut stop = self.context.stop.clone();
         loop {
             let mut batch = Vec::new();
@@ -211,8 +211,8 @@ impl Collector {
 
     fn drain(
         &mut self,
-        mut batch: Vec<DecisionRecord>,
-        records: &mut mpsc::UnboundedReceiver<DecisionRecord>,
+        mut batch: Vec<Arc<DecisionRecord>>,
+        records: &mut mpsc::UnboundedReceiver<Arc<DecisionRecord>>,
     ) {
         while let Ok(record) = records.try_recv() {
             batch.push(record);
@@ -225,7 +225,7 @@ impl Collector {
         }
     }
 
-    fn hand_on(&self, records: Vec<DecisionRecord>) {
+    fn hand_on(&self, records: Vec<Arc<DecisionRecord>>) {
         let count = records.len();
         // A dropping log frees the slots here and bounds each pump's queue instead, so that one
         // dead sink costs the others nothing.

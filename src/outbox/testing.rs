@@ -28,8 +28,8 @@ use crate::telemetry::decision::DecisionRecord;
 
 pub const SOURCE: &str = "/tidegate/test";
 
-pub fn record(id: &(impl ToString + ?Sized)) -> DecisionRecord {
-    DecisionRecord {
+pub fn record(id: &(impl ToString + ?Sized)) -> Arc<DecisionRecord> {
+    Arc::new(DecisionRecord {
         id: id.to_string().into(),
         at: Timestamp::from_millis(1_000),
         allowed: true,
@@ -51,9 +51,12 @@ pub fn record(id: &(impl ToString + ?Sized)) -> DecisionRecord {
         attributes: None,
         roles: vec![],
         evaluated_policies: vec![],
+        rule: None,
+        policy_scope: None,
+        derived_roles: Vec::new(),
         default_effect: "deny",
         trace: None,
-    }
+    })
 }
 
 /// Events whose ids are the numbers of `range`.

@@ -8,7 +8,7 @@ use super::embedded::{
 };
 use super::{Attributes, Decision, Output, PolicyEngine, Query, Reason};
 
-struct Asked<'q>(&'q Query<'q>);
+pub(super) struct Asked<'q>(pub &'q Query<'q>);
 
 impl Facts for Asked<'_> {
     fn principal(&self) -> Cow<'_, Attributes> {
@@ -48,7 +48,11 @@ impl Engine {
     }
 }
 
-fn input<'q>(query: &Query<'q>, actions: &'q [&'q str], facts: &'q Asked<'q>) -> Input<'q> {
+pub(super) fn input<'q>(
+    query: &Query<'q>,
+    actions: &'q [&'q str],
+    facts: &'q Asked<'q>,
+) -> Input<'q> {
     let scope = query.resource.scope;
     Input {
         principal: Subject { id: query.principal.id, version: "", scope: "" },
@@ -66,7 +70,7 @@ impl PolicyEngine for Engine {
     }
 }
 
-fn decision(
+pub(super) fn decision(
     query: &Query<'_>,
     action: &str,
     verdict: &Verdict<'_>,

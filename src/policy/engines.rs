@@ -151,6 +151,27 @@ impl Policy {
         self.loaded.as_ref().map(|it| it.look()).unwrap_or_default()
     }
 
+    /// What is loaded, whichever way it is asked.
+    #[must_use]
+    pub fn loaded(&self) -> Option<&Loaded> {
+        self.loaded.as_deref()
+    }
+
+    /// The number of the set of policies that decides at this moment; `None`: another engine does.
+    #[must_use]
+    pub fn set(&self) -> Option<u64> {
+        match &*self.engine {
+            Engine::Embedded(loaded) => Some(loaded.engine().number),
+            #[cfg(feature = "cerbos")]
+            Engine::Cerbos { .. } => None,
+        }
+    }
+
+    #[must_use]
+    pub const fn is_bypassed(&self) -> bool {
+        self.bypass
+    }
+
     /// The answer for the first action of the query.
     #[cfg_attr(
         not(feature = "cerbos"),

@@ -1,5 +1,7 @@
 //! The policies that this process has loaded, and how newer ones take their place.
 
+use std::collections::VecDeque;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,14 +16,41 @@ use super::embedded::{
 /// A suite that takes longer is as good as a broken one.
 const SUITES_TAKE: Duration = Duration::from_secs(10);
 
+/// How many earlier sets are kept, so that decisions of before a reload can be explained.
+const EARLIER: usize = 4;
+
 /// A directory and the engine that was last made of it.
 #[derive(Debug)]
 pub struct Loaded {
     directory: PathBuf,
-    engine: ArcSwap<Engine>,
-    /// What the engine was made of. Held while a newer one is made: of two reloads the one that
-    /// reads later is the one that stays.
-    listing: Mutex<Listing>,
+    engine: ArcSwap<Numbered>,
+    state: Mutex<State>,
+}
+
+/// Held while a newer engine is made: of two reloads the one that reads later is the one that
+/// stays, and no two get one number.
+#[derive(Debug)]
+struct State {
+    /// What the engine was made of.
+    listing: Listing,
+    /// Oldest first.
+    earlier: VecDeque<Arc<Numbered>>,
+}
+
+/// An engine, the how-manieth of this process it is (from 1), and how long loading it took.
+#[derive(Debug)]
+pub struct Numbered {
+    pub number: u64,
+    pub took: Duration,
+    engine: Engine,
+}
+
+impl Deref for Numbered {
+    type Target = Engine;
+
+    fn deref(&self) -> &Engine {
+        &self.engine
+    }
 }
 
 impl Loaded {
@@ -32,11 +61,11 @@ impl Loaded {
     /// Everything that is wrong with the files, every test that fails, or a directory that cannot
     /// be read.
     pub fn load(directory: &Path) -> Result<Self, PolicyProblems> {
-        let (engine, listing) = tested(directory, Options::default())?;
+        let (engine, listing) = tested(directory, Options::default(), 1)?;
         Ok(Self {
             directory: directory.to_owned(),
             engine: ArcSwap::from_pointee(engine),
-            listing: Mutex::new(listing),
+            state: Mutex::new(State { listing, earlier: VecDeque::new() }),
         })
     }
 
@@ -46,22 +75,26 @@ impl Loaded {
     /// # Errors
     /// What is wrong, also that no policy is left; the set that was in use stays.
     pub fn reload(&self) -> Result<(), PolicyProblems> {
-        let mut listing = self.held();
-        let options = self.engine.load().options().clone();
-        let (engine, newer) = tested(&self.directory, options)?;
-        if engine.policies().is_empty() && !self.engine.load().policies().is_empty() {
+        let mut state = self.held();
+        let current = self.engine.load_full();
+        let number = current.number.saturating_add(1);
+        let (newer, listing) = tested(&self.directory, current.options().clone(), number)?;
+        if newer.policies().is_empty() && !current.policies().is_empty() {
             let why = "no policy is left: most likely it is not mounted, or half written";
             return Err(PolicyProblems(vec![problem(&self.directory, "", why.to_owned())]));
         }
-        self.engine.store(Arc::new(engine));
-        *listing = newer;
+        state.earlier.push_back(self.engine.swap(Arc::new(newer)));
+        while state.earlier.len() > EARLIER {
+            state.earlier.pop_front();
+        }
+        state.listing = listing;
         Ok(())
     }
 
     /// What the engine of this moment was made of.
     #[must_use]
     pub fn listing(&self) -> Listing {
-        self.held().clone()
+        self.held().listing.clone()
     }
 
     /// What lies in the directory now. Blocks on the disk.
@@ -70,26 +103,47 @@ impl Loaded {
         Listing::of(&self.directory)
     }
 
-    fn held(&self) -> MutexGuard<'_, Listing> {
-        self.listing.lock().unwrap_or_else(PoisonError::into_inner)
+    fn held(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The engine of this moment.
     #[must_use]
-    pub fn engine(&self) -> Guard<Arc<Engine>> {
+    pub fn engine(&self) -> Guard<Arc<Numbered>> {
         self.engine.load()
+    }
+
+    /// The engine with this number, while it is kept.
+    #[must_use]
+    pub fn numbered(&self, number: u64) -> Option<Arc<Numbered>> {
+        let current = self.engine.load_full();
+        if current.number == number {
+            return Some(current);
+        }
+        self.held().earlier.iter().find(|it| it.number == number).cloned()
+    }
+
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
     }
 }
 
 /// What is tested is what is loaded: every file is read once.
-fn tested(directory: &Path, options: Options) -> Result<(Engine, Listing), PolicyProblems> {
+fn tested(
+    directory: &Path,
+    options: Options,
+    number: u64,
+) -> Result<(Numbered, Listing), PolicyProblems> {
+    let started = Instant::now();
     let snapshot = Snapshot::read(directory)?;
     let engine = Engine::of(&snapshot, options)?;
     let bound = Bound { until: Instant::now().checked_add(SUITES_TAKE), ..Bound::default() };
     let results = engine.run_suites_of(&snapshot, bound);
     let problems: Vec<_> = results.suites.iter().flat_map(failures).collect();
     if problems.is_empty() {
-        Ok((engine, snapshot.into_listing()))
+        let newer = Numbered { number, took: started.elapsed(), engine };
+        Ok((newer, snapshot.into_listing()))
     } else {
         Err(PolicyProblems(problems))
     }

@@ -7,6 +7,7 @@ mod adapter;
 mod cerbos;
 pub mod embedded;
 mod engines;
+mod explain;
 mod loaded;
 mod shadow;
 mod watch;
@@ -19,7 +20,8 @@ use std::sync::Arc;
 
 pub use embedded::{Listing, PolicyProblem, PolicyProblems};
 pub use engines::{BYPASS_VARIABLE, BypassRefused, Policy, PolicyRefused};
-pub use loaded::Loaded;
+pub use explain::{Explained, NotExplained, Row, Said};
+pub use loaded::{Loaded, Numbered};
 pub use watch::{Answer, Comparison, FaultKind, PolicyWatch, Unwatched};
 
 pub type Attributes = serde_json::Map<String, serde_json::Value>;

@@ -54,6 +54,25 @@ impl LiveView {
         compact::is_whole(&content).then_some(Self { subject, head, markers, version, content })
     }
 
+    /// The same view over bytes of its own: whoever keeps it does not keep the buffer it was read
+    /// into.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        let content = if self.content.is_empty() {
+            Bytes::new()
+        } else {
+            Bytes::copy_from_slice(&self.content)
+        };
+        Self { content, markers: Arc::clone(&self.markers), ..*self }
+    }
+
+    /// About how many bytes keeping this costs, with its markers.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let markers = self.markers.kills.len() * 256 + self.markers.suspended.len() * 32;
+        self.content.len().saturating_add(markers)
+    }
+
     #[must_use]
     pub fn is_suspended(&self) -> bool {
         self.markers.is_suspended(self.subject)

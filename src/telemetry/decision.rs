@@ -10,7 +10,8 @@ use super::trace::TraceContext;
 
 /// Field names in the log: `authz.action`, `authz.resource`, `authz.objectID`, `authz.scope`,
 /// `authz.roles`, `authz.evaluated_policies`, `authz.default_effect`, `authz.effect`,
-/// `authz.reason`, beside method, host, target, subject, grants, decision id and trace id.
+/// `authz.reason`, `authz.rule`, `authz.policy_scope`, `authz.derived_roles`, beside method, host,
+/// target, subject, grants, decision id and trace id.
 #[derive(Clone, Debug)]
 pub struct DecisionRecord {
     pub id: Arc<str>,
@@ -42,6 +43,11 @@ pub struct DecisionRecord {
     pub attributes: Option<Arc<str>>,
     pub roles: Vec<Arc<str>>,
     pub evaluated_policies: Vec<Arc<str>>,
+    /// The rule of the policy that decided, when one did.
+    pub rule: Option<Arc<str>>,
+    /// The scope of that policy; `None`: the root.
+    pub policy_scope: Option<Arc<str>>,
+    pub derived_roles: Vec<Arc<str>>,
     pub default_effect: &'static str,
     /// The span of this request.
     pub trace: Option<TraceContext>,
@@ -56,7 +62,7 @@ pub struct DecisionLogFull;
 pub trait DecisionLog: Send + Sync + 'static {
     /// # Errors
     /// The buffer is full and the configuration says to refuse.
-    fn record(&self, record: DecisionRecord) -> Result<(), DecisionLogFull>;
+    fn record(&self, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull>;
 }
 
 pub type SharedDecisionLog = Arc<dyn DecisionLog>;

@@ -77,6 +77,13 @@ impl World {
         Api { client: Client::new(self.gateway.api), token: self.token(user) }
     }
 
+    /// `GET` of the admin listener, whose answer is JSON.
+    pub fn admin(&self, path: &str) -> Value {
+        let answer = Client::new(self.gateway.admin).get("localhost", path, None);
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.json()
+    }
+
     pub fn proxy(&self) -> Client {
         Client::new(self.gateway.proxy)
     }

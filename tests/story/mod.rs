@@ -3,6 +3,7 @@
 mod concurrency;
 mod crash;
 mod ends;
+mod explain;
 mod flow;
 mod kill;
 mod reload;

@@ -25,6 +25,7 @@ pub mod audit;
 pub mod catalog;
 pub mod comments;
 pub mod decide;
+pub mod decisions;
 pub mod docs;
 pub mod grants;
 pub mod lists;

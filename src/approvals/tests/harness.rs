@@ -19,6 +19,7 @@ use crate::domain::ids::PartitionCount;
 use crate::domain::subject::{Person, Subject};
 use crate::domain::template::*;
 use crate::domain::time::Timestamp;
+use crate::explain::{Explain, Explanation, Known};
 use crate::identity::Identity;
 use crate::identity::roles::RoleRules;
 use crate::policy::{Attributes, Decision, Query, Reason};
@@ -122,6 +123,7 @@ impl Authenticate for Tokens {
                 roles: roles(name),
                 claims: Arc::new(Attributes::new()),
                 expires_at: now.plus(Duration::from_hours(1)),
+                proof: crate::identity::Proof::default(),
             }))
         })
     }
@@ -146,6 +148,7 @@ impl Decide for Policy {
                 (_, "list_any" | "read_any") => any_of(&["approver", "auditor", "admin"]),
                 (_, "approve" | "deny" | "revoke") => any_of(&["approver", "admin"]),
                 (_, "revoke_any" | "kill_switch" | "create_on_behalf") => any_of(&["admin"]),
+                ("audit", "explain") => any_of(&["user"]),
                 ("audit", _) => any_of(&["auditor"]),
                 _ => any_of(&["user"]),
             } && !self.deny.load(Ordering::SeqCst);
@@ -153,6 +156,24 @@ impl Decide for Policy {
             Decision::plain(allowed, reason, "resource.test.vdefault", "no rule matches")
         };
         Box::pin(std::future::ready(query.actions.iter().map(decide).collect()))
+    }
+}
+
+/// `other-...` was made elsewhere, `alices` is alice's, `nobodys` nobody's.
+struct Nothing;
+
+impl Explain for Nothing {
+    fn explain(&self, id: &str) -> Known {
+        let about = match id {
+            "alices" => Some(Subject::new(ISSUER, "alice")),
+            "nobodys" => None,
+            other => {
+                return other
+                    .strip_prefix("other-")
+                    .map_or(Known::Unknown, |_| Known::Elsewhere { instance: "other".into() });
+            }
+        };
+        Known::Here(Box::new(Explanation { id: id.to_owned(), ..Explanation::default() }), about)
     }
 }
 
@@ -227,6 +248,8 @@ pub fn api(store: SharedStore, clock: Arc<ManualClock>, policy: Arc<Policy>) -> 
         subjects: Arc::new(OneIssuer),
         roles: RoleRules::default(),
         decision_ids: Arc::new(DecisionIds::new("test").expect("entropy")),
+        explain: Arc::new(Nothing),
+        refusals: crate::approvals::refusals::Refusals::default(),
         turns: Turns::default(),
         source: "/tidegate/test".into(),
         public_url: "http://api.test".into(),

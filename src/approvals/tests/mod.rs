@@ -3,6 +3,7 @@
 mod confirming;
 mod decisions;
 mod documents;
+mod explaining;
 mod faults;
 mod harness;
 mod inputs;

@@ -17,7 +17,7 @@ use crate::config::{
 use crate::domain::access::PathPattern;
 use crate::domain::hierarchy::RoleHierarchy;
 use crate::domain::template::{Approvers, Catalog, Requesters, Step, Template};
-use crate::gateway::{Gateway, Routes, Shared, Sockets, spawn};
+use crate::gateway::{Gateway, Recent, Routes, Shared, Sockets, spawn};
 use crate::identity::roles::RoleRules;
 use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
@@ -88,6 +88,7 @@ impl Harness {
             instance: "test".into(),
             clock: world.clock.clone(),
             decisions: world.clone(),
+            recent: Recent::new("test".into(), cores),
             metrics: Metrics::unregistered(),
             users: Arc::new(UserHashes::new().expect("entropy")),
         });

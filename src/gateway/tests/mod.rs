@@ -2,6 +2,7 @@
 //! test runs under the oracle of [`harness::Harness`].
 
 mod admission;
+mod explaining;
 mod framing;
 mod harness;
 mod headers;
@@ -11,4 +12,4 @@ mod targets;
 mod tool;
 mod upstreams;
 mod wire;
-mod world;
+pub mod world;

@@ -108,6 +108,7 @@ pub fn person(name: &str, groups: &[&str], roles: &[&str]) -> Identity {
         roles: roles.iter().map(|&role| role.into()).collect(),
         claims: Arc::new(claims.as_object().cloned().unwrap_or_default()),
         expires_at: START.plus(std::time::Duration::from_hours(1)),
+        proof: crate::identity::Proof::default(),
     }
 }
 
@@ -178,11 +179,11 @@ impl World {
 }
 
 impl DecisionLog for World {
-    fn record(&self, record: DecisionRecord) -> Result<(), DecisionLogFull> {
+    fn record(&self, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
         if self.log_full.load(Ordering::SeqCst) {
             return Err(DecisionLogFull);
         }
-        self.records.lock().expect("not poisoned").push((Instant::now(), record));
+        self.records.lock().expect("not poisoned").push((Instant::now(), (*record).clone()));
         Ok(())
     }
 }
@@ -317,6 +318,10 @@ impl LiveSet for FakeSet {
 
     fn counts_for(&self, tool: &str, now: Timestamp) -> bool {
         self.grants.iter().any(|grant| grant.tool == tool && now < grant.expires_at)
+    }
+
+    fn kept(&self) -> Option<crate::store::LiveView> {
+        None
     }
 
     fn latest_end(&self, tool: &str, now: Timestamp) -> Option<(Timestamp, EndedWhy)> {

@@ -84,8 +84,14 @@ fn good() -> Memory {
     let key = subject.key();
     let person =
         crate::domain::subject::Person { subject, email: None, groups: vec![], scopes: vec![] };
-    let identity =
-        Identity { person, key, roles: vec![], claims: Arc::default(), expires_at: at(NOW) };
+    let identity = Identity {
+        person,
+        key,
+        roles: vec![],
+        claims: Arc::default(),
+        expires_at: at(NOW),
+        proof: crate::identity::Proof::default(),
+    };
     let found = Found::Good {
         identity: Arc::new(identity),
         validity: Validity { from: at(0), until: at(NOW), expires_at: at(NOW) },

@@ -1,0 +1,61 @@
+//! From a kept decision to its explanation.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{Entry, Recent, facts, grants, policy, roles};
+use crate::domain::iso8601;
+use crate::domain::subject::Subject;
+use crate::explain::{Explain, Explanation, Known, instance_of};
+use crate::policy::Policy;
+use crate::telemetry::trace::TraceContext;
+
+/// Explains the decisions of the data plane of this process.
+pub struct Explainer {
+    pub recent: Arc<Recent>,
+    pub policy: Arc<Policy>,
+    /// From a group to the roles that it gives.
+    pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+}
+
+impl Explain for Explainer {
+    fn explain(&self, id: &str) -> Known {
+        match instance_of(id) {
+            None => Known::Unknown,
+            Some(instance) if *instance != **self.recent.instance() => {
+                Known::Elsewhere { instance: instance.to_owned() }
+            }
+            Some(_) => match self.recent.find(id) {
+                None => Known::Unknown,
+                Some(entry) => Known::Here(Box::new(self.of(&entry)), subject(&entry)),
+            },
+        }
+    }
+}
+
+impl Explainer {
+    fn of(&self, entry: &Entry) -> Explanation {
+        let record = &entry.record;
+        Explanation {
+            id: record.id.to_string(),
+            allowed: record.allowed,
+            reason: record.reason.to_owned(),
+            detail: record.detail.to_string(),
+            at: iso8601::time(record.at),
+            request: Some(facts::request(entry)),
+            call: None,
+            token: facts::token(entry),
+            subject: facts::subject(entry),
+            roles: roles::considered(entry, &self.role_mapping),
+            grants: grants::considered(entry),
+            policy: policy::reasoning(entry, &self.policy),
+            default_effect: record.default_effect.to_owned(),
+            trace: record.trace.as_ref().map(TraceContext::trace_id_hex),
+        }
+    }
+}
+
+fn subject(entry: &Entry) -> Option<Subject> {
+    let identity = entry.grounds.identity.as_ref()?;
+    Some(identity.person.subject.clone())
+}

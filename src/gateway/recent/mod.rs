@@ -1,0 +1,76 @@
+//! Recent decisions, so that they can be explained: one bounded ring for each core.
+//!
+//! The hot path pays for one slot under a lock that nobody else wants; what an explanation says is
+//! worked out when somebody asks for it.
+
+mod explain;
+mod facts;
+mod grants;
+mod policy;
+mod ring;
+mod roles;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use explain::Explainer;
+use ring::Ring;
+pub use ring::{BYTES, Entry, ROOM};
+
+/// The rings of all cores.
+#[derive(Debug)]
+pub struct Recent {
+    instance: Arc<str>,
+    cores: Vec<Mutex<Ring>>,
+}
+
+impl Recent {
+    /// `instance` is what the ids of this process begin with.
+    #[must_use]
+    pub fn new(instance: Arc<str>, cores: usize) -> Arc<Self> {
+        let cores = (0..cores.max(1)).map(|_| Mutex::default()).collect();
+        Arc::new(Self { instance, cores })
+    }
+
+    #[must_use]
+    pub fn instance(&self) -> &Arc<str> {
+        &self.instance
+    }
+
+    /// Keeps a decision; the oldest of its core make room.
+    pub fn put(&self, core: usize, entry: Entry) {
+        if let Some(ring) = self.cores.get(core) {
+            let displaced = lock(ring).put(entry);
+            drop(displaced);
+        }
+    }
+
+    /// The decision with this id, while it is kept.
+    #[must_use]
+    pub fn find(&self, id: &str) -> Option<Entry> {
+        let rest = id.strip_prefix(&*self.instance)?.strip_prefix('-')?;
+        let (core, number) = rest.split_once('-')?;
+        let ring = self.cores.get(core.parse::<usize>().ok()?)?;
+        let found = lock(ring).get(number.parse().ok()?).cloned();
+        // Other spellings of a number are other ids.
+        found.filter(|entry| *entry.record.id == *id)
+    }
+
+    /// How many of the kept decisions had which reason.
+    #[must_use]
+    pub fn counts(&self) -> BTreeMap<&'static str, usize> {
+        let mut counts = BTreeMap::new();
+        for ring in &self.cores {
+            for entry in lock(ring).entries() {
+                *counts.entry(entry.record.reason).or_default() += 1;
+            }
+        }
+        counts
+    }
+}
+
+fn lock(ring: &Mutex<Ring>) -> MutexGuard<'_, Ring> {
+    ring.lock().unwrap_or_else(PoisonError::into_inner)
+}
