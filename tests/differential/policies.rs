@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Map, Value as Json, json};
+use tidegate::policy::embedded::cel::{Declarations, Environment, Value};
 
 use super::expressions::Expressions;
 use super::rng::Rng;
@@ -57,6 +58,7 @@ pub fn generate(rng: &mut Rng, kinds: usize) -> Set {
         .collect();
     let mut writer = Writer {
         expressions: Expressions::new(1),
+        declarations: declarations(),
         permissions,
         unique: 0,
         documents: Vec::new(),
@@ -71,21 +73,40 @@ pub fn generate(rng: &mut Rng, kinds: usize) -> Set {
         writer.principal_policies(principal);
     }
     for role in ROLES {
-        if writer.rng.percent(30) {
+        if writer.rng.percent(60) {
             writer.role_policies(role);
         }
     }
     let documents = writer.documents;
     let schemas = vec![
-        ("r.json".to_owned(), json!({"type": "object", "properties": {"i": {"type": "integer"}, "s": {"type": "string"}}})),
-        ("p.json".to_owned(), json!({"type": "object", "properties": {"d": {"type": "number"}}, "required": ["s"]})),
+        (
+            "r.json".to_owned(),
+            json!({"type": "object", "properties": {"i": {"type": "integer"}, "s": {"type": "string"}}}),
+        ),
+        (
+            "p.json".to_owned(),
+            json!({"type": "object", "properties": {"d": {"type": "number"}}, "required": ["s"]}),
+        ),
     ];
     Set { documents, schemas, kinds }
+}
+
+/// The names that every policy may use.
+fn declarations() -> Declarations {
+    let mut all = Declarations::new();
+    for (slot, name) in ["e1", "e2", "l1", "l2"].into_iter().enumerate() {
+        all.declare_variable(name, slot);
+    }
+    all.declare_constant("c1", Value::from_json(&json!("a")));
+    all.declare_constant("c2", Value::from_json(&json!([1, "b", null])));
+    all.declare_constant("k1", Value::from_json(&json!(5)));
+    all
 }
 
 struct Writer<'r> {
     rng: &'r mut Rng,
     expressions: Expressions,
+    declarations: Declarations,
     permissions: Vec<Option<&'static str>>,
     unique: usize,
     documents: Vec<Json>,
@@ -102,17 +123,20 @@ impl Writer<'_> {
         self.expressions.names = vec![('s', "G.g1".to_owned()), ('q', "G.g3".to_owned())];
         let first = self.expression('b', 2);
         let second = self.expression('x', 2);
-        self.add("exportVariables", json!({"name": "ev", "definitions": {"e1": first, "e2": second}}));
-        self.add("exportConstants", json!({"name": "ec", "definitions": {"c1": "a", "c2": [1, "b", null]}}));
+        self.add(
+            "exportVariables",
+            json!({"name": "ev", "definitions": {"e1": first, "e2": second}}),
+        );
+        self.add(
+            "exportConstants",
+            json!({"name": "ec", "definitions": {"c1": "a", "c2": [1, "b", null]}}),
+        );
         for module in ["dr0", "dr1"] {
             self.names(false);
             let mut definitions = Vec::new();
             for index in 0..3 {
-                let parents = if self.rng.percent(15) {
-                    vec!["*"]
-                } else {
-                    self.rng.some(&ROLES, 2)
-                };
+                let parents =
+                    if self.rng.percent(15) { vec!["*"] } else { self.rng.some(&ROLES, 2) };
                 let mut role = json!({"name": format!("{module}_{index}"), "parentRoles": parents});
                 if self.rng.percent(65) {
                     role["condition"] = self.condition();
@@ -128,8 +152,16 @@ impl Writer<'_> {
     /// Which names conditions of the next policy use.
     fn names(&mut self, is_resource: bool) {
         let mut names: Vec<(char, String)> = [
-            ('b', "V.e1"), ('x', "V.e2"), ('b', "V.l1"), ('x', "V.l2"), ('s', "C.c1"), ('l', "C.c2"),
-            ('s', "G.g1"), ('i', "G.g2"), ('q', "G.g3"), ('i', "C.k1"),
+            ('b', "V.e1"),
+            ('x', "V.e2"),
+            ('b', "V.l1"),
+            ('x', "V.l2"),
+            ('s', "C.c1"),
+            ('l', "C.c2"),
+            ('s', "G.g1"),
+            ('i', "G.g2"),
+            ('q', "G.g3"),
+            ('i', "C.k1"),
         ]
         .map(|(of, name)| (of, name.to_owned()))
         .to_vec();
@@ -149,8 +181,15 @@ impl Writer<'_> {
         policy["constants"] = json!({"import": ["ec"], "local": {"k1": 5}});
     }
 
+    /// One that loads. Those that do not are compared by the run over expressions alone.
     fn expression(&mut self, wanted: char, depth: usize) -> String {
-        self.expressions.write(wanted, depth, self.rng)
+        for _ in 0..30 {
+            let text = self.expressions.write(wanted, depth, self.rng);
+            if Environment::cerbos().compile(&text, &self.declarations).is_ok() {
+                return text;
+            }
+        }
+        "R.attr.b".to_owned()
     }
 
     fn condition(&mut self) -> Json {
@@ -300,7 +339,11 @@ impl Writer<'_> {
 
     fn role_policies(&mut self, role: &str) {
         let scope = self.rng.below(SCOPES.len());
-        if self.permissions[scope] == Some("SCOPE_PERMISSIONS_OVERRIDE_PARENT") {
+        let fits = match self.permissions[scope] {
+            Some(permissions) => permissions == CONSENT,
+            None => self.rng.percent(10),
+        };
+        if !fits {
             return;
         }
         self.names(false);

@@ -10,7 +10,7 @@ use super::campaign::{Difference, differences, engine, folder, ours, start};
 use super::policies::Set;
 use super::report::Report;
 
-const PATIENCE: Duration = Duration::from_secs(25);
+const PATIENCE: Duration = Duration::from_secs(8);
 
 pub fn write_refused(set: &Set, why: &str) -> PathBuf {
     let folder = folder("refused-");
