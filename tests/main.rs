@@ -10,6 +10,7 @@
 
 mod bad_configuration;
 mod command_line;
+mod differential;
 mod faults;
 mod harness;
 mod hostile;

@@ -238,7 +238,8 @@ impl Variables for Computed<'_> {
         };
         known
             .get_or_init(|| {
-                program.evaluate(&self.values.inputs(program, &self.runtime, self), budget)
+                let inputs = self.values.inputs(program, &self.runtime, self);
+                program.evaluate(&inputs, budget).and_then(Value::in_variable)
             })
             .as_ref()
             .map_err(Clone::clone)

@@ -140,3 +140,29 @@ fn what_the_pdp_answers_400_to_is_refused() {
     let snake = good.to_string().replace("requestId", "request_id");
     assert_eq!(CheckRequest::parse(snake.as_bytes()).unwrap().request_id, "r1");
 }
+
+#[test]
+fn a_variable_forgets_the_library_type_of_its_value() {
+    let cases = [
+        ("hierarchy(\"a.b\")", "V.v == [\"a\", \"b\"]", true),
+        ("hierarchy(\"a.b\")", "hierarchy(\"a\").overlaps(V.v)", false),
+        ("optional.of(1)", "V.v == 1", true),
+        ("optional.none()", "V.v == null", true),
+        ("spiffeTrustDomain(\"spiffe://a.b\")", "V.v.name() == \"a.b\"", false),
+        ("type(1)", "V.v == int", false),
+        ("[optional.of(1)]", "V.v[0].hasValue()", true),
+    ];
+    for (variable, condition, holds) in cases {
+        let policy = format!(
+            "resourcePolicy: {{ resource: doc, version: default,
+              variables: {{ local: {{ v: '{variable}' }} }}, rules: [
+              {{ actions: [read], effect: EFFECT_ALLOW, roles: [user],
+                condition: {{ match: {{ expr: '{condition}' }} }} }} ] }}"
+        );
+        let engine = engine(&[("a.yaml", &policy)]);
+        let doc = json!({ "kind": "doc", "id": "1" });
+        let result = ask(&engine, &request(&doc, &["user"], &["read"]));
+        let effect = if holds { "EFFECT_ALLOW" } else { "EFFECT_DENY" };
+        assert_eq!(result["actions"]["read"], effect, "{variable}: {condition}");
+    }
+}

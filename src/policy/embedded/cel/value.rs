@@ -1,5 +1,6 @@
 //! What an expression evaluates to.
 
+use super::error::EvalError;
 use super::map::Map;
 use super::timestamp::Timestamp;
 use super::types::Type;
@@ -34,6 +35,10 @@ pub trait Opaque: fmt::Debug + Send + Sync {
     /// What `this == other` is; `None` where the PDP has an error.
     fn equals(&self, other: &Value) -> Option<bool>;
     fn as_any(&self) -> &dyn Any;
+    /// What a variable with this value says; `None` where the PDP cannot read it.
+    fn in_variable(&self, this: &Value) -> Option<Value> {
+        Some(this.clone())
+    }
     /// What an output shows; `None` where the PDP cannot show it.
     fn to_text(&self) -> Option<String> {
         None
@@ -66,6 +71,23 @@ impl Value {
 
     pub fn opaque(value: impl Opaque + 'static) -> Self {
         Self::Opaque(Arc::new(value))
+    }
+
+    /// What a variable with this value says: the PDP keeps it without its library type.
+    ///
+    /// # Errors
+    /// The PDP cannot read such a variable.
+    pub fn in_variable(self) -> Result<Self, EvalError> {
+        match &self {
+            Self::Optional(None) => Ok(Self::Null),
+            Self::Optional(Some(inner)) => Self::clone(inner).in_variable(),
+            Self::Type(it) => Ok(Self::string(it.to_string())),
+            Self::Opaque(it) => {
+                let unreadable = || format!("a variable cannot be a {}", it.type_name());
+                it.in_variable(&self).ok_or_else(|| EvalError::new(unreadable()))
+            }
+            _ => Ok(self),
+        }
     }
 
     /// The library value of this type, when it is one.
@@ -123,7 +145,7 @@ impl Value {
     #[must_use]
     pub fn is_zero(&self) -> bool {
         match self {
-            Self::Null | Self::Bool(false) | Self::Optional(None) => true,
+            Self::Null | Self::Bool(false) => true,
             Self::Int(value) | Self::Duration(value) => *value == 0,
             Self::Uint(value) => *value == 0,
             Self::Double(value) => *value == 0.0,
@@ -132,7 +154,7 @@ impl Value {
             Self::List(values) => values.is_empty(),
             Self::Map(map) => map.is_empty(),
             Self::Timestamp(at) => at.is_zero(),
-            Self::Bool(true) | Self::Type(_) | Self::Optional(Some(_)) | Self::Opaque(_) => false,
+            Self::Bool(true) | Self::Type(_) | Self::Optional(_) | Self::Opaque(_) => false,
         }
     }
 }

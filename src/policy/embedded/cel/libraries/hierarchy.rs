@@ -28,6 +28,10 @@ impl Opaque for Hierarchy {
         }
     }
 
+    fn in_variable(&self, _: &Value) -> Option<Value> {
+        Some(Value::list(self.0.iter().cloned().map(Value::String).collect::<Vec<_>>()))
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

@@ -44,6 +44,10 @@ impl Opaque for Id {
         }
     }
 
+    fn in_variable(&self, _: &Value) -> Option<Value> {
+        None
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -63,6 +67,10 @@ impl Opaque for TrustDomain {
         }
     }
 
+    fn in_variable(&self, _: &Value) -> Option<Value> {
+        None
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -75,6 +83,10 @@ impl Opaque for Matcher {
 
     fn equals(&self, _: &Value) -> Option<bool> {
         Some(false)
+    }
+
+    fn in_variable(&self, _: &Value) -> Option<Value> {
+        None
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -1,0 +1,86 @@
+//! Expressions of a wanted type, with a share that has another one.
+
+use super::rng::Rng;
+use super::templates::{LEAVES, TEMPLATES};
+
+pub struct Expressions {
+    /// Of a hundred parts so many have a type that does not fit.
+    pub ill_typed: usize,
+    /// Names of the policy: type and text.
+    pub names: Vec<(char, String)>,
+    bound: Vec<String>,
+    fresh: usize,
+}
+
+/// b: boolean, i: int, d: double, s: string, l: list, q: list of strings, m: map, t: timestamp,
+/// u: duration, h: hierarchy, o: optional, x: anything.
+const TYPES: [char; 11] = ['b', 'i', 'd', 's', 'l', 'q', 'm', 't', 'u', 'h', 'o'];
+
+impl Expressions {
+    pub fn new(ill_typed: usize) -> Self {
+        Self { ill_typed, names: Vec::new(), bound: Vec::new(), fresh: 0 }
+    }
+
+    pub fn write(&mut self, wanted: char, depth: usize, rng: &mut Rng) -> String {
+        let mut wanted = wanted;
+        if wanted == 'x' || rng.percent(self.ill_typed) {
+            wanted = *rng.pick(&TYPES);
+        }
+        if depth == 0 || rng.percent(12) {
+            return self.leaf(wanted, rng);
+        }
+        let fitting: Vec<&str> =
+            TEMPLATES.iter().filter(|(of, _)| *of == wanted).map(|(_, text)| *text).collect();
+        if fitting.is_empty() {
+            return self.leaf(wanted, rng);
+        }
+        let template = *rng.pick(&fitting);
+        self.fill(template, depth, rng)
+    }
+
+    fn leaf(&mut self, wanted: char, rng: &mut Rng) -> String {
+        if !self.bound.is_empty() && rng.percent(50) {
+            return rng.pick(&self.bound).clone();
+        }
+        let named: Vec<&(char, String)> =
+            self.names.iter().filter(|(of, _)| *of == wanted || *of == 'x').collect();
+        if !named.is_empty() && rng.percent(25) {
+            return rng.pick(&named).1.clone();
+        }
+        if rng.percent(8) {
+            let attr = *rng.pick(&["s", "i", "d", "b", "l", "q", "m", "t", "u", "n", "gone"]);
+            return format!("{}.attr.{attr}", rng.pick(&["R", "P", "request.resource"]));
+        }
+        let fitting: Vec<&str> =
+            LEAVES.iter().filter(|(of, _)| *of == wanted).map(|(_, text)| *text).collect();
+        (*rng.pick(&fitting)).to_owned()
+    }
+
+    /// `$b` is a boolean and so on, `@` and `#` are names that the template binds.
+    fn fill(&mut self, template: &str, depth: usize, rng: &mut Rng) -> String {
+        let before = self.bound.len();
+        let first = format!("v{}", self.fresh);
+        let second = format!("v{}", self.fresh + 1);
+        self.fresh += 2;
+        let mut text = String::new();
+        let mut rest = template.chars();
+        while let Some(character) = rest.next() {
+            match character {
+                '$' => {
+                    let wanted = rest.next().expect("a type");
+                    text.push_str(&self.write(wanted, depth - 1, rng));
+                }
+                '@' | '#' => {
+                    let name = if character == '@' { &first } else { &second };
+                    text.push_str(name);
+                    if !self.bound.contains(name) {
+                        self.bound.push(name.clone());
+                    }
+                }
+                other => text.push(other),
+            }
+        }
+        self.bound.truncate(before);
+        text
+    }
+}

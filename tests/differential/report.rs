@@ -1,0 +1,60 @@
+//! What a run has seen.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+#[derive(Debug, Default)]
+pub struct Report {
+    pub sets: usize,
+    pub decisions: usize,
+    pub agreed: usize,
+    pub effects: BTreeMap<String, usize>,
+    /// Requests that both refuse.
+    pub bad_requests: usize,
+    pub disagreed: usize,
+    /// Those among them that only more processes and questions showed.
+    pub found_again: usize,
+    pub known: BTreeMap<&'static str, usize>,
+    pub refused: BTreeMap<&'static str, usize>,
+    /// The engine allows what a PDP denies.
+    pub open: usize,
+    pub new: Vec<PathBuf>,
+}
+
+impl Report {
+    pub fn is_good(&self) -> bool {
+        self.open == 0 && self.new.is_empty()
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| what | count |\n|---|---|")?;
+        let effects = |effect| self.effects.get(effect).copied().unwrap_or_default();
+        for (name, count) in [
+            ("sets", self.sets),
+            ("decisions", self.decisions),
+            ("equal", self.agreed),
+            ("of them allowed", effects("EFFECT_ALLOW")),
+            ("of them denied", effects("EFFECT_DENY")),
+            ("of them requests refused by both", self.bad_requests),
+            ("the PDP disagreed with itself", self.disagreed),
+            ("of them seen by asking again", self.found_again),
+            ("embedded ALLOW where a PDP says DENY", self.open),
+            ("new differences", self.new.len()),
+        ] {
+            writeln!(f, "| {name} | {count} |")?;
+        }
+        for (id, count) in &self.known {
+            writeln!(f, "| known difference: {id} | {count} |")?;
+        }
+        for (reason, count) in &self.refused {
+            writeln!(f, "| refused by the engine alone: {reason} | {count} |")?;
+        }
+        for folder in &self.new {
+            writeln!(f, "\nnew difference: {}", folder.display())?;
+        }
+        Ok(())
+    }
+}
