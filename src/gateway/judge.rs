@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::AccessMode;
 use crate::identity::Identity;
-use crate::policy::{AttributeSource, Attributes, Decision, Principal, Query, Reason, Resource};
+use crate::policy::{
+    Attribute, AttributeSource, Attributes, Decision, Principal, Query, Reason, Resource,
+};
 use crate::problem::ProblemCode;
 use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::{PolicyBypassed, PolicyFailed, Step};
@@ -144,6 +146,16 @@ impl AttributeSource for PrincipalAttributes<'_> {
         attributes.insert("grants".to_owned(), json!(grants));
         attributes
     }
+
+    fn attribute(&self, name: &str) -> Attribute {
+        let person = &self.identity.person;
+        match name {
+            "email" => Attribute::text(person.email.as_deref()),
+            "groups" => Attribute::texts(person.groups.iter().map(|group| &**group)),
+            "claims" => Attribute::members(&self.identity.claims),
+            _ => Attribute::AmongAll,
+        }
+    }
 }
 
 struct ResourceAttributes<'a> {
@@ -153,14 +165,50 @@ struct ResourceAttributes<'a> {
     host: &'a str,
 }
 
+impl<'a> ResourceAttributes<'a> {
+    const fn pairs(&self) -> [(&'static str, &'a str); 4] {
+        [("tool", self.tool), ("method", self.method), ("path", self.path), ("host", self.host)]
+    }
+}
+
 impl AttributeSource for ResourceAttributes<'_> {
     fn attributes(&self) -> Attributes {
-        let pairs = [
-            ("tool", self.tool),
-            ("method", self.method),
-            ("path", self.path),
-            ("host", self.host),
-        ];
-        pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect()
+        let pairs = self.pairs().into_iter();
+        pairs.map(|(name, value)| (name.to_owned(), value.into())).collect()
+    }
+
+    fn attribute(&self, name: &str) -> Attribute {
+        let found = self.pairs().into_iter().find(|(known, _)| *known == name);
+        found.map_or(Attribute::AmongAll, |(_, value)| Attribute::text(Some(value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::tests::world::person;
+    use crate::policy::embedded::cel::Value as Cel;
+
+    fn are_the_same(source: &dyn AttributeSource) {
+        let all = source.attributes();
+        assert!(!all.is_empty());
+        for name in all.keys().map(String::as_str).chain(["nope", ""]) {
+            match source.attribute(name) {
+                Attribute::AmongAll => {}
+                Attribute::Missing => assert!(!all.contains_key(name), "{name}"),
+                Attribute::Is(value) => {
+                    let same = all.get(name).map(Cel::from_json).and_then(|it| it.to_json());
+                    assert_eq!(value.to_json(), same, "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn attributes_one_by_one_are_those_that_are_given_as_a_whole() {
+        let identity = person("alice", &["staff", "editors"], &["user"]);
+        are_the_same(&PrincipalAttributes { identity: &identity, grants: &[] });
+        let (tool, method, path, host) = ("notes", "GET", "/a", "notes.local");
+        are_the_same(&ResourceAttributes { tool, method, path, host });
     }
 }

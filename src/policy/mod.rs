@@ -13,7 +13,7 @@ mod tests;
 use std::future::Future;
 use std::sync::Arc;
 
-pub use embedded::{PolicyProblem, PolicyProblems};
+pub use embedded::{Attribute, PolicyProblem, PolicyProblems};
 pub use engines::{BYPASS_VARIABLE, BypassRefused, Policy};
 pub use loaded::Loaded;
 
@@ -23,11 +23,19 @@ pub type Attributes = serde_json::Map<String, serde_json::Value>;
 /// look at roles alone, and then a request pays nothing for its attributes.
 pub trait AttributeSource: Sync {
     fn attributes(&self) -> Attributes;
+    /// One of them, without making the others.
+    fn attribute(&self, _name: &str) -> Attribute {
+        Attribute::AmongAll
+    }
 }
 
 impl AttributeSource for Attributes {
     fn attributes(&self) -> Attributes {
         self.clone()
+    }
+
+    fn attribute(&self, name: &str) -> Attribute {
+        Attribute::of(self, name)
     }
 }
 

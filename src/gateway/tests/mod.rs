@@ -10,4 +10,4 @@ mod targets;
 mod tool;
 mod upstreams;
 mod wire;
-mod world;
+pub(super) mod world;

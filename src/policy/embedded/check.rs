@@ -5,6 +5,8 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::cel::EvalError;
 use super::evaluate::{Said, State};
 use super::input::{Input, Runtime, Values, bare};
@@ -26,17 +28,23 @@ pub(super) struct Check<'c> {
     version: &'c str,
     scopes: Scopes<'c>,
     /// Every role with its parents.
-    roles: Vec<&'c str>,
-    effective: Vec<Option<Rc<Runtime>>>,
+    roles: SmallVec<[&'c str; 8]>,
+    effective: SmallVec<[Option<Rc<Runtime>>; SCOPES]>,
     derived_roles: Vec<Arc<str>>,
     keys: (OnceCell<Arc<str>>, OnceCell<Arc<str>>),
     pub tried: Option<Vec<Tried<'c>>>,
 }
 
+/// Deeper chains than this are allocated.
+const SCOPES: usize = 4;
+
+/// From the leaf to the root.
+type Chain<'c> = SmallVec<[&'c str; SCOPES]>;
+
 #[derive(Default)]
 struct Scopes<'c> {
-    principal: Vec<&'c str>,
-    resource: Vec<&'c str>,
+    principal: Chain<'c>,
+    resource: Chain<'c>,
     principal_exists: bool,
     resource_exists: bool,
     principal_version: &'c str,
@@ -109,7 +117,7 @@ impl<'c> Check<'c> {
             .resource
             .iter()
             .any(|scope| table(version, scope).is_some_and(|it| it.knows(kind)));
-        let mut roles = input.roles.to_vec();
+        let mut roles = SmallVec::from_slice(input.roles);
         for role in input.roles {
             roles.extend(parents(set, scopes.asked, role).iter().map(AsRef::as_ref));
         }
@@ -117,7 +125,7 @@ impl<'c> Check<'c> {
             state: State::new(set, input, values),
             kind,
             version,
-            effective: vec![None; scopes.resource.len()],
+            effective: smallvec![None; scopes.resource.len()],
             scopes,
             roles,
             derived_roles: Vec::new(),
@@ -328,7 +336,11 @@ impl<'c> Check<'c> {
                 self.derived_roles.push(Arc::clone(role));
             }
         }
-        self.state.runtime = Rc::new(runtime);
+        if runtime.roles.is_empty() && !runtime.is_broken {
+            self.state.runtime = Rc::clone(&self.state.no_roles);
+        } else {
+            self.state.runtime = Rc::new(runtime);
+        }
         if let Some(place) = self.effective.get_mut(index) {
             *place = Some(Rc::clone(&self.state.runtime));
         }
@@ -355,9 +367,9 @@ fn no_match() -> Arc<str> {
 }
 
 /// The scopes that are looked at, from the leaf to the root. The leaf must exist.
-fn chain(scope: &str, lenient: bool, exists: impl Fn(&str) -> bool) -> Vec<&str> {
+fn chain(scope: &str, lenient: bool, exists: impl Fn(&str) -> bool) -> Chain<'_> {
     if !lenient && !exists(scope) {
-        return Vec::new();
+        return Chain::new();
     }
     std::iter::once(scope).chain(names::parents(scope)).filter(|it| exists(it)).collect()
 }

@@ -42,7 +42,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use evaluate::OutputEntry;
-pub use input::{Attributes, Facts, Input, Subject};
+pub use input::{Attribute, Attributes, Facts, Input, Subject};
 pub use options::{Clock, Enforcement, Options};
 pub use problem::{PolicyProblem, PolicyProblems};
 pub use schema::{Source, ValidationError};

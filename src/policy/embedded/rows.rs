@@ -62,6 +62,7 @@ impl<'c> Check<'c> {
             let name = derived.map(|it| &*it.name);
             let cause = Cause::Rule {
                 name: &row.rule.name,
+                allows: &row.rule.allows,
                 line: row.rule.line,
                 role: as_role,
                 derived: name,
@@ -98,8 +99,13 @@ impl<'c> Check<'c> {
                 continue;
             }
             let role = self.state.input.principal.id;
-            let cause =
-                Cause::Rule { name: &row.rule.name, line: row.rule.line, role, derived: None };
+            let cause = Cause::Rule {
+                name: &row.rule.name,
+                allows: &row.rule.allows,
+                line: row.rule.line,
+                role,
+                derived: None,
+            };
             match row.rule.effect {
                 Effect::Allow => allowed = allowed.or(Some(cause)),
                 Effect::Deny => {

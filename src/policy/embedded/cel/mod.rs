@@ -47,7 +47,7 @@ pub use budget::Budget;
 pub use declarations::Declarations;
 pub use environment::Environment;
 pub use error::{CompileError, EvalError, Severity};
-pub use inputs::{Inputs, NoVariables, Principal, Resource, Variables};
+pub use inputs::{Inputs, NoVariables, Part, Principal, Request, Resource, Variables};
 pub use map::Map;
 pub use program::{Program, Reads};
 pub use timestamp::{Civil, Timestamp};
