@@ -2,7 +2,13 @@
 //! same run with the same policies and inputs. `scripts/bench-policy` runs it and says what can be
 //! set; docs/benchmarks.md describes the cells.
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that is surprised should stop")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "a benchmark that is surprised should stop, and counts are small"
+)]
 
 #[path = "decide/embedded.rs"]
 mod embedded;

@@ -44,7 +44,7 @@ fn varint(out: &mut Vec<u8>, mut number: usize) {
 
 /// A field with a length: wire type 2.
 fn message(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.push(field << 3 | 2);
+    out.push((field << 3) | 2);
     varint(out, bytes.len());
     out.extend_from_slice(bytes);
 }
@@ -67,7 +67,7 @@ fn value(json: &Value) -> Vec<u8> {
     match json {
         Value::Null => out.extend([1 << 3, 0]),
         Value::Number(number) => {
-            out.push(2 << 3 | 1);
+            out.push((2 << 3) | 1);
             out.extend(number.as_f64().unwrap_or_default().to_le_bytes());
         }
         Value::String(it) => text(&mut out, 3, it),
