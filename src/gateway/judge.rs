@@ -8,7 +8,7 @@ use crate::config::AccessMode;
 use crate::domain::ids::GrantId;
 use crate::identity::Identity;
 use crate::policy::{
-    AttributeSource, Attributes, Decision, Principal, Query, RawToken, Reason, Resource,
+    Attribute, AttributeSource, Attributes, Decision, Principal, Query, RawToken, Reason, Resource,
 };
 use crate::problem::ProblemCode;
 use crate::resources::Provided;
@@ -169,6 +169,16 @@ impl AttributeSource for PrincipalAttributes<'_> {
         attributes.insert("grants".to_owned(), json!(grants));
         attributes
     }
+
+    fn attribute(&self, name: &str) -> Attribute {
+        let person = &self.identity.person;
+        match name {
+            "email" => Attribute::text(person.email.as_deref()),
+            "groups" => Attribute::texts(person.groups.iter().map(|group| &**group)),
+            "claims" => Attribute::members(&self.identity.claims),
+            _ => Attribute::AmongAll,
+        }
+    }
 }
 
 pub struct ResourceAttributes<'a> {
@@ -179,17 +189,62 @@ pub struct ResourceAttributes<'a> {
     pub provided: Option<&'a Provided>,
 }
 
+impl<'a> ResourceAttributes<'a> {
+    const fn pairs(&self) -> [(&'static str, &'a str); 4] {
+        [("tool", self.tool), ("method", self.method), ("path", self.path), ("host", self.host)]
+    }
+}
+
 impl AttributeSource for ResourceAttributes<'_> {
     fn attributes(&self) -> Attributes {
-        let pairs = [
-            ("tool", self.tool),
-            ("method", self.method),
-            ("path", self.path),
-            ("host", self.host),
-        ];
+        let pairs = self.pairs().into_iter();
         let mut all = self.provided.map_or_else(Map::new, |it| (*it.known.attributes).clone());
         // Last: what the request is, no source says.
-        all.extend(pairs.into_iter().map(|(name, value)| (name.to_owned(), value.into())));
+        all.extend(pairs.map(|(name, value)| (name.to_owned(), value.into())));
         all
+    }
+
+    fn attribute(&self, name: &str) -> Attribute {
+        let found = self.pairs().into_iter().find(|(known, _)| *known == name);
+        found.map_or(Attribute::AmongAll, |(_, value)| Attribute::text(Some(value)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gateway::tests::world::person;
+    use crate::policy::embedded::cel::Value as Cel;
+    use crate::resources::{Known, Origin};
+
+    fn are_the_same(source: &dyn AttributeSource) {
+        let all = source.attributes();
+        assert!(!all.is_empty());
+        for name in all.keys().map(String::as_str).chain(["nope", ""]) {
+            match source.attribute(name) {
+                Attribute::AmongAll => {}
+                Attribute::Missing => assert!(!all.contains_key(name), "{name}"),
+                Attribute::Is(value) => {
+                    let same = all.get(name).map(Cel::from_json).and_then(|it| it.to_json());
+                    assert_eq!(value.to_json(), same, "{name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn attributes_one_by_one_are_those_that_are_given_as_a_whole() {
+        let identity = person("alice", &["staff", "editors"], &["user"]);
+        are_the_same(&PrincipalAttributes { identity: &identity, grants: &[] });
+        let (tool, method, path, host) = ("notes", "GET", "/a", "notes.local");
+        let known = Known {
+            attributes: Arc::new([("owner".to_owned(), json!("alice"))].into_iter().collect()),
+            scope: None,
+            had_request_names: false,
+        };
+        let provided = Provided { known, from: Origin::Default };
+        for provided in [None, Some(&provided)] {
+            are_the_same(&ResourceAttributes { tool, method, path, host, provided });
+        }
     }
 }

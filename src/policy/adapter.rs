@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::embedded::{
-    Cause, Checked, Effect, Engine, Facts, Input, OutputEntry, Subject, Verdict,
+    Attribute, Cause, Checked, Effect, Engine, Facts, Input, OutputEntry, Subject, Verdict,
 };
 use super::{Attributes, Decision, Output, PolicyEngine, Query, Reason};
 
@@ -17,6 +17,14 @@ impl Facts for Asked<'_> {
 
     fn resource(&self) -> Cow<'_, Attributes> {
         Cow::Owned(self.0.resource.attr.attributes())
+    }
+
+    fn principal_attribute(&self, name: &str) -> Attribute {
+        self.0.principal.attr.attribute(name)
+    }
+
+    fn resource_attribute(&self, name: &str) -> Attribute {
+        self.0.resource.attr.attribute(name)
     }
 
     fn claims(&self) -> Option<Cow<'_, Attributes>> {
@@ -81,18 +89,18 @@ pub(super) fn decision(
         allowed,
         reason: if allowed { Reason::Allowed } else { Reason::Denied },
         policy: Arc::clone(&verdict.policy),
-        scope: verdict.scope.into(),
+        scope: if verdict.scope.is_empty() { Arc::default() } else { verdict.scope.into() },
         rule: rule(&verdict.cause),
         derived_roles: checked.derived_roles.clone(),
         outputs: checked.outputs.iter().filter(|it| it.action == action).map(output).collect(),
-        detail: detail(query, action, verdict).into(),
+        detail: detail(query, action, verdict),
         unknown_kind: matches!(verdict.cause, Cause::Unknown),
     }
 }
 
 fn rule(cause: &Cause<'_>) -> Option<Arc<str>> {
     match cause {
-        Cause::Rule { name, .. } | Cause::Failed { name, .. } => Some((*name).into()),
+        Cause::Rule { name, .. } | Cause::Failed { name, .. } => Some(Arc::clone(name)),
         Cause::Unknown
         | Cause::Elsewhere
         | Cause::NoRule
@@ -110,8 +118,8 @@ fn output(entry: &OutputEntry) -> Output {
 }
 
 /// For people.
-fn detail(query: &Query<'_>, action: &str, verdict: &Verdict<'_>) -> String {
-    match (&verdict.cause, verdict.effect) {
+fn detail(query: &Query<'_>, action: &str, verdict: &Verdict<'_>) -> Arc<str> {
+    let text = match (&verdict.cause, verdict.effect) {
         (Cause::Unknown, _) => {
             format!("no policy knows the resource kind '{}'", query.resource.kind)
         }
@@ -121,7 +129,7 @@ fn detail(query: &Query<'_>, action: &str, verdict: &Verdict<'_>) -> String {
             format!("no rule matches action '{action}' for roles [{roles}]")
         }
         (Cause::Invalid, _) => "the attributes do not fit the schema of the policy".to_owned(),
-        (Cause::Rule { name, .. }, Effect::Allow) => format!("allowed by rule '{name}'"),
+        (Cause::Rule { allows, .. }, Effect::Allow) => return Arc::clone(allows),
         (Cause::Rule { name, role: "*", derived: None, .. }, Effect::Deny) => {
             format!("explicitly denied by rule '{name}'")
         }
@@ -134,5 +142,6 @@ fn detail(query: &Query<'_>, action: &str, verdict: &Verdict<'_>) -> String {
         (Cause::Failed { name, why }, _) => {
             format!("the condition of rule '{name}' failed: {why}")
         }
-    }
+    };
+    text.into()
 }

@@ -18,7 +18,7 @@ mod tests;
 use std::future::Future;
 use std::sync::Arc;
 
-pub use embedded::{Listing, PolicyProblem, PolicyProblems};
+pub use embedded::{Attribute, Listing, PolicyProblem, PolicyProblems};
 pub use engines::{BYPASS_VARIABLE, BypassRefused, Policy, PolicyRefused};
 pub use explain::{Explained, NotExplained, Row, Said};
 pub use loaded::{Loaded, Numbered};
@@ -30,11 +30,19 @@ pub type Attributes = serde_json::Map<String, serde_json::Value>;
 /// look at roles alone, and then a request pays nothing for its attributes.
 pub trait AttributeSource: Sync {
     fn attributes(&self) -> Attributes;
+    /// One of them, without making the others.
+    fn attribute(&self, _name: &str) -> Attribute {
+        Attribute::AmongAll
+    }
 }
 
 impl AttributeSource for Attributes {
     fn attributes(&self) -> Attributes {
         self.clone()
+    }
+
+    fn attribute(&self, name: &str) -> Attribute {
+        Attribute::of(self, name)
     }
 }
 

@@ -69,8 +69,7 @@ impl Check {
         };
         let globals = Value::map(Map::default());
         let inputs = Inputs {
-            principal: Principal::nobody(),
-            resource: &resource,
+            request: &(Principal::nobody(), resource),
             claims: None,
             jwts: None,
             derived_roles: None,

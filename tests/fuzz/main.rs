@@ -19,7 +19,7 @@ use std::path::Path;
 use serde_json::json;
 use tidegate::policy::embedded::api::CheckRequest;
 use tidegate::policy::embedded::cel::{
-    Budget, Declarations, Environment, Inputs, Principal, Timestamp, Value,
+    Budget, Declarations, Environment, Inputs, Principal, Resource, Timestamp, Value,
 };
 use tidegate::policy::embedded::{Engine, Snapshot};
 
@@ -155,7 +155,7 @@ fn a_condition_beyond_its_budget_denies() {
 }
 
 struct Fixture {
-    principal: Principal,
+    request: (Principal, Resource),
     globals: Value,
     declarations: Declarations,
 }
@@ -172,7 +172,10 @@ impl Fixture {
         declarations.declare_constant("limit", Value::Double(10.0));
         declarations.declare_globals(["env".to_owned()]);
         Self {
-            principal: Principal { attr: Value::from_json(&attr), ..Principal::nobody().clone() },
+            request: (
+                Principal { attr: Value::from_json(&attr), ..Principal::nobody() },
+                Resource::nothing(),
+            ),
             globals: Value::from_json(&json!({ "env": "test" })),
             declarations,
         }
@@ -182,7 +185,7 @@ impl Fixture {
         let Ok(program) = Environment::cerbos().compile(source, &self.declarations) else { return };
         let now = Timestamp::parse("2024-01-02T03:04:05Z").expect("a time");
         let inputs =
-            Inputs { principal: &self.principal, globals: &self.globals, ..Inputs::empty(now) };
+            Inputs { request: &self.request, globals: &self.globals, ..Inputs::empty(now) };
         let mut budget = Budget::STANDARD;
         if let Ok(value) = program.evaluate(&inputs, &mut budget) {
             let _shown = value.to_json();

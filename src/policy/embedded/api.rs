@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::cel::Value;
 use super::evaluate::OutputEntry;
-use super::input::{Attributes, Facts, Input, Subject, value};
+use super::input::{Attributes, Facts, Input, Subject};
 use super::schema::ValidationError;
 use super::set::Effect;
 use super::{Engine, names, unique};
@@ -288,7 +288,7 @@ impl Facts for Entry<'_> {
     }
 
     fn principal_value(&self) -> Value {
-        self.principal.get_or_init(|| value(&self.request.principal.attr)).clone()
+        self.principal.get_or_init(|| Value::from_members(&self.request.principal.attr)).clone()
     }
 }
 

@@ -5,13 +5,15 @@ use std::cell::OnceCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use smallvec::{SmallVec, smallvec};
+
 use super::cel::EvalError;
 use super::evaluate::{Said, State};
 use super::input::{Input, Runtime, Values, bare};
 use super::names;
 use super::options::{Enforcement, Options};
 use super::schema::{Source, ValidationError};
-use super::set::{Effect, Rule, Scope, Set};
+use super::set::{Effect, Kind, Principal, Rule, Scope, Set};
 use super::verdict::{Cause, Checked, Failed, Found, Tried, Verdict};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -26,17 +28,31 @@ pub(super) struct Check<'c> {
     version: &'c str,
     scopes: Scopes<'c>,
     /// Every role with its parents.
-    roles: Vec<&'c str>,
-    effective: Vec<Option<Rc<Runtime>>>,
+    roles: SmallVec<[&'c str; 8]>,
+    effective: SmallVec<[Option<Rc<Runtime>>; SCOPES]>,
     derived_roles: Vec<Arc<str>>,
     keys: (OnceCell<Arc<str>>, OnceCell<Arc<str>>),
     pub tried: Option<Vec<Tried<'c>>>,
 }
 
+/// Deeper chains than this are allocated.
+const SCOPES: usize = 4;
+
+/// From the leaf to the root.
+type Chain<'c> = SmallVec<[&'c str; SCOPES]>;
+
+/// A scope and what it has to say: found once for all actions and roles.
+struct Level<'c, P> {
+    scope: &'c str,
+    table: Option<&'c Scope>,
+    /// The policy of the principal, or of the kind.
+    policy: Option<&'c P>,
+}
+
 #[derive(Default)]
 struct Scopes<'c> {
-    principal: Vec<&'c str>,
-    resource: Vec<&'c str>,
+    principal: SmallVec<[Level<'c, Principal>; SCOPES]>,
+    resource: SmallVec<[Level<'c, Kind>; SCOPES]>,
     principal_exists: bool,
     resource_exists: bool,
     principal_version: &'c str,
@@ -90,26 +106,29 @@ impl<'c> Check<'c> {
         let scope = |given| bare(or(given, &options.default_scope));
         let version = or(input.resource.version, &options.default_policy_version);
         let lenient = options.lenient_scope_search;
-        let mut scopes = Scopes {
-            principal: chain(scope(input.principal.scope), lenient, |it| {
-                set.principal_scopes.contains(it)
-            }),
-            resource: chain(scope(input.resource.scope), lenient, |it| {
-                set.resource_scopes.contains(it)
-            }),
-            principal_version: or(input.principal.version, &options.default_policy_version),
-            asked: scope(input.resource.scope),
-            ..Scopes::default()
-        };
-        let table = |version, scope: &&str| set.versions.get(version)?.scopes.get(*scope);
-        scopes.principal_exists = scopes.principal.iter().any(|scope| {
-            table(scopes.principal_version, scope).is_some_and(|it| !it.principals.is_empty())
-        });
-        scopes.resource_exists = scopes
-            .resource
-            .iter()
-            .any(|scope| table(version, scope).is_some_and(|it| it.knows(kind)));
-        let mut roles = input.roles.to_vec();
+        let principal_version = or(input.principal.version, &options.default_policy_version);
+        let (own, theirs) = (set.versions.get(version), set.versions.get(principal_version));
+        let asked = scope(input.resource.scope);
+        let who =
+            chain(scope(input.principal.scope), lenient, |it| set.principal_scopes.contains(it));
+        let what = chain(asked, lenient, |it| set.resource_scopes.contains(it));
+        let table = |scope: &str| own.and_then(|version| version.scopes.get(scope));
+        let mut scopes = Scopes { principal_version, asked, ..Scopes::default() };
+        for scope in who {
+            let has_any = theirs.and_then(|version| version.scopes.get(scope));
+            scopes.principal_exists |= has_any.is_some_and(|it| !it.principals.is_empty());
+            // The PDP looks for the version of the resource here too.
+            let table = table(scope);
+            let policy = table.and_then(|it| it.principals.get(input.principal.id));
+            scopes.principal.push(Level { scope, table, policy });
+        }
+        for scope in what {
+            let table = table(scope);
+            let policy = table.and_then(|it| it.kinds.get(kind));
+            scopes.resource_exists |= policy.is_some() || table.is_some_and(|it| it.knows(kind));
+            scopes.resource.push(Level { scope, table, policy });
+        }
+        let mut roles = SmallVec::from_slice(input.roles);
         for role in input.roles {
             roles.extend(parents(set, scopes.asked, role).iter().map(AsRef::as_ref));
         }
@@ -117,7 +136,7 @@ impl<'c> Check<'c> {
             state: State::new(set, input, values),
             kind,
             version,
-            effective: vec![None; scopes.resource.len()],
+            effective: smallvec![None; scopes.resource.len()],
             scopes,
             roles,
             derived_roles: Vec::new(),
@@ -151,23 +170,18 @@ impl<'c> Check<'c> {
         let input = self.state.input;
         match stage {
             Stage::Principal => Arc::clone(self.keys.0.get_or_init(|| {
-                let scope = self.scopes.principal.first().copied().unwrap_or_default();
+                let scope = self.scopes.principal.first().map_or("", |it| it.scope);
                 let version = self.scopes.principal_version;
                 names::policy_key("principal", input.principal.id, version, scope).into()
             })),
             Stage::Resource => Arc::clone(self.keys.1.get_or_init(|| {
-                let Some(scope) = self.scopes.resource.first() else { return "".into() };
-                let known = self.table(self.version, scope).and_then(|it| it.kinds.get(self.kind));
-                known.map_or_else(
-                    || names::policy_key("resource", input.kind, self.version, scope).into(),
+                let Some(leaf) = self.scopes.resource.first() else { return "".into() };
+                leaf.policy.map_or_else(
+                    || names::policy_key("resource", input.kind, self.version, leaf.scope).into(),
                     |kind| Arc::clone(&kind.policy),
                 )
             })),
         }
-    }
-
-    fn table(&self, version: &str, scope: &str) -> Option<&'c Scope> {
-        self.state.set.versions.get(version)?.scopes.get(scope)
     }
 
     /// Whether the attributes are so wrong that everything is denied.
@@ -175,8 +189,8 @@ impl<'c> Check<'c> {
         if options.schema_enforcement == Enforcement::None {
             return false;
         }
-        let leaf = self.scopes.resource.first().and_then(|it| self.table(self.version, it));
-        let schemas = leaf.and_then(|it| it.kinds.get(self.kind)?.schemas.as_deref());
+        let leaf = self.scopes.resource.first();
+        let schemas = leaf.and_then(|it| it.policy?.schemas.as_deref());
         let Some(schemas) = schemas else { return false };
         let Input { facts, actions, .. } = self.state.input;
         if let Some(schema) = schemas.principal.as_ref().filter(|it| it.applies(actions)) {
@@ -242,8 +256,9 @@ impl<'c> Check<'c> {
     fn failed(&self, rule: &'c Rule, why: EvalError) -> Verdict<'c> {
         let scope = rule.policy.split_once('/');
         // The scope as the index has it: it lives as long as the set.
-        let scopes = self.scopes.principal.iter().chain(&self.scopes.resource);
-        let scope = scope.and_then(|(_, scope)| scopes.copied().find(|it| *it == scope));
+        let scopes = self.scopes.principal.iter().map(|it| it.scope);
+        let mut scopes = scopes.chain(self.scopes.resource.iter().map(|it| it.scope));
+        let scope = scope.and_then(|(_, scope)| scopes.find(|it| *it == scope));
         Verdict {
             effect: Effect::Deny,
             policy: Arc::clone(&rule.policy),
@@ -255,11 +270,8 @@ impl<'c> Check<'c> {
     fn principal(&mut self, action: &'c str) -> Result<Found<'c>, Failed<'c>> {
         let mut found = Found::nothing(self.scopes.principal_exists);
         for index in 0..self.scopes.principal.len() {
-            let Some(scope) = self.scopes.principal.get(index).copied() else { break };
-            // The PDP looks for the version of the resource here too.
-            let policy = self
-                .table(self.version, scope)
-                .and_then(|it| it.principals.get(self.state.input.principal.id));
+            let Some(level) = self.scopes.principal.get(index) else { break };
+            let (scope, policy) = (level.scope, level.policy);
             let Some(policy) = policy else { continue };
             let allowed = self.principal_rows(policy, scope, action, &mut found)?;
             if self.settled(allowed, scope, &mut found) {
@@ -273,16 +285,16 @@ impl<'c> Check<'c> {
         let mut found = Found::nothing(self.scopes.resource_exists);
         let parents = parents(self.state.set, self.scopes.asked, role);
         for index in 0..self.scopes.resource.len() {
-            let Some(scope) = self.scopes.resource.get(index).copied() else { break };
-            let table = self.table(self.version, scope);
-            self.derive(index, table);
+            let Some(level) = self.scopes.resource.get(index) else { break };
+            let (scope, table, policy) = (level.scope, level.table, level.policy);
+            self.derive(index, policy);
             let Some(table) = table else { continue };
             let mut allowed = None;
-            if self.is_asked(table, role, parents) {
+            if self.is_asked((table, policy), role, parents) {
                 self.role_policies(table, (role, parents), scope, action, &mut found)?;
-                if found.effect.is_none() {
+                if let (None, Some(kind)) = (found.effect, policy) {
                     allowed =
-                        self.resource_rows(table, (role, parents), scope, action, &mut found)?;
+                        self.resource_rows(kind, (role, parents), scope, action, &mut found)?;
                 }
             }
             if self.settled(allowed, scope, &mut found) {
@@ -305,13 +317,12 @@ impl<'c> Check<'c> {
     }
 
     /// The effective derived roles of a scope: those that the rules of its policy name.
-    fn derive(&mut self, index: usize, table: Option<&'c Scope>) {
+    fn derive(&mut self, index: usize, kind: Option<&'c Kind>) {
         if let Some(Some(known)) = self.effective.get(index) {
             self.state.runtime = Rc::clone(known);
             return;
         }
         let mut runtime = Runtime::default();
-        let kind = table.and_then(|it| it.kinds.get(self.kind));
         for role in kind.map_or(&[][..], |it| &it.derived) {
             if !role.parents.iter().any(|it| &**it == "*" || self.roles.contains(&&**it)) {
                 continue;
@@ -328,7 +339,11 @@ impl<'c> Check<'c> {
                 self.derived_roles.push(Arc::clone(role));
             }
         }
-        self.state.runtime = Rc::new(runtime);
+        if runtime.roles.is_empty() && !runtime.is_broken {
+            self.state.runtime = Rc::clone(&self.state.no_roles);
+        } else {
+            self.state.runtime = Rc::new(runtime);
+        }
         if let Some(place) = self.effective.get_mut(index) {
             *place = Some(Rc::clone(&self.state.runtime));
         }
@@ -355,9 +370,9 @@ fn no_match() -> Arc<str> {
 }
 
 /// The scopes that are looked at, from the leaf to the root. The leaf must exist.
-fn chain(scope: &str, lenient: bool, exists: impl Fn(&str) -> bool) -> Vec<&str> {
+fn chain(scope: &str, lenient: bool, exists: impl Fn(&str) -> bool) -> Chain<'_> {
     if !lenient && !exists(scope) {
-        return Vec::new();
+        return Chain::new();
     }
     std::iter::once(scope).chain(names::parents(scope)).filter(|it| exists(it)).collect()
 }

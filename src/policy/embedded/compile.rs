@@ -199,6 +199,7 @@ pub(super) fn rule(written: &Written<'_>, policy: &Arc<str>, compiler: &mut Comp
         name: name.into(),
         source: format!("{policy}#{name}").into(),
         policy: Arc::clone(policy),
+        allows: format!("allowed by rule '{name}'").into(),
         effect,
         condition,
         variables: compiler.names.id,

@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use smallvec::SmallVec;
+
 use super::cel::{Budget, EvalError, NoVariables, Program, Variables};
 use super::input::{Computed, Input, Runtime, Values};
 use super::set::{Condition, Derived, Output, Rule, Set, VariablesId};
@@ -35,24 +37,27 @@ pub(super) struct State<'c> {
     pub values: &'c Values<'c>,
     /// The effective derived roles of the scope that was last looked at, as in the PDP.
     pub runtime: Rc<Runtime>,
+    pub no_roles: Rc<Runtime>,
     pub outputs: Vec<OutputEntry>,
     pub budget: Budget,
-    known: Vec<(u32, bool)>,
-    derived: Vec<(u32, Result<bool, EvalError>)>,
+    known: SmallVec<[(u32, bool); 16]>,
+    derived: SmallVec<[(u32, Result<bool, EvalError>); 4]>,
     variables: Vec<Rc<Computed<'c>>>,
 }
 
 impl<'c> State<'c> {
     pub fn new(set: &'c Set, input: &'c Input<'c>, values: &'c Values<'c>) -> Self {
+        let no_roles = Rc::default();
         Self {
             set,
             input,
             values,
-            runtime: Rc::default(),
+            runtime: Rc::clone(&no_roles),
+            no_roles,
             outputs: Vec::new(),
             budget: Budget::STANDARD,
-            known: Vec::new(),
-            derived: Vec::new(),
+            known: SmallVec::new(),
+            derived: SmallVec::new(),
             variables: Vec::new(),
         }
     }

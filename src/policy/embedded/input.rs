@@ -5,12 +5,47 @@ use std::cell::OnceCell;
 use std::fmt;
 use std::sync::Arc;
 
-use super::cel::{self, EvalError, Inputs, NoVariables, Program, Timestamp, Value, Variables};
+use super::cel::{
+    self, EvalError, Inputs, NoVariables, Part, Program, Request, Timestamp, Value, Variables,
+};
 use super::set::VariablesId;
 
 pub type Attributes = serde_json::Map<String, serde_json::Value>;
 
-/// What conditions may read besides names: asked for only when one does.
+/// One attribute, asked for by its name.
+#[derive(Clone, Debug)]
+pub enum Attribute {
+    Is(Value),
+    Missing,
+    /// Nobody knows them one by one: all have to be asked for.
+    AmongAll,
+}
+
+impl Attribute {
+    /// One of these.
+    #[must_use]
+    pub fn of(attributes: &Attributes, name: &str) -> Self {
+        attributes.get(name).map_or(Self::Missing, |it| Self::Is(Value::from_json(it)))
+    }
+
+    /// A text, where there is one.
+    #[must_use]
+    pub fn text(text: Option<&str>) -> Self {
+        text.map_or(Self::Missing, |text| Self::Is(text.into()))
+    }
+
+    pub fn texts<'t>(texts: impl IntoIterator<Item = &'t str>) -> Self {
+        Self::Is(Value::List(texts.into_iter().map(Value::from).collect()))
+    }
+
+    #[must_use]
+    pub fn members(members: &Attributes) -> Self {
+        Self::Is(Value::from_members(members))
+    }
+}
+
+/// What conditions may read besides names: asked for only when one does. Attributes that are asked
+/// for one by one have to be those that are given as a whole.
 pub trait Facts {
     fn principal(&self) -> Cow<'_, Attributes>;
     fn resource(&self) -> Cow<'_, Attributes>;
@@ -22,7 +57,19 @@ pub trait Facts {
     }
     /// The attributes of the principal as conditions read them.
     fn principal_value(&self) -> Value {
-        value(&self.principal())
+        Value::from_members(&self.principal())
+    }
+    fn principal_attribute(&self, name: &str) -> Attribute {
+        match self.principal() {
+            Cow::Borrowed(all) => Attribute::of(all, name),
+            Cow::Owned(_) => Attribute::AmongAll,
+        }
+    }
+    fn resource_attribute(&self, name: &str) -> Attribute {
+        match self.resource() {
+            Cow::Borrowed(all) => Attribute::of(all, name),
+            Cow::Owned(_) => Attribute::AmongAll,
+        }
     }
 }
 
@@ -72,10 +119,60 @@ impl Runtime {
             return None;
         }
         Some(self.value.get_or_init(|| {
-            Value::list(
-                self.roles.iter().map(|it| Value::String(Arc::clone(it))).collect::<Vec<_>>(),
-            )
+            Value::List(self.roles.iter().map(|it| Value::String(Arc::clone(it))).collect())
         }))
+    }
+}
+
+/// So many attributes are made one by one; who reads more of them gets them all.
+const ONE_BY_ONE: usize = 6;
+
+/// The fields of the principal or of the resource.
+#[derive(Default)]
+struct Parts {
+    what: OnceCell<Value>,
+    id: OnceCell<Value>,
+    attr: OnceCell<Value>,
+    version: OnceCell<Value>,
+    scope: OnceCell<Value>,
+    some: [OnceCell<(Arc<str>, Attribute)>; ONE_BY_ONE],
+}
+
+impl Parts {
+    fn of(
+        &self,
+        part: Part,
+        subject: &Subject<'_>,
+        what: impl FnOnce() -> Value,
+        attr: impl FnOnce() -> Value,
+    ) -> &Value {
+        match part {
+            Part::What => self.what.get_or_init(what),
+            Part::Id => self.id.get_or_init(|| subject.id.into()),
+            Part::Attr => self.attr.get_or_init(attr),
+            Part::Version => self.version.get_or_init(|| subject.version.into()),
+            Part::Scope => self.scope.get_or_init(|| bare(subject.scope).into()),
+        }
+    }
+
+    fn attribute(
+        &self,
+        name: &Arc<str>,
+        one: impl Fn(&str) -> Attribute,
+        all: impl FnOnce() -> Value,
+    ) -> Option<&Value> {
+        if self.attr.get().is_none() {
+            for place in &self.some {
+                let (known, attribute) = place.get_or_init(|| (Arc::clone(name), one(name)));
+                match attribute {
+                    Attribute::AmongAll => break,
+                    Attribute::Is(value) if known == name => return Some(value),
+                    Attribute::Missing if known == name => return None,
+                    Attribute::Is(_) | Attribute::Missing => {}
+                }
+            }
+        }
+        self.attr.get_or_init(all).field(name)
     }
 }
 
@@ -84,8 +181,8 @@ pub(super) struct Values<'q> {
     input: &'q Input<'q>,
     globals: &'q Value,
     clock: &'q (dyn Fn() -> Timestamp + Send + Sync),
-    principal: OnceCell<cel::Principal>,
-    resource: OnceCell<cel::Resource>,
+    principal: Parts,
+    resource: Parts,
     claims: OnceCell<(Option<Value>, Option<Value>)>,
     now: OnceCell<Timestamp>,
 }
@@ -100,8 +197,8 @@ impl<'q> Values<'q> {
             input,
             globals,
             clock,
-            principal: OnceCell::new(),
-            resource: OnceCell::new(),
+            principal: Parts::default(),
+            resource: Parts::default(),
             claims: OnceCell::new(),
             now: OnceCell::new(),
         }
@@ -121,8 +218,7 @@ impl<'q> Values<'q> {
         let reads = program.reads();
         let claims = reads.aux_data.then(|| self.claims());
         Inputs {
-            principal: if reads.principal { self.principal() } else { cel::Principal::nobody() },
-            resource: if reads.resource { self.resource() } else { cel::Resource::nothing() },
+            request: self,
             claims: claims.and_then(|claims| claims.0.as_ref()),
             jwts: claims.and_then(|claims| claims.1.as_ref()),
             derived_roles: if reads.derived_roles { runtime.value() } else { None },
@@ -144,37 +240,38 @@ impl<'q> Values<'q> {
         shown(resource, &facts.resource(), [("kind", serde_json::Value::from(*kind))])
     }
 
-    fn principal(&self) -> &cel::Principal {
-        self.principal.get_or_init(|| {
-            let Input { principal, roles, facts, .. } = self.input;
-            cel::Principal {
-                id: Value::from(principal.id),
-                roles: Value::list(roles.iter().map(|role| Value::from(*role)).collect::<Vec<_>>()),
-                attr: facts.principal_value(),
-                policy_version: Value::from(principal.version),
-                scope: Value::from(bare(principal.scope)),
-            }
-        })
-    }
-
-    fn resource(&self) -> &cel::Resource {
-        self.resource.get_or_init(|| {
-            let Input { resource, kind, facts, .. } = self.input;
-            cel::Resource {
-                kind: Value::from(*kind),
-                id: Value::from(resource.id),
-                attr: value(&facts.resource()),
-                policy_version: Value::from(resource.version),
-                scope: Value::from(bare(resource.scope)),
-            }
-        })
-    }
-
     fn claims(&self) -> &(Option<Value>, Option<Value>) {
         self.claims.get_or_init(|| {
             let facts = self.input.facts;
-            (facts.claims().map(|it| value(&it)), facts.jwts().map(|it| value(&it)))
+            let value = |it: Option<Cow<'_, Attributes>>| it.map(|it| Value::from_members(&it));
+            (value(facts.claims()), value(facts.jwts()))
         })
+    }
+}
+
+impl Request for Values<'_> {
+    fn principal(&self, part: Part) -> &Value {
+        let Input { principal, roles, facts, .. } = self.input;
+        let roles = || Value::List(roles.iter().map(|role| Value::from(*role)).collect());
+        self.principal.of(part, principal, roles, || facts.principal_value())
+    }
+
+    fn resource(&self, part: Part) -> &Value {
+        let Input { resource, kind, facts, .. } = self.input;
+        let attr = || Value::from_members(&facts.resource());
+        self.resource.of(part, resource, || Value::from(*kind), attr)
+    }
+
+    fn principal_attribute(&self, name: &Arc<str>) -> Option<&Value> {
+        let facts = self.input.facts;
+        let one = |name: &str| facts.principal_attribute(name);
+        self.principal.attribute(name, one, || facts.principal_value())
+    }
+
+    fn resource_attribute(&self, name: &Arc<str>) -> Option<&Value> {
+        let facts = self.input.facts;
+        let one = |name: &str| facts.resource_attribute(name);
+        self.resource.attribute(name, one, || Value::from_members(&facts.resource()))
     }
 }
 
@@ -198,12 +295,6 @@ fn shown<const N: usize>(
 /// Without the dot that a scope may begin with.
 pub(super) fn bare(scope: &str) -> &str {
     scope.strip_prefix('.').unwrap_or(scope)
-}
-
-pub(super) fn value(attributes: &Attributes) -> Value {
-    Value::map(cel::Map::of_strings(
-        attributes.iter().map(|(key, value)| (key.clone(), Value::from_json(value))),
-    ))
 }
 
 /// The variables of one policy in one check, each computed when first read.

@@ -46,7 +46,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use evaluate::OutputEntry;
-pub use input::{Attributes, Facts, Input, Subject};
+pub use input::{Attribute, Attributes, Facts, Input, Subject};
 pub use lint::{Finding, LintRule, Severity};
 pub use listing::Listing;
 pub use options::{Clock, Enforcement, Options};

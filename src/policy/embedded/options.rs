@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::cel::{Timestamp, Value};
-use super::input::{Attributes, value};
+use super::input::Attributes;
 use super::names::DEFAULT_VERSION;
 
 /// What becomes of attributes that do not fit their schema.
@@ -36,7 +36,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            globals: value(&Attributes::new()),
+            globals: Value::from_members(&Attributes::new()),
             clock: Arc::new(system_time),
             default_policy_version: DEFAULT_VERSION.to_owned(),
             default_scope: String::new(),
@@ -50,7 +50,7 @@ impl Options {
     /// What conditions read as `globals`.
     #[must_use]
     pub fn with_globals(mut self, globals: &Attributes) -> Self {
-        self.globals = value(globals);
+        self.globals = Value::from_members(globals);
         self
     }
 

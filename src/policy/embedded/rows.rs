@@ -11,7 +11,12 @@ type Roles<'c> = (&'c str, &'c [Box<str>]);
 
 impl<'c> Check<'c> {
     /// The PDP looks at role policies only where some row is about the kind and one of the roles.
-    pub(super) fn is_asked(&self, table: &'c Scope, role: &str, parents: &[Box<str>]) -> bool {
+    pub(super) fn is_asked(
+        &self,
+        (table, policy): (&'c Scope, Option<&'c Kind>),
+        role: &str,
+        parents: &[Box<str>],
+    ) -> bool {
         if table.roles.is_empty() {
             return true;
         }
@@ -19,21 +24,20 @@ impl<'c> Check<'c> {
         let has_row =
             |kind: &Kind| kind.rows.iter().any(|row| names().any(|it| row.role.matches(it)));
         let has_rule = |role: &Role| role.rules.iter().any(|rule| rule.kind.matches(self.kind));
-        table.kinds.get(self.kind).is_some_and(has_row)
+        policy.is_some_and(has_row)
             || names().any(|name| table.roles.get(name).is_some_and(has_rule))
     }
 
     /// The rows of a resource policy. A DENY decides; an ALLOW is returned.
     pub(super) fn resource_rows(
         &mut self,
-        table: &'c Scope,
+        kind: &'c Kind,
         (role, parents): Roles<'c>,
         scope: &'c str,
         action: &'c str,
         found: &mut Found<'c>,
     ) -> Result<Option<Cause<'c>>, Failed<'c>> {
         let mut allowed = None;
-        let Some(kind) = table.kinds.get(self.kind) else { return Ok(None) };
         let mut denied: Option<&'c Row> = None;
         for row in kind.candidates(action) {
             let as_role = if row.role.matches(role) {
@@ -62,6 +66,7 @@ impl<'c> Check<'c> {
             let name = derived.map(|it| &*it.name);
             let cause = Cause::Rule {
                 name: &row.rule.name,
+                allows: &row.rule.allows,
                 line: row.rule.line,
                 role: as_role,
                 derived: name,
@@ -98,8 +103,13 @@ impl<'c> Check<'c> {
                 continue;
             }
             let role = self.state.input.principal.id;
-            let cause =
-                Cause::Rule { name: &row.rule.name, line: row.rule.line, role, derived: None };
+            let cause = Cause::Rule {
+                name: &row.rule.name,
+                allows: &row.rule.allows,
+                line: row.rule.line,
+                role,
+                derived: None,
+            };
             match row.rule.effect {
                 Effect::Allow => allowed = allowed.or(Some(cause)),
                 Effect::Deny => {

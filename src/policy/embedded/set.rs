@@ -103,6 +103,8 @@ pub(super) struct Rule {
     /// `resource.tool.vdefault#rule-001`
     pub source: Text,
     pub policy: Text,
+    /// For people: what allowed an action, where this rule does.
+    pub allows: Text,
     pub effect: Effect,
     pub condition: Option<Condition>,
     pub variables: VariablesId,

@@ -28,20 +28,17 @@ pub enum Cause<'c> {
     /// The attributes do not fit their schema.
     Invalid,
     Rule {
-        name: &'c str,
+        name: &'c Arc<str>,
+        /// For people, where it allowed the action.
+        allows: &'c Arc<str>,
         line: u32,
         role: &'c str,
         derived: Option<&'c str>,
     },
     /// A role policy allows its role less than this.
-    RolePolicy {
-        role: &'c str,
-    },
+    RolePolicy { role: &'c str },
     /// A condition had no value.
-    Failed {
-        name: &'c str,
-        why: EvalError,
-    },
+    Failed { name: &'c Arc<str>, why: EvalError },
 }
 
 /// The answer for one resource.

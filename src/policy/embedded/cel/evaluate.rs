@@ -46,8 +46,16 @@ impl<'e, 'b> Evaluation<'e, 'b> {
                 Err(error) if error.is_fatal() => Err(error),
                 found => Ok(bool(found.is_ok())),
             },
-            Kind::Select(operand, field) => select(self.eval(operand)?, field),
-            Kind::Has(operand, field) => has(&*self.eval(operand)?, field).map(bool),
+            Kind::Select(operand, field) => match self.attribute(operand, field) {
+                Some(found) => {
+                    found?.map(Cow::Borrowed).ok_or_else(|| EvalError::no_such_key(field))
+                }
+                None => select(self.eval(operand)?, field),
+            },
+            Kind::Has(operand, field) => match self.attribute(operand, field) {
+                Some(found) => found.map(|found| bool(found.is_some())),
+                None => has(&*self.eval(operand)?, field).map(bool),
+            },
             Kind::OptionalSelect(operand, field) => optional_select(&*self.eval(operand)?, field),
             Kind::Index(call) => self.index(call),
             Kind::OptionalIndex(parts) => {

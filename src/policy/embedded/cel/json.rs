@@ -3,6 +3,7 @@
 use super::map::Map;
 use super::value::Value;
 use base64::Engine as _;
+use std::sync::Arc;
 
 impl Value {
     /// As a `google.protobuf.Value`: every number is a double.
@@ -14,12 +15,18 @@ impl Value {
             serde_json::Value::Number(number) => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
             serde_json::Value::String(text) => Self::from(text.as_str()),
             serde_json::Value::Array(values) => {
-                Self::list(values.iter().map(Self::from_json).collect::<Vec<_>>())
+                Self::list(values.iter().map(Self::from_json).collect::<Arc<[_]>>())
             }
-            serde_json::Value::Object(members) => Self::map(Map::of_strings(
-                members.iter().map(|(key, value)| (key.clone(), Self::from_json(value))),
-            )),
+            serde_json::Value::Object(members) => Self::from_members(members),
         }
+    }
+
+    /// The map that an object is.
+    #[must_use]
+    pub fn from_members(members: &serde_json::Map<String, serde_json::Value>) -> Self {
+        let members = members.iter();
+        let values = members.map(|(key, value)| (key.as_str(), Self::from_json(value)));
+        Self::map(Map::of_strings(values))
     }
 
     /// As the PDP's outputs show it; `None` for what they cannot (types, infinities, empty

@@ -15,18 +15,11 @@ fn found(operand: Held<'_>, find: impl Fn(&Value) -> Option<&Value>) -> Option<H
     }
 }
 
-fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
-    match value {
-        Value::Map(map) => map.get_str(name),
-        _ => None,
-    }
-}
-
 pub(super) fn select<'e>(operand: Held<'e>, name: &Arc<str>) -> Outcome<'e> {
     if let Value::Optional(_) = &*operand {
         return optional_select(&operand, name);
     }
-    found(operand, |value| field(value, name)).ok_or_else(|| EvalError::no_such_key(name))
+    found(operand, |value| value.field(name)).ok_or_else(|| EvalError::no_such_key(name))
 }
 
 /// False, not an error, where there are no fields at all; a list fails.
@@ -34,7 +27,7 @@ pub(super) fn has(operand: &Value, name: &str) -> Result<bool, EvalError> {
     match operand {
         Value::List(_) => Err(EvalError::new("a list has no fields")),
         Value::Optional(Some(inner)) => has(inner, name),
-        other => Ok(field(other, name).is_some()),
+        other => Ok(other.field(name).is_some()),
     }
 }
 
@@ -42,12 +35,12 @@ pub(super) fn optional_select<'e>(operand: &Value, name: &str) -> Outcome<'e> {
     let value = match operand {
         Value::Optional(None) => None,
         Value::Optional(Some(inner)) if !matches!(&**inner, Value::List(_)) => {
-            field(inner, name).cloned()
+            inner.field(name).cloned()
         }
         Value::Optional(Some(_)) | Value::List(_) => {
             return Err(EvalError::new("a list has no fields"));
         }
-        other => field(other, name).cloned(),
+        other => other.field(name).cloned(),
     };
     Ok(Cow::Owned(Value::Optional(value.map(Arc::new))))
 }

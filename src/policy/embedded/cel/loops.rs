@@ -3,10 +3,11 @@
 use super::compare;
 use super::error::EvalError;
 use super::evaluate::{Evaluation, Held, Outcome, bool};
-use super::inputs::empty_map;
-use super::node::{Loop, LoopKind, Node, Root};
+use super::inputs::{Part, empty_map};
+use super::node::{Kind, Loop, LoopKind, Node, Root};
 use super::value::Value;
 use std::borrow::Cow;
+use std::sync::Arc;
 
 /// What a comprehension has so far.
 enum Gathered {
@@ -126,16 +127,16 @@ impl<'e> Evaluation<'e, '_> {
     pub(super) fn root(&self, root: Root) -> Outcome<'e> {
         let inputs = self.inputs;
         Ok(Cow::Borrowed(match root {
-            Root::PrincipalId => &inputs.principal.id,
-            Root::PrincipalRoles => &inputs.principal.roles,
-            Root::PrincipalAttr => &inputs.principal.attr,
-            Root::PrincipalVersion => &inputs.principal.policy_version,
-            Root::PrincipalScope => &inputs.principal.scope,
-            Root::ResourceKind => &inputs.resource.kind,
-            Root::ResourceId => &inputs.resource.id,
-            Root::ResourceAttr => &inputs.resource.attr,
-            Root::ResourceVersion => &inputs.resource.policy_version,
-            Root::ResourceScope => &inputs.resource.scope,
+            Root::PrincipalId => inputs.request.principal(Part::Id),
+            Root::PrincipalRoles => inputs.request.principal(Part::What),
+            Root::PrincipalAttr => inputs.request.principal(Part::Attr),
+            Root::PrincipalVersion => inputs.request.principal(Part::Version),
+            Root::PrincipalScope => inputs.request.principal(Part::Scope),
+            Root::ResourceKind => inputs.request.resource(Part::What),
+            Root::ResourceId => inputs.request.resource(Part::Id),
+            Root::ResourceAttr => inputs.request.resource(Part::Attr),
+            Root::ResourceVersion => inputs.request.resource(Part::Version),
+            Root::ResourceScope => inputs.request.resource(Part::Scope),
             Root::Claims => inputs.claims.unwrap_or_else(|| empty_map()),
             Root::Jwts => inputs.jwts.unwrap_or_else(|| empty_map()),
             Root::DerivedRoles => inputs.derived_roles.ok_or_else(unknown_roles)?,
@@ -144,6 +145,21 @@ impl<'e> Evaluation<'e, '_> {
                 return Err(EvalError::fatal("a message is no value"));
             }
         }))
+    }
+
+    /// An attribute that is read by its name, without the others.
+    pub(super) fn attribute(
+        &mut self,
+        operand: &Node,
+        name: &Arc<str>,
+    ) -> Option<Result<Option<&'e Value>, EvalError>> {
+        let request = self.inputs.request;
+        let found = match operand.kind {
+            Kind::Root(Root::PrincipalAttr) => request.principal_attribute(name),
+            Kind::Root(Root::ResourceAttr) => request.resource_attribute(name),
+            _ => return None,
+        };
+        Some(self.budget.charge(1).map(|()| found))
     }
 
     /// As for protobuf messages: a field that is empty is not there.

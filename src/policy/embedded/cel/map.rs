@@ -3,6 +3,7 @@
 use super::error::EvalError;
 use super::value::Value;
 use std::cmp::Ordering;
+use std::sync::Arc;
 
 /// A map with string, number or bool keys. A number is at most one key, whatever its type.
 #[derive(Clone, Debug, Default)]
@@ -37,8 +38,8 @@ impl Map {
     }
 
     /// A map of names.
-    pub fn of_strings(entries: impl IntoIterator<Item = (String, Value)>) -> Self {
-        let entries = entries.into_iter().map(|(key, value)| (Value::from(key), value)).collect();
+    pub fn of_strings<K: Into<Arc<str>>>(entries: impl IntoIterator<Item = (K, Value)>) -> Self {
+        let entries = entries.into_iter().map(|(key, value)| (Value::string(key), value)).collect();
         // String keys are always allowed.
         Self::new(entries).unwrap_or_default()
     }

@@ -49,7 +49,7 @@ pub use declarations::Declarations;
 pub use environment::Environment;
 pub use error::{CompileError, EvalError, Severity};
 pub use failure::Known;
-pub use inputs::{Inputs, NoVariables, Principal, Resource, Variables};
+pub use inputs::{Inputs, NoVariables, Part, Principal, Request, Resource, Variables};
 pub use map::Map;
 pub use program::{Program, Reads};
 pub use timestamp::{Civil, Timestamp};

@@ -16,6 +16,11 @@ fn principal() -> Principal {
     }
 }
 
+fn nothing() -> Resource {
+    let (kind, id, policy_version, scope) = ("".into(), "".into(), "".into(), "".into());
+    Resource { kind, id, attr: Value::map(Map::default()), policy_version, scope }
+}
+
 struct Computed(Result<Value, EvalError>);
 
 impl Variables for Computed {
@@ -44,8 +49,7 @@ fn run(
     let derived_roles = Value::list(vec![Value::from("owner")]);
     let variables = Computed(variable);
     let inputs = Inputs {
-        principal: &who,
-        resource: Resource::nothing(),
+        request: &(who, nothing()),
         claims: Some(&claims),
         jwts: None,
         derived_roles: Some(&derived_roles),

@@ -107,6 +107,15 @@ impl Value {
         }
     }
 
+    /// A member of a map; `None` also for what is no map.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Value> {
+        match self {
+            Self::Map(map) => map.get_str(name),
+            _ => None,
+        }
+    }
+
     #[must_use]
     pub fn as_list(&self) -> Option<&[Value]> {
         match self {

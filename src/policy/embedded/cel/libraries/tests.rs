@@ -52,8 +52,7 @@ fn run(source: &str, budget: &mut Budget) -> Result<Value, String> {
     };
     let (derived_roles, globals) = (Value::list(Vec::new()), Value::map(Map::default()));
     let inputs = Inputs {
-        principal: &principal,
-        resource: &resource,
+        request: &(principal, resource),
         claims: None,
         jwts: None,
         derived_roles: Some(&derived_roles),

@@ -1,0 +1,88 @@
+//! How often one check of the embedded engine allocates: the reference of the benchmark
+//! (`benches/decide`). A test binary of its own, because the counting allocator is for all of it.
+
+#![expect(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test that is surprised should stop"
+)]
+
+#[path = "../benches/decide/policies.rs"]
+mod policies;
+
+use std::borrow::Cow;
+
+use tidegate::policy::embedded::{Attributes, Effect, Engine, Facts, Input, Subject};
+
+/// Each of these is there for a reason:
+/// - the verdicts, the effective derived roles, and their list for the answer: 3, and 2 shared
+///   places for them;
+/// - the texts that conditions read: `P.id`, `P.attr.department`, `R.attr.owner`,
+///   `R.attr.department`, `R.attr.status`: 5.
+const MOST: u64 = 10;
+
+struct Context {
+    principal: Attributes,
+    resource: Attributes,
+}
+
+impl Facts for Context {
+    fn principal(&self) -> Cow<'_, Attributes> {
+        Cow::Borrowed(&self.principal)
+    }
+
+    fn resource(&self) -> Cow<'_, Attributes> {
+        Cow::Borrowed(&self.resource)
+    }
+
+    fn claims(&self) -> Option<Cow<'_, Attributes>> {
+        None
+    }
+}
+
+fn context() -> Context {
+    let read = |text| serde_json::from_str(text).unwrap();
+    Context { principal: read(policies::PRINCIPAL), resource: read(policies::RESOURCE) }
+}
+
+/// How many allocations a check took after another one.
+fn allocations(context: &Context, actions: &[&str]) -> u64 {
+    let folder = tempfile::tempdir().unwrap();
+    policies::write(folder.path(), 10);
+    let engine = Engine::load(folder.path()).unwrap();
+    let input = Input {
+        principal: Subject { id: "alice", version: "", scope: "" },
+        roles: &["user", "editor"],
+        kind: "document",
+        resource: Subject { id: "d-1", version: "", scope: "" },
+        actions,
+        facts: context,
+    };
+    let check = || {
+        engine.with_checked(&input, false, |checked| {
+            assert!(checked.verdicts.iter().all(|it| it.effect == Effect::Allow));
+        });
+    };
+    check();
+    allocation_counter::measure(check).count_total
+}
+
+#[test]
+fn a_check_allocates_for_its_answer_and_for_the_texts_that_conditions_read() {
+    let count = allocations(&context(), &policies::ACTIONS[..1]);
+    println!("allocations per reference check: {count}");
+    assert!(count <= MOST, "{count} allocations");
+}
+
+#[test]
+fn attributes_that_no_condition_reads_and_more_actions_cost_no_allocation() {
+    let mut context = context();
+    let one = allocations(&context, &policies::ACTIONS[..1]);
+    assert_eq!(allocations(&context, &policies::ACTIONS), one);
+    for number in 0..100 {
+        let deep = serde_json::json!({"list": ["a", "b"], "more": {"x": "y"}});
+        context.principal.insert(format!("p{number}"), deep.clone());
+        context.resource.insert(format!("r{number}"), deep);
+    }
+    assert_eq!(allocations(&context, &policies::ACTIONS[..1]), one);
+}
