@@ -203,7 +203,10 @@ fn a_decision_is_explained_with_the_policies_of_its_time() {
     let policies = tempfile::tempdir().expect("a folder");
     let shipped = concat!(env!("CARGO_MANIFEST_DIR"), "/policies");
     for entry in fs::read_dir(shipped).expect("policies").flatten() {
-        if entry.path().extension().is_some_and(|extension| extension == "yaml") {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_policy = entry.path().extension().is_some_and(|extension| extension == "yaml");
+        // Their suites would refuse the change.
+        if is_policy && !name.ends_with("_test.yaml") {
             fs::copy(entry.path(), policies.path().join(entry.file_name())).expect("copied");
         }
     }
@@ -227,7 +230,7 @@ fn a_decision_is_explained_with_the_policies_of_its_time() {
     assert!(new["policy"].get("note").is_none(), "{new}");
 
     let debug = world.admin("/debug/authz");
-    assert!(debug["policy"]["set"].as_u64().is_some_and(|set| set > 1), "{debug}");
+    assert!(debug["policy"]["loaded"]["set"].as_u64().is_some_and(|set| set > 1), "{debug}");
     assert_eq!(debug["reload"]["successful"], true);
 }
 
@@ -275,7 +278,7 @@ fn the_admin_listener_shows_what_authorisation_works_with() {
     let world = World::start();
     world.visit("alice");
     let shown = world.admin("/debug/authz");
-    let policies = shown["policy"]["policies"].as_array().expect("policies");
+    let policies = shown["policy"]["loaded"]["policies"].as_array().expect("policies");
     let tool = policies.iter().find(|it| it["policy"] == "resource.tool.vdefault");
     let tool = tool.expect("the policy of tools");
     assert!(tool["file"].as_str().is_some_and(|file| file.ends_with("tool.yaml")), "{tool}");
@@ -284,5 +287,7 @@ fn the_admin_listener_shows_what_authorisation_works_with() {
     assert!(shown["reload"].is_null(), "not since the start");
     assert_eq!(shown["tools"][0]["rules"][0]["access"], "public");
     assert_eq!(shown["recent_decisions"]["by_reason"]["no-grant"], 1);
-    assert!(shown["role_mapping"].is_object());
+    assert!(shown["roles"]["role_mapping"].is_object());
+    assert!(shown["roles"]["role_hierarchy"].is_object());
+    assert!(!shown["providers"].is_null());
 }

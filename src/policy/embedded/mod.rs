@@ -16,6 +16,7 @@ mod definitions;
 mod evaluate;
 mod expressions;
 mod file;
+mod fixtures;
 mod input;
 mod lint;
 mod listing;

@@ -12,8 +12,9 @@ use serde_json::Value as Json;
 
 use super::api::{AuxData, CheckRequest, Principal, Resource, ResourceEntry, ResultEntry};
 use super::cel::Timestamp;
+use super::fixtures::{self, Fixtures};
 use super::listing::{self, Kind};
-use super::matrix::{self, Fixtures};
+use super::matrix;
 use super::snapshot::Snapshot;
 use super::{Attributes, Effect, Engine, Options, PolicyProblems, load};
 
@@ -36,9 +37,9 @@ pub(super) struct Suite {
     #[serde(default, alias = "aux_data")]
     aux_data: BTreeMap<String, AuxData>,
     #[serde(default, alias = "principal_groups")]
-    principal_groups: BTreeMap<String, matrix::PrincipalGroup>,
+    principal_groups: BTreeMap<String, fixtures::PrincipalGroup>,
     #[serde(default, alias = "resource_groups")]
-    resource_groups: BTreeMap<String, matrix::ResourceGroup>,
+    resource_groups: BTreeMap<String, fixtures::ResourceGroup>,
     #[serde(default)]
     options: Option<TestOptions>,
     tests: Vec<matrix::Table>,

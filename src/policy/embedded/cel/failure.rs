@@ -92,7 +92,8 @@ fn can_fail(node: &Node, known: &Known, variable: &Asked<'_>) -> Option<String> 
         Kind::Call(call) => {
             let inside = call.args.iter().find_map(|it| can_fail(it, known, variable));
             let name = call.candidates.first().map_or("", |overload| overload.name);
-            let converts = CONVERSIONS.contains(&name) && !node.is_constant;
+            let of_now = call.args.iter().any(is_now);
+            let converts = CONVERSIONS.contains(&name) && !node.is_constant && !of_now;
             inside.or_else(|| converts.then(|| format!("{name}()")))
         }
         Kind::List(elements) => elements.iter().find_map(|(it, _)| can_fail(it, known, variable)),
@@ -119,8 +120,14 @@ fn missing(node: &Node, known: &Known) -> Option<String> {
     let path = path(node);
     match path {
         Some(path) if known.contains(&path) => None,
-        path => Some(path.unwrap_or_else(|| "an index".to_owned())),
+        path => Some(path.filter(|it| !it.contains('[')).unwrap_or_else(|| "an index".to_owned())),
     }
+}
+
+/// The time of the request: a timestamp, which converts to whatever timestamps convert to.
+fn is_now(node: &Node) -> bool {
+    let Kind::Call(call) = &node.kind else { return false };
+    call.args.is_empty() && call.candidates.first().is_some_and(|overload| overload.name == "now")
 }
 
 fn guards(node: &Node, outcome: bool, found: &mut Known) {
@@ -133,6 +140,8 @@ fn guards(node: &Node, outcome: bool, found: &mut Known) {
                 (&parts.0.kind, path(&parts.1))
             {
                 found.push(format!("{inner}.{name}"));
+            } else {
+                found.extend(entry(&parts.1, &parts.0));
             }
         }
         (Kind::Not(inner), outcome) => guards(inner, !outcome, found),
@@ -154,8 +163,18 @@ fn path(node: &Node) -> Option<String> {
             [inner, Node { kind: Kind::Constant(Value::String(name)), .. }] => {
                 path(inner).map(|inner| format!("{inner}.{name}"))
             }
+            [inner, key] => entry(inner, key),
             _ => None,
         },
         _ => None,
     }
+}
+
+/// `ranks[R.attr.label]`, in the one spelling that guards and readers share.
+fn entry(container: &Node, key: &Node) -> Option<String> {
+    let container = match &container.kind {
+        Kind::Constant(value) => value.to_json().map(|it| it.to_string()),
+        _ => path(container),
+    };
+    Some(format!("{}[{}]", container?, path(key)?))
 }

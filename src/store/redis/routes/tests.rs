@@ -83,8 +83,10 @@ async fn a_fail_over_by_sentinel_is_followed_and_the_old_primary_is_not_gone_bac
     let looks = || connections(&world.sentinels[0]);
     let before = looks();
     until(&routes, "more looks", |routes| {
-        assert_eq!(port_of(routes, 0), Some(new));
-        looks() > before + 60
+        // On a machine that stood still the Sentinels may have failed over again.
+        let again = world.sentinels.iter().any(|it| it.log().matches("+switch-master").count() > 1);
+        assert!(again || port_of(routes, 0) == Some(new), "gone back without a fail-over");
+        again || looks() > before + 60
     })
     .await;
 }
