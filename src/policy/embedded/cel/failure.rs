@@ -53,12 +53,15 @@ impl Program {
 fn can_fail(node: &Node, known: &Known, variable: &Asked<'_>) -> Option<String> {
     let all = |nodes: &[&Node]| nodes.iter().find_map(|it| can_fail(it, known, variable));
     match &node.kind {
+        // One that always fails is refused while loading.
+        _ if node.is_constant => None,
         Kind::Constant(_)
         | Kind::Local(_)
         | Kind::Root(_)
         | Kind::HasVariable(_)
         | Kind::HasRoot(_) => None,
         Kind::Variable(slot) => variable(*slot, known),
+        Kind::Select(..) if constant(node).is_some() => None,
         Kind::Select(inner, _) => all(&[inner]).or_else(|| missing(node, known)),
         Kind::Index(call) => call
             .args
@@ -93,7 +96,7 @@ fn can_fail(node: &Node, known: &Known, variable: &Asked<'_>) -> Option<String> 
             let inside = call.args.iter().find_map(|it| can_fail(it, known, variable));
             let name = call.candidates.first().map_or("", |overload| overload.name);
             let of_now = call.args.iter().any(is_now);
-            let converts = CONVERSIONS.contains(&name) && !node.is_constant && !of_now;
+            let converts = CONVERSIONS.contains(&name) && !of_now;
             inside.or_else(|| converts.then(|| format!("{name}()")))
         }
         Kind::List(elements) => elements.iter().find_map(|(it, _)| can_fail(it, known, variable)),
@@ -172,9 +175,18 @@ fn path(node: &Node) -> Option<String> {
 
 /// `ranks[R.attr.label]`, in the one spelling that guards and readers share.
 fn entry(container: &Node, key: &Node) -> Option<String> {
-    let container = match &container.kind {
-        Kind::Constant(value) => value.to_json().map(|it| it.to_string()),
-        _ => path(container),
+    let container = match constant(container) {
+        Some(value) => value.to_json()?.to_string(),
+        None => path(container)?,
     };
-    Some(format!("{}[{}]", container?, path(key)?))
+    Some(format!("{container}[{}]", path(key)?))
+}
+
+/// A constant of the policy, or a member of one.
+fn constant(node: &Node) -> Option<&Value> {
+    match &node.kind {
+        Kind::Constant(value) => Some(value),
+        Kind::Select(inner, name) => constant(inner)?.field(name),
+        _ => None,
+    }
 }

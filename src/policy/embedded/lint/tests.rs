@@ -101,6 +101,7 @@ fn a_guarded_denial_is_not_told() {
     let table = r#"R.attr.x in {"a": 1} ? {"a": 1}[R.attr.x] > 0 : true"#;
     assert_eq!(denied(&format!("has(R.attr.x) && {table}")), [""; 0]);
     assert_eq!(denied("int(now()) > 5"), [""; 0]);
+    assert_eq!(denied(r#"{"a": 1}.a > size(P.id)"#), [""; 0]);
     for safe in [
         "has(R.attr.owner) && R.attr.owner != P.id",
         "R.attr.owner != P.id && has(R.attr.owner)",
