@@ -74,7 +74,7 @@ impl Cache {
 }
 
 /// Whether the names of the policy may occur in it: if not, it means the same in every policy.
-fn uses_names(source: &str) -> bool {
+pub(super) fn uses_names(source: &str) -> bool {
     source
         .split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
         .any(|word| matches!(word, "V" | "C" | "variables" | "constants"))

@@ -2,7 +2,11 @@
 //! and can fail, rules that say nothing, names that nobody uses. False alarms are worse than
 //! silence: where something cannot be decided from the files alone, nothing is said.
 
+mod conditions;
+mod confused;
 mod failing;
+mod never;
+mod principals;
 mod role_policies;
 mod rules;
 #[cfg(test)]
@@ -51,6 +55,8 @@ pub enum Severity {
 pub enum LintRule {
     RolePolicyPatternsOverlap,
     RolePolicyKindNeverMatches,
+    PrincipalRulesConfused,
+    ConditionsConfused,
     DerivedRolesOrder,
     DenyCanFail,
     RuleShadowed,
@@ -72,6 +78,8 @@ impl LintRule {
         match self {
             Self::RolePolicyPatternsOverlap => "role-policy-patterns-overlap",
             Self::RolePolicyKindNeverMatches => "role-policy-kind-never-matches",
+            Self::PrincipalRulesConfused => "principal-rules-confused",
+            Self::ConditionsConfused => "conditions-confused",
             Self::DerivedRolesOrder => "derived-roles-order",
             Self::DenyCanFail => "deny-can-fail",
             Self::RuleShadowed => "rule-shadowed",
@@ -91,6 +99,8 @@ impl LintRule {
         match self {
             Self::RolePolicyPatternsOverlap
             | Self::RolePolicyKindNeverMatches
+            | Self::PrincipalRulesConfused
+            | Self::ConditionsConfused
             | Self::RuleShadowed
             | Self::ConditionNeverTrue => Severity::Error,
             Self::DerivedRolesOrder
@@ -113,6 +123,10 @@ impl LintRule {
             }
             Self::RolePolicyKindNeverMatches => {
                 "write the kind as the PDP files it, with '_', or rename the kind"
+            }
+            Self::PrincipalRulesConfused => "give each rule of the policy a name of its own",
+            Self::ConditionsConfused => {
+                "give one of them an expression of its own, or write the operators as one expression"
             }
             Self::DerivedRolesOrder => {
                 "guard what the derived roles read with has(), or write one rule for each of them"
@@ -169,7 +183,9 @@ impl Policies<'_> {
             let resource = document.resource_policy.iter().flat_map(|it| &it.rules);
             let principal = document.principal_policy.iter().flat_map(|it| &it.rules);
             let actions = principal.flat_map(|rule| &rule.actions).map(|it| &it.action);
-            resource.map(|rule| &rule.effect).chain(actions)
+            let role = document.role_policy.iter().flat_map(|it| &it.rules);
+            let kinds = role.map(|rule| &rule.resource);
+            resource.map(|rule| &rule.effect).chain(actions).chain(kinds)
         });
         let line = u64::from(line);
         texts.find(|text| text.referenced.line() == line).map_or(At(Some(line), None), At::from)
@@ -215,11 +231,16 @@ impl Engine {
             })
             .collect();
         let policies = Policies { set: &set, documents };
+        let confused = confused::Confused::of(&policies);
         let mut found = Vec::new();
         for (file, document) in &policies.documents {
             let mut findings = Findings { file, policy: String::new(), found: &mut found };
             if let Some(policy) = &document.resource_policy {
                 rules::lint(&policies, policy, &mut findings);
+                confused.tell(policy, &mut findings);
+            }
+            if let Some(policy) = &document.principal_policy {
+                principals::lint(&policies, policy, &mut findings);
             }
             if let Some(policy) = &document.role_policy {
                 role_policies::lint(&policies, policy, &mut findings);
@@ -227,6 +248,7 @@ impl Engine {
             unused::lint(&policies, document, &mut findings);
         }
         failing::lint(&policies, &mut found);
+        never::lint(&policies, &mut found);
         found.sort_by(|one, other| {
             (&one.file, one.line, one.rule).cmp(&(&other.file, other.line, other.rule))
         });

@@ -28,7 +28,7 @@ pub(super) fn lint(policies: &Policies<'_>, policy: &RolePolicy, findings: &mut 
             is_conditional
                 && other.resource.value != *kind
                 && number(policy, rule) == number(policy, other)
-                && overlap(policies, rule, other)
+                && is_overlap(policies, kind, &other.resource.value)
         });
         if let Some((at, other)) = other {
             let message = format!(
@@ -57,14 +57,13 @@ fn place(rule: &RoleRule, index: usize) -> String {
 }
 
 /// Whether both match one kind: a name that one of them gives, or a kind that there is.
-fn overlap(policies: &Policies<'_>, one: &RoleRule, other: &RoleRule) -> bool {
-    let (one, other) = (&one.resource.value, &other.resource.value);
+pub(super) fn is_overlap(policies: &Policies<'_>, one: &str, other: &str) -> bool {
     let (Ok(first), Ok(second)) = (Pattern::parse(one), Pattern::parse(other)) else {
         return false;
     };
     let kinds = policies.set.versions.values().flat_map(|version| version.scopes.values());
     let kinds = kinds.flat_map(|scope| scope.kinds.keys()).map(|kind| &**kind);
-    let named = [one.as_str(), other.as_str()];
+    let named = [one, other];
     named.into_iter().chain(kinds).any(|kind| {
         let is_kind =
             !kind.contains('*') || matches!(first, Pattern::Any) || matches!(second, Pattern::Any);

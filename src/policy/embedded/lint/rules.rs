@@ -1,11 +1,9 @@
 //! Rules of resource policies that say nothing, or everything.
 
-use super::super::cel::Value;
 use super::super::file::{ResourcePolicy, Rule, Text};
 use super::super::names::{DEFAULT_VERSION, policy_key};
 use super::super::pattern::Pattern;
-use super::super::set::Condition;
-use super::{Findings, LintRule, Policies};
+use super::{Findings, LintRule, Policies, conditions};
 
 pub(super) fn lint(policies: &Policies<'_>, policy: &ResourcePolicy, findings: &mut Findings<'_>) {
     let scope = policy.scope.as_ref().map_or("", |scope| scope.value.as_str());
@@ -17,7 +15,6 @@ pub(super) fn lint(policies: &Policies<'_>, policy: &ResourcePolicy, findings: &
         let it = Named { rule, name: name(rule, index) };
         everything(&it, findings);
         covered(&it, findings);
-        never_true(policies, &it, findings);
         for (at, other) in policy.rules.iter().enumerate() {
             let other = Named { rule: other, name: name(other, at) };
             if at < index && is_same(rule, other.rule) {
@@ -48,7 +45,7 @@ impl Named<'_> {
     }
 }
 
-fn name(rule: &Rule, index: usize) -> String {
+pub(super) fn name(rule: &Rule, index: usize) -> String {
     let given = rule.name.as_ref().map(|it| it.value.clone()).filter(|it| !it.is_empty());
     given.unwrap_or_else(|| format!("rule-{:03}", index + 1))
 }
@@ -72,46 +69,6 @@ fn covered(it: &Named<'_>, findings: &mut Findings<'_>) {
     }
 }
 
-fn never_true(policies: &Policies<'_>, it: &Named<'_>, findings: &mut Findings<'_>) {
-    if it.rule.condition.is_none() {
-        return;
-    }
-    let kinds = policies.set.versions.values().flat_map(|version| version.scopes.values());
-    let mut kinds = kinds.flat_map(|scope| scope.kinds.values());
-    let Some(kind) = kinds.find(|kind| *kind.policy == *findings.policy) else { return };
-    let row = kind.rows.iter().find(|row| *row.rule.name == *it.name);
-    if row.and_then(|row| row.rule.condition.as_ref()).is_some_and(is_false) {
-        let message = "has a condition that never holds";
-        let at = (&it.rule.effect).into();
-        findings.add(LintRule::ConditionNeverTrue, at, &it.place(), message);
-    }
-}
-
-fn is_false(condition: &Condition) -> bool {
-    match condition {
-        Condition::HasRole(_) => false,
-        // A value that is no boolean does not hold.
-        Condition::Expression(program) => {
-            program.constant().is_some_and(|value| !matches!(value, Value::Bool(true)))
-        }
-        Condition::All(of) => of.iter().any(is_false),
-        Condition::Any(of) => of.iter().all(is_false),
-        Condition::NoneOf(of) => of.iter().any(is_true),
-    }
-}
-
-fn is_true(condition: &Condition) -> bool {
-    match condition {
-        Condition::HasRole(_) => false,
-        Condition::Expression(program) => {
-            program.constant().is_some_and(|value| matches!(value, Value::Bool(true)))
-        }
-        Condition::All(of) => of.iter().all(is_true),
-        Condition::Any(of) => of.iter().any(is_true),
-        Condition::NoneOf(of) => of.iter().all(is_false),
-    }
-}
-
 /// Parent roles of the derived roles that a policy imports, by name.
 fn parents<'p>(policies: &Policies<'p>, policy: &ResourcePolicy) -> Vec<(&'p str, &'p [Text])> {
     let imported = |name: &str| policy.import_derived_roles.iter().any(|it| it.value == name);
@@ -130,8 +87,7 @@ fn is_same(one: &Rule, other: &Rule) -> bool {
         && sorted(&one.derived_roles) == sorted(&other.derived_roles)
         && one.output.is_none()
         && other.output.is_none()
-        && one.condition.is_none()
-        && other.condition.is_none()
+        && conditions::is_equal(one.condition.as_ref(), other.condition.as_ref())
 }
 
 fn sorted(list: &[Text]) -> Vec<&str> {

@@ -90,6 +90,7 @@ fn a_denial_that_can_fail_is_told() {
         "has(R.attr.a) ? true : R.attr.a",
         "has(R.attr.list) && R.attr.list.exists(it, it.name == P.id)",
         "request.auxData.jwt.iss == \"me\"",
+        "int(P.id) > 5",
         "!(has(R.attr.a) && R.attr.b)",
     ] {
         assert_eq!(denied(fails), ["deny-can-fail"], "{fails}");
@@ -254,4 +255,140 @@ fn names_that_nobody_uses_are_told_and_others_are_not() {
         );
         assert!(ids(&lint(&[("export.yaml", &exported), ("doc.yaml", &user)])).is_empty());
     }
+}
+
+/// Two kinds with one rule each.
+fn pair(one: &str, other: &str) -> Vec<Finding> {
+    let policy = |kind: &str, rule: &str| {
+        format!(
+            "apiVersion: api.cerbos.dev/v1\nresourcePolicy:\n  resource: {kind}\n  version: \
+             default\n  importDerivedRoles: [two]\n  rules:\n    - {{ {rule} }}\n    - {{ actions: \
+             [q], effect: EFFECT_ALLOW, derivedRoles: [every, some] }}\n"
+        )
+    };
+    let roles = "apiVersion: api.cerbos.dev/v1
+derivedRoles:
+  name: two
+  definitions:
+    - { name: every, parentRoles: [user], condition: { match: { all: { of: [{ expr: P.id == \"a\" }, { expr: P.id == \"b\" }] } } } }
+    - { name: some, parentRoles: [user], condition: { match: { any: { of: [{ expr: P.id == \"a\" }, { expr: P.id == \"b\" }] } } } }
+";
+    let (doc, pic) = (policy("doc", one), policy("pic", other));
+    let found = lint(&[("doc.yaml", &doc), ("pic.yaml", &pic), ("roles.yaml", roles)]);
+    // The rules that use both derived roles are no part of what is asked.
+    found.into_iter().filter(|it| it.place != "rule 'rule-002'").collect()
+}
+
+#[test]
+fn conditions_that_the_pdp_takes_for_each_other_are_told_at_both() {
+    let of = |operator: &str| {
+        format!(
+            "{{ {operator}: {{ of: [{{ expr: P.id == \"x\" }}, {{ expr: P.id == \"y\" }}] }} }}"
+        )
+    };
+    let when = |condition: &str| format!("{ALLOW}, condition: {{ match: {condition} }}");
+    let found = |one: &str, other: &str| ids(&pair(&when(one), &when(other)));
+    let (all, any, none) = (of("all"), of("any"), of("none"));
+    let within = |inner: &str| format!("{{ none: {{ of: [{inner}] }} }}");
+    let told = ["conditions-confused", "conditions-confused"];
+    let nothing: [&str; 0] = [];
+    assert_eq!(found(&all, &any), told);
+    assert_eq!(found(&within(&all), &within(&any)), told);
+    assert_eq!(found(&all, &none), told);
+    assert_eq!(
+        found("{ expr: P.id == \"x\" }", "{ none: { of: [{ expr: P.id == \"x\" }] } }"),
+        told
+    );
+    assert_eq!(found(&all, &all), nothing);
+    assert_eq!(
+        found("{ expr: P.id == \"x\" }", "{ all: { of: [{ expr: P.id == \"x\" }] } }"),
+        nothing
+    );
+    assert_eq!(found(&all, &format!("{{ all: {{ of: [{all}] }} }}")), nothing, "one meaning");
+    assert_eq!(found(&none, &within(&any)), nothing, "one meaning");
+    let another = when(&any).replace("[a]", "[b]");
+    assert_eq!(ids(&pair(&when(&all), &another)), nothing, "another action");
+    let denies = when(&any).replace("EFFECT_ALLOW", "EFFECT_DENY");
+    assert_eq!(ids(&pair(&when(&all), &denies)), nothing, "another effect");
+    let output = format!("{}, output: {{ when: {{ ruleActivated: '1' }} }}", when(&any));
+    assert_eq!(ids(&pair(&when(&all), &output)), nothing, "an output");
+    let through = |role: &str| ALLOW.replace("roles: [user]", &format!("derivedRoles: [{role}]"));
+    assert_eq!(ids(&pair(&through("every"), &through("some"))), told);
+    assert_eq!(ids(&pair(&through("every"), &through("every"))), nothing);
+    assert_eq!(ids(&policy("", &[&when(&all), &when(&any)])), told, "within one policy");
+}
+
+/// What is found in one principal policy with these rules for kinds.
+fn principal(rules: &[(&str, &str)]) -> Vec<&'static str> {
+    let rule = |(kind, rules): &(&str, &str)| {
+        format!("    - {{ resource: '{kind}', actions: [{rules}] }}\n")
+    };
+    let rules: String = rules.iter().map(rule).collect();
+    let head = "apiVersion: api.cerbos.dev/v1\nprincipalPolicy:\n  principal: ann\n  version: \
+                default\n  rules:\n";
+    ids(&lint(&[("ann.yaml", &format!("{head}{rules}"))]))
+}
+
+#[test]
+fn rules_of_principal_policies_that_never_decide_are_told() {
+    let allow = "{ action: a, effect: EFFECT_ALLOW }";
+    let deny = "{ action: '*', effect: EFFECT_DENY }";
+    let when =
+        "{ action: '*', effect: EFFECT_DENY, condition: { match: { expr: P.id == \"x\" } } }";
+    assert_eq!(principal(&[("doc", allow), ("*", deny)]), ["rule-shadowed"]);
+    assert!(principal(&[("doc", allow), ("pic", deny)]).is_empty(), "another kind");
+    assert!(principal(&[("*", allow), ("doc", deny)]).is_empty(), "a narrower kind");
+    assert!(principal(&[("doc", allow), ("*", when)]).is_empty(), "a condition");
+    assert_eq!(principal(&[("doc", &format!("{allow}, {allow}"))]), ["rule-duplicate"]);
+    let twice = format!("{when}, {when}");
+    assert_eq!(principal(&[("doc", &twice)]), ["rule-duplicate"], "equal conditions");
+    let two = format!("{when}, {}", when.replace("\"x\"", "\"y\""));
+    assert!(principal(&[("doc", &two)]).is_empty(), "different conditions");
+    let never = "{ action: a, effect: EFFECT_ALLOW, condition: { match: { expr: 1 == 2 } } }";
+    assert_eq!(principal(&[("doc", never)]), ["condition-never-true"]);
+}
+
+#[test]
+fn rules_of_principal_policies_with_one_name_are_told_where_both_match() {
+    let one = "{ name: n, action: a, effect: EFFECT_ALLOW, condition: { match: { expr: P.id == \"x\" } } }";
+    let other = "{ name: n, action: b, effect: EFFECT_ALLOW }";
+    let told = ["principal-rules-confused"];
+    assert_eq!(principal(&[("doc", one), ("*", other)]), told);
+    assert!(principal(&[("doc", one), ("pic", other)]).is_empty(), "different kinds");
+    assert!(principal(&[("doc", one), ("*", one)]).is_empty(), "one condition");
+    assert!(principal(&[("doc", one), ("*", &other.replace("name: n, ", ""))]).is_empty());
+}
+
+#[test]
+fn conditions_of_role_policies_that_never_hold_are_told_with_their_place() {
+    let head = "apiVersion: api.cerbos.dev/v1\nrolePolicy:\n  role: r\n  rules:\n";
+    let rule = |expr: &str| {
+        let rule = "resource: doc, allowActions: [a], condition: { match: { expr:";
+        lint(&[("r.yaml", &format!("{head}    - {{ {rule} {expr} }} }} }}\n"))])
+    };
+    let found = rule("1 == 2");
+    assert_eq!(ids(&found), ["condition-never-true"]);
+    assert_eq!((found[0].line, found[0].column), (Some(5), Some(17)));
+    assert_eq!(found[0].policy, "role.r.vdefault");
+    assert!(rule("1 == 1").is_empty());
+}
+
+#[test]
+fn an_allowance_that_needs_consent_is_not_turned_round_for_lints() {
+    let with = |expr: &str| {
+        let root = policy_in("", ALLOW);
+        let leaf =
+            "scope: s\n  scopePermissions: SCOPE_PERMISSIONS_REQUIRE_PARENTAL_CONSENT_FOR_ALLOWS";
+        let rule = format!("{ALLOW}, condition: {{ match: {{ expr: {expr} }} }}");
+        let leaf = policy_in(leaf, &rule);
+        ids(&lint(&[("root.yaml", &root), ("leaf.yaml", &leaf)]))
+    };
+    assert!(with("1 == 1").is_empty());
+}
+
+fn policy_in(head: &str, rule: &str) -> String {
+    format!(
+        "apiVersion: api.cerbos.dev/v1\nresourcePolicy:\n  resource: doc\n  version: default\n  \
+         {head}\n  rules:\n    - {{ {rule} }}\n"
+    )
 }

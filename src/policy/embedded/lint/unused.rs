@@ -1,21 +1,10 @@
 //! Names that nobody uses.
 
-use super::super::file::{
-    Condition, Constants, Document, Match, Output, ResourcePolicy, Text, Variables,
-};
-use super::super::names::{DEFAULT_VERSION, policy_key};
+use super::super::file::{Condition, Constants, Document, Output, ResourcePolicy, Text, Variables};
 use super::super::problem::At;
-use super::{Findings, LintRule, Policies};
+use super::{Findings, LintRule, Policies, conditions};
 
 pub(super) fn lint(policies: &Policies<'_>, document: &Document, findings: &mut Findings<'_>) {
-    if findings.policy.is_empty()
-        && let Some(policy) = &document.principal_policy
-    {
-        let scope = policy.scope.as_ref().map_or("", |scope| scope.value.as_str());
-        let version = Some(policy.version.value.as_str()).filter(|it| !it.is_empty());
-        let version = version.unwrap_or(DEFAULT_VERSION);
-        findings.policy = policy_key("principal", &policy.principal.value, version, scope);
-    }
     if let Some(policy) = &document.resource_policy {
         imports(policies, policy, findings);
     }
@@ -154,7 +143,7 @@ fn rule_of<'d>(
     found: &mut Vec<&'d str>,
 ) {
     if let Some(tree) = condition.and_then(|it| it.matches.as_ref()) {
-        tree_of(tree, found);
+        conditions::expressions(tree, found);
     }
     let when = output.and_then(|it| it.when.as_ref());
     let texts = [
@@ -163,13 +152,4 @@ fn rule_of<'d>(
         when.and_then(|it| it.condition_not_met.as_ref()),
     ];
     found.extend(texts.into_iter().flatten().map(|text| text.value.as_str()));
-}
-
-/// No deeper than what loads.
-fn tree_of<'d>(tree: &'d Match, found: &mut Vec<&'d str>) {
-    found.extend(tree.expr.as_ref().map(|text| text.value.as_str()));
-    let lists = [&tree.all, &tree.any, &tree.none];
-    for inner in lists.into_iter().flatten().flat_map(|list| &list.of) {
-        tree_of(inner, found);
-    }
 }
