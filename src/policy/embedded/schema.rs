@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Retrieve, Uri, Validator};
 use rustc_hash::FxHashMap;
 use serde_json::Value;
@@ -47,6 +48,20 @@ impl Schema {
     /// Whether any of the actions needs valid attributes.
     pub fn applies(&self, actions: &[&str]) -> bool {
         actions.iter().any(|action| !self.ignored.iter().any(|pattern| pattern.matches(action)))
+    }
+
+    /// Attributes without which nothing passes, whatever the action.
+    pub fn demanded(&self) -> Vec<String> {
+        if !self.ignored.is_empty() {
+            return Vec::new();
+        }
+        let nothing = Value::Object(serde_json::Map::new());
+        let errors = self.validator.iter_errors(&nothing).take(MAX_ERRORS);
+        let names = errors.filter_map(|error| match error.kind() {
+            ValidationErrorKind::Required { property } => property.as_str().map(str::to_owned),
+            _ => None,
+        });
+        names.collect()
     }
 
     pub fn errors(&self, attributes: &Value, source: Source, found: &mut Vec<ValidationError>) {

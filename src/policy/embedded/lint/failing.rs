@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Findings, LintRule, Policies};
 
 use super::super::cel::Known;
+use super::super::schema::Schema;
 use super::super::set::{Condition, Effect, Kind, Rule, Set, VariablesId};
 
 /// Variables are followed no deeper.
@@ -26,7 +27,7 @@ pub(super) fn lint(policies: &Policies<'_>, found: &mut Vec<super::Finding>) {
                     let file = policies.set.policies.get(&row.rule.policy);
                     let file = file.map_or(Path::new(""), |it| it.file.as_path());
                     let policy = row.rule.policy.to_string();
-                    let why = fails(policies.set, &row.rule, None);
+                    let why = fails(policies.set, &row.rule, None, Known::new());
                     denial(policies, &row.rule, why, &mut Findings { file, policy, found });
                 }
             }
@@ -36,6 +37,7 @@ pub(super) fn lint(policies: &Policies<'_>, found: &mut Vec<super::Finding>) {
 
 fn resource(policies: &Policies<'_>, kind: &Kind, findings: &mut Findings<'_>) {
     let set = policies.set;
+    let known = demanded(kind);
     let mut seen: Vec<(&Arc<Rule>, Vec<usize>)> = Vec::new();
     for row in &kind.rows {
         match seen.iter_mut().find(|(rule, _)| Arc::ptr_eq(rule, &row.rule)) {
@@ -51,13 +53,16 @@ fn resource(policies: &Policies<'_>, kind: &Kind, findings: &mut Findings<'_>) {
         let why = roles
             .clone()
             .find_map(|role| {
-                fails(set, rule, role.condition.as_ref().map(|it| (it, role.variables)))
+                let through = role.condition.as_ref().map(|it| (it, role.variables));
+                fails(set, rule, through, known.clone())
             })
-            .or_else(|| derived.is_empty().then(|| fails(set, rule, None)).flatten());
+            .or_else(|| {
+                derived.is_empty().then(|| fails(set, rule, None, known.clone())).flatten()
+            });
         denial(policies, rule, why, findings);
         let mut failing = roles.filter(|role| {
             let condition = role.condition.as_ref();
-            condition.is_some_and(|it| walk(set, it, role.variables, &mut Known::new()).is_some())
+            condition.is_some_and(|it| walk(set, it, role.variables, &mut known.clone()).is_some())
         });
         if let (true, Some(role)) = (derived.len() > 1, failing.next()) {
             let message = format!(
@@ -69,6 +74,18 @@ fn resource(policies: &Policies<'_>, kind: &Kind, findings: &mut Findings<'_>) {
             findings.add(LintRule::DerivedRolesOrder, at, &place(rule), message);
         }
     }
+}
+
+/// What the schemas of a kind demand is there: without it no condition is looked at.
+fn demanded(kind: &Kind) -> Known {
+    let of = |schema: Option<&Schema>, root: &str| {
+        let names = schema.map(Schema::demanded).unwrap_or_default();
+        names.iter().map(|name| format!("{root}.{name}")).collect::<Known>()
+    };
+    let Some(schemas) = &kind.schemas else { return Known::new() };
+    let mut known = of(schemas.principal.as_ref(), "P.attr");
+    known.extend(of(schemas.resource.as_ref(), "R.attr"));
+    known
 }
 
 fn denial(policies: &Policies<'_>, rule: &Rule, why: Option<String>, findings: &mut Findings<'_>) {
@@ -86,8 +103,12 @@ fn place(rule: &Rule) -> String {
     format!("rule '{}'", rule.name)
 }
 
-fn fails(set: &Set, rule: &Rule, through: Option<(&Condition, VariablesId)>) -> Option<String> {
-    let mut known = Known::new();
+fn fails(
+    set: &Set,
+    rule: &Rule,
+    through: Option<(&Condition, VariablesId)>,
+    mut known: Known,
+) -> Option<String> {
     through.and_then(|(condition, variables)| walk(set, condition, variables, &mut known)).or_else(
         || rule.condition.as_ref().and_then(|it| walk(set, it, rule.variables, &mut known)),
     )

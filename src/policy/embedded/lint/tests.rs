@@ -121,6 +121,29 @@ fn a_guarded_denial_is_not_told() {
 }
 
 #[test]
+fn what_a_schema_demands_cannot_be_missing() {
+    let with = |schema: &str| {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("_schemas")).unwrap();
+        std::fs::write(folder.path().join("_schemas/doc.json"), schema).unwrap();
+        let policy = "apiVersion: api.cerbos.dev/v1
+resourcePolicy:
+  resource: doc
+  version: default
+  schemas: { resourceSchema: { ref: 'cerbos:///doc.json' } }
+  rules:
+    - { actions: [a], effect: EFFECT_DENY, roles: [user], condition: { match: { expr: R.attr.x == 1 } } }
+";
+        std::fs::write(folder.path().join("doc.yaml"), policy).unwrap();
+        ids(&Engine::lint(folder.path()).unwrap())
+    };
+    assert!(with(r#"{"type": "object", "required": ["x"]}"#).is_empty());
+    assert_eq!(with(r#"{"type": "object", "required": ["y"]}"#), ["deny-can-fail"]);
+    let either = r#"{"anyOf": [{"required": ["x"]}, {"required": ["y"]}]}"#;
+    assert_eq!(with(either), ["deny-can-fail"]);
+}
+
+#[test]
 fn guards_are_seen_across_conditions_variables_and_derived_roles() {
     let rule = |more: &str| format!("actions: [a], effect: EFFECT_DENY, {more}");
     let one = |head: &str, more: &str| ids(&policy(head, &[&rule(more)]));
@@ -368,7 +391,7 @@ fn conditions_of_role_policies_that_never_hold_are_told_with_their_place() {
     };
     let found = rule("1 == 2");
     assert_eq!(ids(&found), ["condition-never-true"]);
-    assert_eq!((found[0].line, found[0].column), (Some(5), Some(17)));
+    assert_eq!((found[0].line, found[0].column), (Some(5), Some(19)));
     assert_eq!(found[0].policy, "role.r.vdefault");
     assert!(rule("1 == 1").is_empty());
 }
