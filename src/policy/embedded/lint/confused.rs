@@ -40,6 +40,10 @@ impl<'d> Confused<'d> {
                 confused.file(policies, policy, index, rule);
             }
         }
+        confused.filed.retain(|_, all| {
+            let first = all.first().map(|it| it.meaning.clone());
+            all.iter().any(|it| Some(&it.meaning) != first.as_ref())
+        });
         confused
     }
 
