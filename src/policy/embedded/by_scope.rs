@@ -46,3 +46,20 @@ impl<T> Default for ByScope<T> {
         Self { root: None, others: FxHashMap::default() }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ByScope;
+
+    #[test]
+    fn the_root_and_other_scopes_are_kept_apart_and_each_is_made_once() {
+        let mut it = ByScope::<u8>::default();
+        assert!(!it.contains("") && !it.contains("acme"));
+        *it.or_default("") = 1;
+        *it.or_default("acme") = 2;
+        *it.or_default("") += 10;
+        assert_eq!((it.get(""), it.get("acme"), it.get("acme.hr")), (Some(&11), Some(&2), None));
+        it.values_mut().for_each(|value| *value += 1);
+        assert_eq!(it.values().sum::<u8>(), 15);
+    }
+}
