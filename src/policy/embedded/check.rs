@@ -378,9 +378,6 @@ fn chain(scope: &str, lenient: bool, exists: impl Fn(&str) -> bool) -> Chain<'_>
 }
 
 pub(super) fn parents<'c>(set: &'c Set, scope: &str, role: &str) -> &'c [Box<str>] {
-    if set.parents.is_empty() {
-        return &[];
-    }
     set.parents.get(scope).and_then(|roles| roles.get(role)).map_or(&[], |it| it)
 }
 

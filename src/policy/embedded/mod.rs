@@ -9,6 +9,7 @@
 //! rule and column. Nothing here imports from the rest of the gateway.
 
 pub mod api;
+mod by_scope;
 pub mod cel;
 mod check;
 mod compile;

@@ -75,7 +75,7 @@ impl Build<'_> {
         find_alike(&mut rows);
         let registered = Registered { file: problems.file.clone(), rows: rows.len() };
         self.set.policies.insert(key, registered);
-        self.set.principal_scopes.insert(identity.scope().into());
+        self.set.principal_scopes.or_default(identity.scope());
         let scope = self.scope(&policy.version.value, identity.scope());
         scope.principals.insert(policy.principal.value.as_str().into(), Principal { rows });
     }
@@ -137,14 +137,14 @@ impl Build<'_> {
         }
         let kinds = rules.iter().map(|rule| rule.kind.clone()).collect();
         self.registry.role(&identity, kinds);
-        self.set.resource_scopes.insert(identity.scope().into());
+        self.set.resource_scopes.or_default(identity.scope());
         let scope = self.scope(version, identity.scope());
         scope.roles.insert(policy.role.value.as_str().into(), Role { policy: key, rules });
     }
 
     fn scope(&mut self, version: &str, scope: &str) -> &mut Scope {
         let version = self.set.versions.entry(version.into()).or_default();
-        version.scopes.entry(scope.into()).or_default()
+        version.scopes.or_default(scope)
     }
 }
 

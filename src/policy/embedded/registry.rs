@@ -164,10 +164,12 @@ impl Build<'_> {
             }
         }
         let consent = registry.consent.iter().filter(|(_, (consent, _))| *consent);
-        self.set.consent = consent.map(|(scope, _)| scope.as_str().into()).collect();
+        for (scope, _) in consent {
+            self.set.consent.or_default(scope);
+        }
         for (scope, role) in registry.parents.keys() {
             let all = registry.ancestors(scope, role);
-            let roles = self.set.parents.entry(scope.as_str().into()).or_default();
+            let roles = self.set.parents.or_default(scope);
             roles.insert(role.as_str().into(), all.into_iter().map(Into::into).collect());
         }
         self.set.variables = std::mem::take(&mut self.definitions.compiled);

@@ -115,9 +115,9 @@ impl<'s> Build<'s> {
         let kind = index(Arc::clone(&key), rows, derived, schemas);
         let registered = Registered { file: problems.file.clone(), rows: kind.rows.len() };
         self.set.policies.insert(key, registered);
-        self.set.resource_scopes.insert(identity.scope().into());
+        self.set.resource_scopes.or_default(identity.scope());
         let version = self.set.versions.entry(policy.version.value.as_str().into()).or_default();
-        let scope = version.scopes.entry(identity.scope().into()).or_default();
+        let scope = version.scopes.or_default(identity.scope());
         scope.kinds.insert(names::sanitised(&policy.resource.value).as_ref().into(), kind);
     }
 

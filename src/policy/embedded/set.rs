@@ -3,25 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 
+use super::by_scope::ByScope;
 use super::cel::Program;
 use super::pattern::Pattern;
 use super::schema::Schemas;
 
 type Text = Arc<str>;
 
-/// Lookups by what a request says, never insertions: hostile keys cannot make these slow.
 #[derive(Debug, Default)]
 pub(super) struct Set {
     pub versions: FxHashMap<Box<str>, Version>,
     /// Scopes that have rows of any principal policy, or of any resource or role policy.
-    pub principal_scopes: FxHashSet<Box<str>>,
-    pub resource_scopes: FxHashSet<Box<str>>,
+    pub principal_scopes: ByScope<()>,
+    pub resource_scopes: ByScope<()>,
     /// Scopes whose ALLOW needs the consent of the parent scope.
-    pub consent: FxHashSet<Box<str>>,
+    pub consent: ByScope<()>,
     /// By scope and role: every parent role, also of parents.
-    pub parents: FxHashMap<Box<str>, Parents>,
+    pub parents: ByScope<Parents>,
     pub variables: Vec<Variables>,
     /// Policies as registered, by key.
     pub policies: BTreeMap<Text, Registered>,
@@ -39,7 +39,7 @@ pub(super) type Parents = FxHashMap<Box<str>, Box<[Box<str>]>>;
 
 #[derive(Debug, Default)]
 pub(super) struct Version {
-    pub scopes: FxHashMap<Box<str>, Scope>,
+    pub scopes: ByScope<Scope>,
 }
 
 #[derive(Debug, Default)]
