@@ -114,7 +114,7 @@ struct Writer<'r> {
 }
 
 impl Writer<'_> {
-    fn add(&mut self, kind: &str, policy: Json) {
+    fn add(&mut self, kind: &str, policy: &Json) {
         self.documents.push(json!({"apiVersion": API, kind: policy}));
     }
 
@@ -125,11 +125,11 @@ impl Writer<'_> {
         let second = self.expression('x', 2);
         self.add(
             "exportVariables",
-            json!({"name": "ev", "definitions": {"e1": first, "e2": second}}),
+            &json!({"name": "ev", "definitions": {"e1": first, "e2": second}}),
         );
         self.add(
             "exportConstants",
-            json!({"name": "ec", "definitions": {"c1": "a", "c2": [1, "b", null]}}),
+            &json!({"name": "ec", "definitions": {"c1": "a", "c2": [1, "b", null]}}),
         );
         for module in ["dr0", "dr1"] {
             self.names(false);
@@ -145,7 +145,7 @@ impl Writer<'_> {
             }
             let mut policy = json!({"name": module, "definitions": definitions});
             self.declare(&mut policy);
-            self.add("derivedRoles", policy);
+            self.add("derivedRoles", &policy);
         }
     }
 
@@ -306,7 +306,7 @@ impl Writer<'_> {
             policy["schemas"] = schemas;
         }
         self.place(&mut policy, scope);
-        self.add("resourcePolicy", policy);
+        self.add("resourcePolicy", &policy);
     }
 
     fn a_kind(&mut self) -> String {
@@ -333,11 +333,11 @@ impl Writer<'_> {
             let version = if self.rng.percent(90) { "default" } else { "v1" };
             let mut policy = json!({"principal": principal, "version": version, "rules": rules});
             self.place(&mut policy, scope);
-            self.add("principalPolicy", policy);
+            self.add("principalPolicy", &policy);
         }
     }
 
-    fn role_policies(&mut self, role: &str) {
+    fn role_policies(&mut self, name: &str) {
         let scope = self.rng.below(SCOPES.len());
         let fits = match self.permissions[scope] {
             Some(permissions) => permissions == CONSENT,
@@ -353,11 +353,11 @@ impl Writer<'_> {
             self.extras(&mut rule, index);
             rules.push(rule);
         }
-        let mut policy = json!({"role": role, "rules": rules});
+        let mut policy = json!({"role": name, "rules": rules});
         if self.rng.percent(60) {
             policy["parentRoles"] = self.rng.some(&ROLES, 2).into();
         }
         self.place(&mut policy, scope);
-        self.add("rolePolicy", policy);
+        self.add("rolePolicy", &policy);
     }
 }
