@@ -13,6 +13,7 @@
 mod campaign;
 mod compare;
 mod expressions;
+mod faults;
 mod known;
 mod pdp;
 mod policies;
