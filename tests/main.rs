@@ -10,7 +10,6 @@
 
 mod bad_configuration;
 mod command_line;
-mod differential;
 mod faults;
 mod harness;
 mod hostile;

@@ -9,10 +9,10 @@ use tidegate::policy::embedded::{Engine, Options as EngineOptions};
 
 use super::compare::{common, decision};
 use super::pdp::{self, Pdp};
-use super::policies::{self, Set};
+use super::policies::{self, Knobs, Set};
 use super::report::Report;
 use super::rng::Rng;
-use super::{known, requests, shrink};
+use super::{faults, known, requests, shrink};
 
 pub struct Options {
     pub seed: u64,
@@ -48,7 +48,8 @@ pub fn run(options: &Options) -> Report {
     let mut report = Report::default();
     let mut rng = Rng::new(options.seed);
     while report.decisions < options.decisions && report.new.len() < 6 {
-        let (kinds, count) = *rng.pick(&[(1, 20), (2, 40), (12, 200), (25, 300)]);
+        let (kinds, count) = *rng.pick(&[(1, 15), (2, 30), (6, 80), (12, 120)]);
+        faults::compare(&binary, &mut rng, 4, &mut report);
         let mut set = policies::generate(&mut rng, kinds);
         report.sets += 1;
         let loaded = match load(&binary, &mut set, options.pdps, &mut report) {
@@ -75,9 +76,9 @@ fn load(binary: &Path, set: &mut Set, pdps: usize, report: &mut Report) -> Resul
     loop {
         let folder = tempfile::tempdir().expect("a folder");
         set.write(folder.path());
-        match engine(folder.path()) {
+        match engine(folder.path(), &set.knobs) {
             Ok(engine) => {
-                let pdps = start(binary, folder.path(), pdps)?;
+                let pdps = start(binary, folder.path(), &set.knobs, pdps)?;
                 return Ok(Loaded { folder, engine, pdps });
             }
             Err(problems) => {
@@ -99,17 +100,32 @@ fn load(binary: &Path, set: &mut Set, pdps: usize, report: &mut Report) -> Resul
     }
 }
 
-pub fn engine(folder: &Path) -> Result<Engine, tidegate::policy::embedded::PolicyProblems> {
+pub fn engine(
+    folder: &Path,
+    knobs: &Knobs,
+) -> Result<Engine, tidegate::policy::embedded::PolicyProblems> {
     let globals = policies::globals();
-    let options = EngineOptions::default().with_globals(globals.as_object().expect("globals"));
+    let mut options = EngineOptions::default().with_globals(globals.as_object().expect("globals"));
+    options.lenient_scope_search = knobs.lenient;
+    options.default_policy_version = knobs.version.to_owned();
+    options.default_scope = knobs.scope.to_owned();
     Engine::load_with(folder, options)
 }
 
 /// # Errors
 /// The PDP refuses the policies.
-pub fn start(binary: &Path, folder: &Path, count: usize) -> Result<Vec<Pdp>, String> {
-    let globals = policies::globals();
-    let mut pdps: Vec<Pdp> = (0..count).map(|_| Pdp::start(binary, folder, &globals)).collect();
+pub fn start(
+    binary: &Path,
+    folder: &Path,
+    knobs: &Knobs,
+    count: usize,
+) -> Result<Vec<Pdp>, String> {
+    let engine = json!({
+        "strictEvaluation": true, "globals": policies::globals(),
+        "lenientScopeSearch": knobs.lenient, "defaultPolicyVersion": knobs.version,
+        "defaultScope": knobs.scope,
+    });
+    let mut pdps: Vec<Pdp> = (0..count).map(|_| Pdp::start(binary, folder, &engine)).collect();
     for pdp in &mut pdps {
         pdp.listening().map_err(|why| format!("the PDP refuses: {why}"))?;
     }
@@ -170,7 +186,8 @@ impl Round<'_> {
     /// The PDP is not a function of its input: others may give the engine's answer.
     fn is_said_by_another(&mut self, request: &Json, ours: &Answer, it: &Difference) -> bool {
         if self.more.is_empty() {
-            self.more = start(self.binary, self.loaded.folder.path(), 8).expect("more PDPs");
+            let folder = self.loaded.folder.path();
+            self.more = start(self.binary, folder, &self.set.knobs, 8).expect("more PDPs");
         }
         let text = request.to_string();
         let again: Vec<&mut Pdp> = self.more.iter_mut().chain(&mut self.loaded.pdps).collect();

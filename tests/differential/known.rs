@@ -17,12 +17,15 @@ pub fn refusal(message: &str) -> Option<&'static str> {
     REFUSALS.iter().find(|(part, _)| message.contains(part)).map(|(_, reason)| *reason)
 }
 
-/// What the PDP refuses though the engine takes it: it tells scope permissions that are not written
-/// from those that mean the same.
+/// What the engine alone refuses of the sets with a fault.
+pub fn refusal_of_a_fault(_name: &str, message: &str) -> Option<&'static str> {
+    refusal(message)
+}
+
+/// What the PDP refuses though the engine takes it.
 pub fn refusal_of_the_pdp(message: &str) -> Option<&'static str> {
-    let alone = "missing imports=0, missing scopes=0, duplicate definitions=0, load failures=0, \
-                 scope permission conflicts=";
-    message.contains(alone).then_some("the PDP alone refuses unwritten scope permissions")
+    let format = message.contains("error during formatting") && message.contains("optional_type");
+    format.then_some("the PDP refuses an optional in `format`, the engine fails when it is asked")
 }
 
 pub fn difference(_set: &Set, _request: &Json, _it: &Difference) -> Option<&'static str> {

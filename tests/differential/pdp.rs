@@ -28,7 +28,7 @@ pub fn binary() -> PathBuf {
 
 impl Pdp {
     /// Starts a process; `listening` waits until it answers.
-    pub fn start(binary: &Path, policies: &Path, globals: &Json) -> Self {
+    pub fn start(binary: &Path, policies: &Path, engine: &Json) -> Self {
         let folder = tempfile::Builder::new().prefix("pdp").tempdir().expect("a folder");
         let socket = |name: &str| format!("unix:{}", folder.path().join(name).display());
         let config = json!({
@@ -36,7 +36,7 @@ impl Pdp {
                 "httpListenAddr": socket("h"), "grpcListenAddr": socket("g"),
                 "metricsEnabled": false, "apiExplorerEnabled": false,
             },
-            "engine": {"strictEvaluation": true, "globals": globals},
+            "engine": engine,
             "schema": {"enforcement": "reject"},
             "storage": {"driver": "disk", "disk": {"directory": policies, "watchForChanges": false}},
             "audit": {"enabled": false},

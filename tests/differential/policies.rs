@@ -10,10 +10,21 @@ use super::expressions::Expressions;
 use super::rng::Rng;
 use super::yaml;
 
+#[derive(Clone)]
 pub struct Set {
     pub documents: Vec<Json>,
     pub schemas: Vec<(String, Json)>,
-    pub kinds: usize,
+    pub knobs: Knobs,
+    /// Stands behind the last document, in its file.
+    pub tail: String,
+}
+
+/// How the engines are configured.
+#[derive(Clone)]
+pub struct Knobs {
+    pub lenient: bool,
+    pub version: &'static str,
+    pub scope: &'static str,
 }
 
 pub const ROLES: [&str; 6] = ["r0", "r1", "r2", "r3", "x:r", "y:r"];
@@ -22,7 +33,7 @@ pub const SCOPES: [&str; 5] = ["", "s", "s.t", "s.t.u", "w"];
 pub const VERSIONS: [&str; 2] = ["default", "v1"];
 pub const PRINCIPALS: [&str; 4] = ["p0", "p1", "p2", "p3"];
 const CONSENT: &str = "SCOPE_PERMISSIONS_REQUIRE_PARENTAL_CONSENT_FOR_ALLOWS";
-const API: &str = "api.cerbos.dev/v1";
+pub const API: &str = "api.cerbos.dev/v1";
 
 /// What conditions read as globals.
 pub fn globals() -> Json {
@@ -39,7 +50,9 @@ impl Set {
         fs::create_dir_all(folder.join("_schemas")).expect("a folder");
         for (index, document) in self.documents.iter().enumerate() {
             let path = folder.join(format!("p{index:03}.yaml"));
-            fs::write(path, yaml::document(document)).expect("a policy");
+            let is_last = index + 1 == self.documents.len();
+            let tail = if is_last { self.tail.as_str() } else { "" };
+            fs::write(path, yaml::document(document) + tail).expect("a policy");
         }
         for (name, schema) in &self.schemas {
             fs::write(folder.join("_schemas").join(name), schema.to_string()).expect("a schema");
@@ -50,9 +63,10 @@ impl Set {
 pub fn generate(rng: &mut Rng, kinds: usize) -> Set {
     let permissions = SCOPES
         .iter()
-        .map(|scope| match rng.below(if scope.is_empty() { 8 } else { 3 }) {
-            0 => Some(CONSENT),
-            1 => Some("SCOPE_PERMISSIONS_OVERRIDE_PARENT"),
+        .map(|scope| match rng.below(3) {
+            // The root has policies that cannot write any.
+            0 if !scope.is_empty() => Some(CONSENT),
+            1 if !scope.is_empty() => Some("SCOPE_PERMISSIONS_OVERRIDE_PARENT"),
             _ => None,
         })
         .collect();
@@ -61,6 +75,7 @@ pub fn generate(rng: &mut Rng, kinds: usize) -> Set {
         declarations: declarations(),
         permissions,
         unique: 0,
+        conditions: Vec::new(),
         documents: Vec::new(),
         kinds,
         rng,
@@ -88,7 +103,12 @@ pub fn generate(rng: &mut Rng, kinds: usize) -> Set {
             json!({"type": "object", "properties": {"d": {"type": "number"}}, "required": ["s"]}),
         ),
     ];
-    Set { documents, schemas, kinds }
+    let knobs = Knobs {
+        lenient: rng.percent(20),
+        version: if rng.percent(15) { "v1" } else { "default" },
+        scope: if rng.percent(10) { "s" } else { "" },
+    };
+    Set { documents, schemas, knobs, tail: String::new() }
 }
 
 /// The names that every policy may use.
@@ -109,12 +129,14 @@ struct Writer<'r> {
     declarations: Declarations,
     permissions: Vec<Option<&'static str>>,
     unique: usize,
+    /// Some are used again, by other policies.
+    conditions: Vec<Json>,
     documents: Vec<Json>,
     kinds: usize,
 }
 
 impl Writer<'_> {
-    fn add(&mut self, kind: &str, policy: Json) {
+    fn add(&mut self, kind: &str, policy: &Json) {
         self.documents.push(json!({"apiVersion": API, kind: policy}));
     }
 
@@ -125,11 +147,11 @@ impl Writer<'_> {
         let second = self.expression('x', 2);
         self.add(
             "exportVariables",
-            json!({"name": "ev", "definitions": {"e1": first, "e2": second}}),
+            &json!({"name": "ev", "definitions": {"e1": first, "e2": second}}),
         );
         self.add(
             "exportConstants",
-            json!({"name": "ec", "definitions": {"c1": "a", "c2": [1, "b", null]}}),
+            &json!({"name": "ec", "definitions": {"c1": "a", "c2": [1, "b", null]}}),
         );
         for module in ["dr0", "dr1"] {
             self.names(false);
@@ -145,7 +167,7 @@ impl Writer<'_> {
             }
             let mut policy = json!({"name": module, "definitions": definitions});
             self.declare(&mut policy);
-            self.add("derivedRoles", policy);
+            self.add("derivedRoles", &policy);
         }
     }
 
@@ -193,7 +215,14 @@ impl Writer<'_> {
     }
 
     fn condition(&mut self) -> Json {
-        json!({"match": self.tree(0)})
+        if !self.conditions.is_empty() && self.rng.percent(15) {
+            return self.rng.pick(&self.conditions).clone();
+        }
+        let condition = json!({"match": self.tree(0)});
+        if !condition.to_string().contains("runtime.") {
+            self.conditions.push(condition.clone());
+        }
+        condition
     }
 
     /// Groups get a member of their own: the PDP confuses those that differ in nothing else.
@@ -212,6 +241,9 @@ impl Writer<'_> {
     }
 
     fn output(&mut self) -> Json {
+        if self.rng.percent(15) {
+            return json!({"expr": self.expression('x', 2)});
+        }
         let mut when = Map::new();
         if self.rng.percent(80) {
             when.insert("ruleActivated".to_owned(), self.expression('x', 2).into());
@@ -306,11 +338,15 @@ impl Writer<'_> {
             policy["schemas"] = schemas;
         }
         self.place(&mut policy, scope);
-        self.add("resourcePolicy", policy);
+        self.add("resourcePolicy", &policy);
     }
 
     fn a_kind(&mut self) -> String {
-        if self.rng.percent(20) { "*".to_owned() } else { kind(self.rng.below(self.kinds)) }
+        match self.rng.below(10) {
+            0 | 1 => "*".to_owned(),
+            2 => (*self.rng.pick(&["k*", "ns:*", "*1", "*:k4", "**"])).to_owned(),
+            _ => kind(self.rng.below(self.kinds)),
+        }
     }
 
     fn principal_policies(&mut self, principal: &str) {
@@ -333,17 +369,14 @@ impl Writer<'_> {
             let version = if self.rng.percent(90) { "default" } else { "v1" };
             let mut policy = json!({"principal": principal, "version": version, "rules": rules});
             self.place(&mut policy, scope);
-            self.add("principalPolicy", policy);
+            self.add("principalPolicy", &policy);
         }
     }
 
-    fn role_policies(&mut self, role: &str) {
+    fn role_policies(&mut self, name: &str) {
         let scope = self.rng.below(SCOPES.len());
-        let fits = match self.permissions[scope] {
-            Some(permissions) => permissions == CONSENT,
-            None => self.rng.percent(10),
-        };
-        if !fits {
+        // Role policies count as if they wrote no permissions.
+        if self.permissions[scope].is_some() {
             return;
         }
         self.names(false);
@@ -353,11 +386,14 @@ impl Writer<'_> {
             self.extras(&mut rule, index);
             rules.push(rule);
         }
-        let mut policy = json!({"role": role, "rules": rules});
+        let mut policy = json!({"role": name, "rules": rules});
         if self.rng.percent(60) {
             policy["parentRoles"] = self.rng.some(&ROLES, 2).into();
         }
+        if self.rng.percent(15) {
+            policy["version"] = "v1".into();
+        }
         self.place(&mut policy, scope);
-        self.add("rolePolicy", policy);
+        self.add("rolePolicy", &policy);
     }
 }

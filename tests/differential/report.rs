@@ -17,6 +17,9 @@ pub struct Report {
     pub found_again: usize,
     pub known: BTreeMap<&'static str, usize>,
     pub refused: BTreeMap<&'static str, usize>,
+    /// Sets with a fault, and those among them that both refuse.
+    pub faults: usize,
+    pub refused_by_both: usize,
     /// The engine allows what a PDP denies.
     pub open: usize,
     pub new: Vec<PathBuf>,
@@ -42,6 +45,8 @@ impl fmt::Display for Report {
             ("the PDP disagreed with itself", self.disagreed),
             ("of them seen by asking again", self.found_again),
             ("embedded ALLOW where a PDP says DENY", self.open),
+            ("sets with a fault", self.faults),
+            ("of them refused by both", self.refused_by_both),
             ("new differences", self.new.len()),
         ] {
             writeln!(f, "| {name} | {count} |")?;

@@ -15,7 +15,7 @@ pub fn generate(rng: &mut Rng, kinds: usize) -> Json {
         "roles": roles, "attr": attributes(rng),
     });
     place(rng, &mut principal);
-    let resources: Vec<Json> = (0..=rng.below(4)).map(|index| entry(rng, kinds, index)).collect();
+    let resources: Vec<Json> = (0..=rng.below(7)).map(|index| entry(rng, kinds, index)).collect();
     json!({"requestId": "f", "includeMeta": true, "principal": principal, "resources": resources})
 }
 

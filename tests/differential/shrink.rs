@@ -32,7 +32,7 @@ pub fn write(binary: &Path, set: &Set, request: &Json, difference: &Difference) 
     small.reduce_request(difference);
     small.reduce_documents();
     let folder = folder(&format!("{}-", difference.what.replace(' ', "-")));
-    let set = Set { documents: small.documents, schemas: set.schemas.clone(), kinds: set.kinds };
+    let set = Set { documents: small.documents, ..set.clone() };
     set.write(&folder);
     let request = serde_json::to_string_pretty(&small.request).expect("JSON");
     fs::write(folder.join(".request.json"), request).expect("a file");
@@ -70,10 +70,9 @@ impl Small<'_> {
         }
         let folder = tempfile::tempdir().expect("a folder");
         let documents = documents.to_vec();
-        Set { documents, schemas: self.set.schemas.clone(), kinds: self.set.kinds }
-            .write(folder.path());
-        let engine = engine(folder.path()).ok()?;
-        let mut pdps = start(self.binary, folder.path(), 1).ok()?;
+        Set { documents, ..self.set.clone() }.write(folder.path());
+        let engine = engine(folder.path(), &self.set.knobs).ok()?;
+        let mut pdps = start(self.binary, folder.path(), &self.set.knobs, 1).ok()?;
         let text = request.to_string();
         let theirs: Vec<_> = pdps.iter_mut().map(|pdp| pdp.check(&text)).collect();
         let ours = ours(&engine, request);

@@ -62,6 +62,7 @@ pub(super) fn compile(snapshot: &Snapshot) -> Result<Set, PolicyProblems> {
     for (documents, problems) in documents.iter().zip(&mut problems) {
         for document in *documents {
             refuse_shape(document, problems);
+            build.registry.permissions(document, problems);
             build.export(document, problems);
         }
     }

@@ -33,7 +33,13 @@ pub(super) fn sources(snapshot: &Snapshot) -> Vec<Source> {
 
 fn documents(text: &str, problems: &mut Problems) -> Vec<Document> {
     match serde_saphyr::from_multiple_with_options::<Document>(text, options()) {
-        Ok(documents) => documents.into_iter().filter(|it| !it.disabled).collect(),
+        Ok(documents) => {
+            if let Some(second) = documents.get(1) {
+                let at = At::from(&second.api_version);
+                problems.add(at, "", "a second document: the PDP reads one from each file");
+            }
+            documents.into_iter().filter(|it| !it.disabled).collect()
+        }
         Err(error) => {
             let at = error.location().map_or(At::NOWHERE, |location| At::from(&location));
             problems.add(at, "", error.to_string());

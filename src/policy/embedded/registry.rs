@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use super::compile::Build;
-use super::file::Text;
+use super::file::{Document, Text};
 use super::names;
 use super::pattern::Pattern;
 use super::problem::{At, PolicyProblem, Problems};
@@ -17,9 +17,13 @@ pub(super) struct Registry {
     /// Role policies with rules: version, scope, and kinds.
     stand_ins: Vec<(String, String, Vec<Pattern>)>,
     consent: BTreeMap<String, (bool, PathBuf)>,
+    /// What the policies of a scope write for their permissions, without the first of them.
+    written: BTreeMap<String, Option<(String, PathBuf)>>,
     /// By scope and role.
     parents: BTreeMap<(String, String), (Vec<String>, PathBuf)>,
 }
+
+const UNSPECIFIED: &str = "SCOPE_PERMISSIONS_UNSPECIFIED";
 
 /// A policy that needs its parent scopes.
 struct Scoped {
@@ -116,6 +120,38 @@ impl Registry {
             }
         }
         consent
+    }
+
+    /// The PDP wants the policies of a scope to write the same permissions, all but the first in
+    /// the order of the files. What cannot write any counts as one that does not.
+    pub fn permissions(&mut self, document: &Document, problems: &mut Problems) {
+        let resource = document.resource_policy.as_ref();
+        let principal = document.principal_policy.as_ref();
+        let role = document.role_policy.as_ref();
+        let scope = resource.and_then(|it| it.scope.as_ref());
+        let scope = scope.or_else(|| principal.and_then(|it| it.scope.as_ref()));
+        let scope = scope.or_else(|| role.and_then(|it| it.scope.as_ref()));
+        let scope = scope.map_or("", |it| &it.value);
+        let text = resource.and_then(|it| it.scope_permissions.as_ref());
+        let text = text.or_else(|| principal.and_then(|it| it.scope_permissions.as_ref()));
+        let value = text.map_or(UNSPECIFIED, |it| &it.value);
+        match self.written.get_mut(scope) {
+            Some(Some((other, file))) if other != value => {
+                let message = format!(
+                    "the policies of scope '{scope}' do not all write the same scope permissions: \
+                     {value} here, {other} in {}; derived roles, exports and role policies count \
+                     as {UNSPECIFIED}",
+                    file.display()
+                );
+                let at = text.map_or(At::from(&document.api_version), At::from);
+                problems.add(at, "", message);
+            }
+            Some(Some(_)) => {}
+            Some(first) => *first = Some((value.to_owned(), problems.file.clone())),
+            None => {
+                self.written.insert(scope.to_owned(), None);
+            }
+        }
     }
 
     pub fn role(&mut self, it: &Identity<'_>, kinds: Vec<Pattern>) {

@@ -3,9 +3,13 @@
 use serde_json::{Value as Json, json};
 
 use super::api::CheckRequest;
-use super::{Engine, Options};
+use super::{Engine, Options, PolicyProblems};
 
 fn engine(files: &[(&str, &str)]) -> Engine {
+    load(files).unwrap_or_else(|it| panic!("{it}"))
+}
+
+fn load(files: &[(&str, &str)]) -> Result<Engine, PolicyProblems> {
     let directory = tempfile::tempdir().unwrap();
     for (name, text) in files {
         let path = directory.path().join(name);
@@ -14,7 +18,7 @@ fn engine(files: &[(&str, &str)]) -> Engine {
             if name.starts_with("_schemas") { "" } else { "apiVersion: api.cerbos.dev/v1\n" };
         std::fs::write(path, format!("{head}{text}")).unwrap();
     }
-    Engine::load_with(directory.path(), Options::default()).unwrap_or_else(|it| panic!("{it}"))
+    Engine::load_with(directory.path(), Options::default())
 }
 
 fn request(resource: &Json, roles: &[&str], actions: &[&str]) -> Json {
@@ -165,4 +169,32 @@ fn a_variable_forgets_the_library_type_of_its_value() {
         let effect = if holds { "EFFECT_ALLOW" } else { "EFFECT_DENY" };
         assert_eq!(result["actions"]["read"], effect, "{variable}: {condition}");
     }
+}
+
+#[test]
+fn a_file_with_a_second_document_is_refused() {
+    let two = format!("{DOC}\n---\napiVersion: api.cerbos.dev/v1\n{TEAM}");
+    let problems = load(&[("a.yaml", &two)]).unwrap_err().to_string();
+    assert!(problems.contains("a.yaml:5") && problems.contains("a second document"), "{problems}");
+}
+
+/// As the PDP: the first file of a scope does not count, and what is not written is a value.
+#[test]
+fn policies_of_a_scope_that_write_other_scope_permissions_are_refused() {
+    const OVERRIDE: &str = "scopePermissions: SCOPE_PERMISSIONS_OVERRIDE_PARENT";
+    let policy = |kind: &str, more: &str| {
+        format!("resourcePolicy: {{ resource: {kind}, version: default, {more} }}")
+    };
+    let files = |second: &str, third: &str| {
+        let root = policy("doc", "rules: []");
+        load(&[("a.yaml", &root), ("b.yaml", second), ("c.yaml", third)])
+    };
+    let (plain, written) = (policy("b", "rules: []"), policy("c", OVERRIDE));
+    let problems = files(&plain, &written).unwrap_err().to_string();
+    assert!(problems.contains("do not all write the same scope permissions"), "{problems}");
+    let all = policy("b", OVERRIDE);
+    assert!(files(&all, &written).is_ok());
+    let role = "rolePolicy: { role: r, rules: [ { resource: doc, allowActions: [read] } ] }";
+    assert!(files(role, &plain).is_ok());
+    assert!(files(role, &written).is_err());
 }

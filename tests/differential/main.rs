@@ -2,9 +2,18 @@
 //! processes of the PDP agree the engine has to say the same; where they do not, it has to say the
 //! most restrictive of it. `scripts/fuzz-policies` runs this for longer.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    reason = "a test that is surprised should stop"
+)]
+
 mod campaign;
 mod compare;
 mod expressions;
+mod faults;
 mod known;
 mod pdp;
 mod policies;
