@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::campaign::Difference;
+use super::compare::Decision;
 use super::policies::Set;
 
 /// What the engine refuses while loading although the PDP takes it: part of the message, and the
@@ -26,5 +27,10 @@ pub fn refusal_of_the_pdp(message: &str) -> Option<&'static str> {
 }
 
 pub fn difference(_set: &Set, _request: &Json, _it: &Difference) -> Option<&'static str> {
+    None
+}
+
+/// What expressions say: the engine fails, on purpose, where the PDP has a value.
+pub fn value(_text: &str, _ours: &Decision, _theirs: &Decision) -> Option<&'static str> {
     None
 }

@@ -11,6 +11,7 @@
 )]
 
 mod campaign;
+mod cel;
 mod compare;
 mod expressions;
 mod known;
@@ -43,4 +44,12 @@ fn differential_conformance_of_generated_policies() {
     let report = campaign::run(&options);
     println!("seed {}, {} PDPs per set\n\n{report}", options.seed, options.pdps);
     assert!(report.is_good(), "the engine and the PDP differ:\n{report}");
+}
+
+#[test]
+fn differential_conformance_of_generated_expressions() {
+    let seed = number("TIDEGATE_FUZZ_SEED", 20_261_122);
+    let report = cel::run(seed, size("TIDEGATE_FUZZ_EXPRESSIONS", 2_000));
+    println!("seed {seed}: {report:#?}");
+    assert!(report.is_good(), "{} expressions differ", report.new.len());
 }

@@ -26,6 +26,15 @@ pub fn binary() -> PathBuf {
     String::from_utf8_lossy(&output.stdout).trim().into()
 }
 
+/// Everything that `cerbos compile` says against a directory; `None` when it has nothing to say.
+pub fn compile(binary: &Path, policies: &Path) -> Option<String> {
+    let mut command = Command::new(binary);
+    command.args(["compile", "--skip-tests", "--no-color", "-o", "json"]).arg(policies);
+    let output = command.env("CERBOS_NO_TELEMETRY", "1").output().expect("cerbos compile");
+    let said = [output.stdout, output.stderr].concat();
+    (!output.status.success()).then(|| String::from_utf8_lossy(&said).into_owned())
+}
+
 impl Pdp {
     /// Starts a process; `listening` waits until it answers.
     pub fn start(binary: &Path, policies: &Path, globals: &Json) -> Self {
@@ -66,8 +75,7 @@ impl Pdp {
             if self.child.try_wait().expect("a child").is_some() {
                 return Err(fs::read_to_string(self.folder.path().join("log")).expect("a log"));
             }
-            if self.exchange("GET", "/_cerbos/health", "").is_some_and(|(status, _)| status == 200)
-            {
+            if self.exchange("GET", "/_cerbos/health", "").is_some_and(|(status, _)| status == 200) {
                 return Ok(());
             }
             std::thread::park_timeout(Duration::from_millis(20));
