@@ -48,8 +48,12 @@ fn differential_conformance_of_generated_policies() {
 
 #[test]
 fn differential_conformance_of_generated_expressions() {
-    let seed = number("TIDEGATE_FUZZ_SEED", 20_261_122);
-    let report = cel::run(seed, size("TIDEGATE_FUZZ_EXPRESSIONS", 2_000));
-    println!("seed {seed}: {report:#?}");
+    let options = cel::Options {
+        seed: number("TIDEGATE_FUZZ_SEED", 20_261_122),
+        expressions: size("TIDEGATE_FUZZ_EXPRESSIONS", 1_500),
+        pdps: size("TIDEGATE_FUZZ_PDPS", 3),
+    };
+    let report = cel::run(&options);
+    println!("seed {}, {} PDPs\n\n{report}", options.seed, options.pdps);
     assert!(report.is_good(), "{} expressions differ", report.new.len());
 }

@@ -75,7 +75,8 @@ impl Pdp {
             if self.child.try_wait().expect("a child").is_some() {
                 return Err(fs::read_to_string(self.folder.path().join("log")).expect("a log"));
             }
-            if self.exchange("GET", "/_cerbos/health", "").is_some_and(|(status, _)| status == 200) {
+            if self.exchange("GET", "/_cerbos/health", "").is_some_and(|(status, _)| status == 200)
+            {
                 return Ok(());
             }
             std::thread::park_timeout(Duration::from_millis(20));

@@ -36,7 +36,9 @@ impl Lowering<'_> {
             | ('d' | 'f' | 'e', Type::Double)
             | ('b', Type::Bool)
             | ('x' | 'X', Type::String | Type::Bytes) => true,
-            ('s', other) => !matches!(other, Type::Optional(_) | Type::Opaque(_) | Type::Message(_)),
+            ('s', other) => {
+                !matches!(other, Type::Optional(_) | Type::Opaque(_) | Type::Message(_))
+            }
             _ => false,
         };
         if fits {

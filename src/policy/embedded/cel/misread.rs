@@ -11,11 +11,7 @@ use super::value::Value;
 
 /// # Errors
 /// A comprehension is one of those.
-pub(super) fn refuse(
-    root: &Node,
-    slots: usize,
-    positions: &Positions,
-) -> Result<(), CompileError> {
+pub(super) fn refuse(root: &Node, slots: usize, positions: &Positions) -> Result<(), CompileError> {
     let mut look = Look { locals: vec![false; slots], cuts: 0, positions };
     look.at(root).map(|_| ())
 }
@@ -113,17 +109,11 @@ impl Look<'_> {
         self.cuts += usize::from(is_cut);
     }
 
-    fn all<'n>(
-        &mut self,
-        nodes: impl IntoIterator<Item = &'n Node>,
-    ) -> Result<bool, CompileError> {
+    fn all<'n>(&mut self, nodes: impl IntoIterator<Item = &'n Node>) -> Result<bool, CompileError> {
         nodes.into_iter().try_fold(true, |all, node| Ok(self.at(node)? && all))
     }
 
-    fn any<'n>(
-        &mut self,
-        nodes: impl IntoIterator<Item = &'n Node>,
-    ) -> Result<bool, CompileError> {
+    fn any<'n>(&mut self, nodes: impl IntoIterator<Item = &'n Node>) -> Result<bool, CompileError> {
         nodes.into_iter().try_fold(false, |any, node| Ok(self.at(node)? || any))
     }
 }
