@@ -8,6 +8,8 @@ pub struct Expressions {
     pub ill_typed: usize,
     /// Names of the policy: type and text.
     pub names: Vec<(char, String)>,
+    leaves: Vec<&'static (char, &'static str)>,
+    templates: Vec<&'static (char, &'static str)>,
     bound: Vec<String>,
     fresh: usize,
 }
@@ -21,7 +23,25 @@ const CONFUSED: [char; 10] = ['b', 'i', 'd', 's', 'l', 'q', 'm', 't', 'u', 'o'];
 
 impl Expressions {
     pub fn new(ill_typed: usize) -> Self {
-        Self { ill_typed, names: Vec::new(), bound: Vec::new(), fresh: 0 }
+        Self {
+            ill_typed,
+            names: Vec::new(),
+            leaves: LEAVES.iter().collect(),
+            templates: TEMPLATES.iter().collect(),
+            bound: Vec::new(),
+            fresh: 0,
+        }
+    }
+
+    /// Leaves and templates besides the usual ones.
+    pub fn with(
+        mut self,
+        leaves: &'static [(char, &'static str)],
+        templates: &'static [(char, &'static str)],
+    ) -> Self {
+        self.leaves.extend(leaves);
+        self.templates.extend(templates);
+        self
     }
 
     pub fn write(&mut self, wanted: char, depth: usize, rng: &mut Rng) -> String {
@@ -33,7 +53,7 @@ impl Expressions {
             return self.leaf(wanted, rng);
         }
         let fitting: Vec<&str> =
-            TEMPLATES.iter().filter(|(of, _)| *of == wanted).map(|(_, text)| *text).collect();
+            self.templates.iter().filter(|(of, _)| *of == wanted).map(|(_, text)| *text).collect();
         if fitting.is_empty() {
             return self.leaf(wanted, rng);
         }
@@ -55,7 +75,7 @@ impl Expressions {
             return format!("{}.attr.{attr}", rng.pick(&["R", "P", "request.resource"]));
         }
         let fitting: Vec<&str> =
-            LEAVES.iter().filter(|(of, _)| *of == wanted).map(|(_, text)| *text).collect();
+            self.leaves.iter().filter(|(of, _)| *of == wanted).map(|(_, text)| *text).collect();
         (*rng.pick(&fitting)).to_owned()
     }
 

@@ -3,6 +3,7 @@
 use serde_json::Value as Json;
 
 use super::campaign::Difference;
+use super::compare::Decision;
 use super::policies::Set;
 
 /// What the engine refuses while loading although the PDP takes it: part of the message, and the
@@ -12,6 +13,15 @@ const REFUSALS: [(&str, &str); 3] = [
     ("always fails", "a constant part that always fails"),
     ("over constants", "a comprehension over constants alone"),
 ];
+
+/// The same for an expression alone.
+const REFUSALS_OF_EXPRESSIONS: [(&str, &str); 2] =
+    [("is no index", "an index that always fails"), ("the pattern '", "a pattern that is refused")];
+
+pub fn refusal_of_an_expression(message: &str) -> Option<&'static str> {
+    let mut all = REFUSALS.iter().chain(&REFUSALS_OF_EXPRESSIONS);
+    all.find(|(part, _)| message.contains(part)).map(|(_, reason)| *reason)
+}
 
 pub fn refusal(message: &str) -> Option<&'static str> {
     REFUSALS.iter().find(|(part, _)| message.contains(part)).map(|(_, reason)| *reason)
@@ -30,4 +40,53 @@ pub fn refusal_of_the_pdp(message: &str) -> Option<&'static str> {
 
 pub fn difference(_set: &Set, _request: &Json, _it: &Difference) -> Option<&'static str> {
     None
+}
+
+/// What the engine fails with, on purpose, where the PDP has a value.
+const FAILURES: [(&str, &str); 3] = [
+    ("too many values", "`format` with more values than clauses"),
+    ("unsupported key type", "a key of a map that is no text, bool or integer"),
+    ("index is a whole number", "an index of a list that is no whole number"),
+];
+
+/// What expressions say: the engine fails, on purpose, where the PDP has a value.
+pub fn value(
+    text: &str,
+    error: Option<&str>,
+    ours: &Decision,
+    theirs: &[Decision],
+) -> Option<&'static str> {
+    if let Some(error) = error
+        && let Some((_, reason)) = FAILURES.iter().find(|(part, _)| error.contains(part))
+    {
+        return Some(reason);
+    }
+    let is_own_type = ["hierarchy(", "spiffe", "trustDomain"].iter().any(|it| text.contains(it));
+    if is_own_type && error.is_some_and(|error| error.contains("no such overload")) {
+        return Some("a hierarchy or SPIFFE value compared with one of another type");
+    }
+    let is_same = theirs
+        .iter()
+        .all(|it| it.effect == ours.effect && unordered(&it.outputs) == unordered(&ours.outputs));
+    let loops = [".map(", ".filter(", ".transformList("];
+    (is_same && loops.iter().any(|part| text.contains(part)))
+        .then_some("the order of a map's entries, which is random in the PDP")
+}
+
+fn unordered(outputs: &[(String, Json)]) -> Vec<Json> {
+    outputs.iter().map(|(_, value)| sorted(value)).collect()
+}
+
+fn sorted(value: &Json) -> Json {
+    match value {
+        Json::Array(items) => {
+            let mut items: Vec<Json> = items.iter().map(sorted).collect();
+            items.sort_by_key(Json::to_string);
+            items.into()
+        }
+        Json::Object(members) => {
+            members.iter().map(|(name, member)| (name.clone(), sorted(member))).collect()
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => value.clone(),
+    }
 }

@@ -11,6 +11,7 @@
 )]
 
 mod campaign;
+mod cel;
 mod compare;
 mod expressions;
 mod faults;
@@ -44,4 +45,16 @@ fn differential_conformance_of_generated_policies() {
     let report = campaign::run(&options);
     println!("seed {}, {} PDPs per set\n\n{report}", options.seed, options.pdps);
     assert!(report.is_good(), "the engine and the PDP differ:\n{report}");
+}
+
+#[test]
+fn differential_conformance_of_generated_expressions() {
+    let options = cel::Options {
+        seed: number("TIDEGATE_FUZZ_SEED", 20_261_122),
+        expressions: size("TIDEGATE_FUZZ_EXPRESSIONS", 1_500),
+        pdps: size("TIDEGATE_FUZZ_PDPS", 3),
+    };
+    let report = cel::run(&options);
+    println!("seed {}, {} PDPs\n\n{report}", options.seed, options.pdps);
+    assert!(report.is_good(), "{} expressions differ", report.new.len());
 }

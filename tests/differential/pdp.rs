@@ -26,6 +26,15 @@ pub fn binary() -> PathBuf {
     String::from_utf8_lossy(&output.stdout).trim().into()
 }
 
+/// Everything that `cerbos compile` says against a directory; `None` when it has nothing to say.
+pub fn compile(binary: &Path, policies: &Path) -> Option<String> {
+    let mut command = Command::new(binary);
+    command.args(["compile", "--skip-tests", "--no-color", "-o", "json"]).arg(policies);
+    let output = command.env("CERBOS_NO_TELEMETRY", "1").output().expect("cerbos compile");
+    let said = [output.stdout, output.stderr].concat();
+    (!output.status.success()).then(|| String::from_utf8_lossy(&said).into_owned())
+}
+
 impl Pdp {
     /// Starts a process; `listening` waits until it answers.
     pub fn start(binary: &Path, policies: &Path, engine: &Json) -> Self {

@@ -74,6 +74,8 @@ fn subtract(_: &mut Context<'_>, args: &[&Value]) -> Result<Value, EvalError> {
         [Value::Duration(a), Value::Duration(b)] => Value::Duration(overflow(a.checked_sub(*b))?),
         [Value::Timestamp(a), Value::Timestamp(b)] => Value::Duration(overflow(a.since(*b))?),
         [Value::Timestamp(at), Value::Duration(by)] => {
+            // The PDP adds the opposite, and the longest negative duration has none.
+            overflow(by.checked_neg())?;
             Value::Timestamp(overflow(at.checked_sub(*by))?)
         }
         _ => return Err(EvalError::no_such_overload()),

@@ -62,7 +62,15 @@ impl Lowering<'_> {
             }
         }
         let mut args = vec![self.value(target)?];
-        args.extend(self.values(&call.args)?);
+        match (name, literal_string(target), call.args.as_slice()) {
+            ("format", Some(pattern), [IdedExpr { expr: Expr::List(list), .. }]) => {
+                self.formats += 1;
+                args.extend(self.values(&call.args)?);
+                self.formats -= 1;
+                self.format_fits(id, pattern, list)?;
+            }
+            _ => args.extend(self.values(&call.args)?),
+        }
         self.function(id, name, Style::Member, args)
     }
 

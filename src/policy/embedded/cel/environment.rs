@@ -6,7 +6,7 @@ use super::library::{Overload, Style};
 use super::program::Program;
 use super::regexes::Regexes;
 use super::types::Type;
-use super::{fold, libraries, lower, parse, standard};
+use super::{fold, libraries, lower, misread, parse, standard};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
 
@@ -86,6 +86,7 @@ impl Environment {
     ) -> Result<Program, CompileError> {
         let parsed = parse::parse(source)?;
         let mut lowered = lower::lower(self, declarations, &parsed)?;
+        misread::refuse(&lowered.root, lowered.slots, &parsed.positions)?;
         fold::fold(&mut lowered.root, lowered.slots, &self.regexes, &parsed.positions)?;
         Ok(Program {
             root: lowered.root,

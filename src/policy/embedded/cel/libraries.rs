@@ -22,6 +22,8 @@ mod unions;
 #[cfg(test)]
 mod tests;
 
+pub(super) use format::clauses as format_clauses;
+
 /// The overloads of the libraries; the standard functions are in `standard`.
 pub(super) fn all() -> Vec<Overload> {
     [

@@ -12,6 +12,7 @@ use super::unify::Substitution;
 use super::value::Value;
 use cel::IdedExpr;
 use cel::common::ast::{EntryExpr, Expr, ListExpr, LiteralValue, MapExpr};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const MAX_DEPTH: usize = 64;
@@ -68,6 +69,9 @@ pub(super) struct Lowering<'l> {
     pub locals: Vec<Local>,
     pub slots: usize,
     pub reads: Reads,
+    /// Types by the parts' numbers, noted only inside of `format` with a written pattern and list.
+    pub part_types: BTreeMap<u64, Type>,
+    pub formats: usize,
     depth: usize,
     nodes: usize,
 }
@@ -87,6 +91,8 @@ pub(super) fn lower(
         locals: Vec::new(),
         slots: 0,
         reads: Reads::default(),
+        part_types: BTreeMap::new(),
+        formats: 0,
         depth: 0,
         nodes: 0,
     };
@@ -129,6 +135,11 @@ impl Lowering<'_> {
             }
         };
         self.depth -= 1;
+        if self.formats > 0
+            && let Ok(typed) = &typed
+        {
+            self.part_types.insert(expr.id, self.types.resolve(&typed.of));
+        }
         typed
     }
 

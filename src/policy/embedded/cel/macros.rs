@@ -6,7 +6,7 @@ use super::lower::{Local, Lowering, Typed, Uses};
 use super::node::{Kind, Loop, LoopKind};
 use super::types::Type;
 use cel::IdedExpr;
-use cel::common::ast::{CallExpr, Expr};
+use cel::common::ast::{CallExpr, Expr, LiteralValue};
 
 const MAX_NESTED_LOOPS: usize = 4;
 
@@ -277,8 +277,16 @@ impl Lowering<'_> {
         let body_id = body.id;
         let body = self.value(body)?;
         self.locals.truncate(known);
-        let of = if wrap { body.of } else { self.unwrapped(body_id, &body.of)? };
-        let of = Type::optional(of);
+        let of = if wrap {
+            Type::optional(body.of)
+        } else {
+            self.unwrapped(body_id, &body.of)?;
+            // What is known only when evaluated may be any value, as in the PDP.
+            match self.types.resolve(&body.of) {
+                Type::Optional(inner) => Type::Optional(inner),
+                _ => Type::Dyn,
+            }
+        };
         let uses = without(body.uses, base).and(optional.uses);
         let parts = Box::new((optional.node, body.node));
         Ok(self.typed(id, Kind::OptionalMap { slot, wrap, parts }, of, uses))
@@ -306,8 +314,15 @@ impl Lowering<'_> {
         values: &[IdedExpr],
     ) -> Result<Typed, CompileError> {
         let mut args = self.values(values)?;
-        if args.is_empty() {
-            return Err(self.error(id, "at least one value is needed"));
+        let are_numbers = match values {
+            [] => return Err(self.error(id, "at least one value is needed")),
+            [IdedExpr { expr: Expr::List(list), .. }] => {
+                !list.elements.is_empty() && list.elements.iter().all(may_be_number)
+            }
+            values => values.iter().all(may_be_number),
+        };
+        if !are_numbers {
+            return Err(self.error(id, "only numbers have a greatest and a least one"));
         }
         if args.len() > 2 {
             let mut element: Option<Type> = None;
@@ -336,4 +351,16 @@ fn without(mut uses: Uses, base: usize) -> Uses {
 
 fn is_name(expr: &IdedExpr, wanted: &str) -> bool {
     matches!(&expr.expr, Expr::Ident(name) if name == wanted)
+}
+
+/// The PDP looks at what is written, besides the types.
+const fn may_be_number(expr: &IdedExpr) -> bool {
+    match &expr.expr {
+        Expr::Literal(literal) => matches!(
+            literal,
+            LiteralValue::Int(_) | LiteralValue::UInt(_) | LiteralValue::Double(_)
+        ),
+        Expr::List(_) | Expr::Map(_) | Expr::Struct(_) => false,
+        _ => true,
+    }
 }

@@ -1,10 +1,9 @@
 //! CEL as cel-go evaluates it in the PDP: parsed by the `cel` crate, checked and evaluated here.
-
 //!
 //! The order of work: `parse` reads the source, `lower` (with `names`, `calls`, `macros` and
-//! `unify`) types it and makes nodes, `fold` evaluates the constant parts, `evaluate` (with
-//! `loops` and `lookup`) walks the nodes. `standard` and `libraries` hold the functions. Nothing here imports
-//! from the rest of the engine.
+//! `unify`) types it and makes nodes, `misread` refuses what the PDP gets wrong, `fold` evaluates
+//! the constant parts, `evaluate` (with `loops` and `lookup`) walks the nodes. `standard` and
+//! `libraries` hold the functions. Nothing here imports from the rest of the engine.
 
 mod arithmetic;
 mod budget;
@@ -18,6 +17,7 @@ mod error;
 mod evaluate;
 mod failure;
 mod fold;
+mod formats;
 mod inputs;
 mod json;
 mod libraries;
@@ -27,6 +27,7 @@ mod loops;
 mod lower;
 mod macros;
 mod map;
+mod misread;
 mod names;
 mod node;
 mod optionals;

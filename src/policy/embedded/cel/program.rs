@@ -43,12 +43,13 @@ impl Program {
         self.value(inputs, budget).map(Cow::into_owned)
     }
 
-    /// Whether a condition holds: a value that is no bool does not, as in the PDP.
+    /// Whether a condition holds: a value that is no bool does not, as in the PDP, which looks
+    /// into optionals.
     ///
     /// # Errors
     /// There is no value: whoever asked must be denied.
     pub fn holds(&self, inputs: &Inputs<'_>, budget: &mut Budget) -> Result<bool, EvalError> {
-        self.value(inputs, budget).map(|value| matches!(&*value, Value::Bool(true)))
+        self.value(inputs, budget).map(|value| is_true(&value))
     }
 
     fn value<'e>(
@@ -70,4 +71,11 @@ impl Program {
     pub const fn result_type(&self) -> &Type {
         &self.result
     }
+}
+
+fn is_true(mut value: &Value) -> bool {
+    while let Value::Optional(Some(inner)) = value {
+        value = inner;
+    }
+    matches!(value, Value::Bool(true))
 }

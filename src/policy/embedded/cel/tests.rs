@@ -41,6 +41,14 @@ fn run(
     variable: Result<Value, EvalError>,
     budget: &mut Budget,
 ) -> Result<Value, String> {
+    run_as(source, variable, |program, inputs| program.evaluate(inputs, budget))
+}
+
+fn run_as<T>(
+    source: &str,
+    variable: Result<Value, EvalError>,
+    ask: impl FnOnce(&Program, &Inputs<'_>) -> Result<T, EvalError>,
+) -> Result<T, String> {
     let program = Environment::cerbos()
         .compile(source, &declarations())
         .map_err(|error| format!("compile: {error}"))?;
@@ -57,7 +65,7 @@ fn run(
         variables: &variables,
         now: Timestamp::parse("2024-01-02T03:04:05Z").unwrap(),
     };
-    program.evaluate(&inputs, budget).map_err(|error| error.to_string())
+    ask(&program, &inputs).map_err(|error| error.to_string())
 }
 
 fn eval(source: &str) -> Result<Value, String> {
@@ -374,6 +382,66 @@ mod differences {
     #[test]
     fn constant_comprehensions_are_refused() {
         refused("['a'].all(y, true)", "constants alone");
+    }
+
+    #[test]
+    fn comprehensions_that_the_pdp_folds_wrongly_are_refused() {
+        for source in [
+            "['a'].filter(v, false)",
+            "['a'].map(v, true ? v : 'x')",
+            "['a'].map(v, false, v)",
+            "['a'].filter(v, P.attr.b && false)",
+            "P.roles.map(x, ['a'].map(y, true ? y : x))",
+            "['a'].map(v, [v].filter(w, false))",
+            "['a'].map(v, cel.bind(x, v, true ? x : 'z'))",
+            "cel.bind(x, ['a'], x.filter(v, false))",
+            "[?optional.of(1)].filter(v, false)",
+            "(P.attr.b || true ? [1] : P.roles).filter(v, false)",
+            "['a'].filter(v, v in [] && P.attr.b)",
+        ] {
+            refused(source, "constant");
+        }
+        holds("P.roles.filter(v, false) == [] && ['a'].all(v, v == 'a')");
+        holds("[].map(v, true ? v : 1) == [] && cel.bind(x, 1, true ? x : 0) == 1");
+    }
+
+    #[test]
+    fn a_condition_looks_into_optionals() {
+        let holds = |source: &str| {
+            let variable = Ok(Value::from("set"));
+            run_as(source, variable, |program, inputs| {
+                program.holds(inputs, &mut Budget::STANDARD.clone())
+            })
+        };
+        assert_eq!(holds("optional.of(P.id != '')"), Ok(true));
+        assert_eq!(holds("optional.of(optional.of(P.id != ''))"), Ok(true));
+        assert_eq!(holds("optional.of(P.id == '')"), Ok(false));
+        assert_eq!(holds("optional.none()"), Ok(false));
+        assert_eq!(holds("[P.id != '']"), Ok(false));
+    }
+
+    #[test]
+    fn the_longest_negative_duration_cannot_be_subtracted() {
+        fails("timestamp(P.id == '' ? 0 : 1) - duration('-2562047h47m16.854775808s') == now()");
+    }
+
+    #[test]
+    fn what_is_written_as_no_number_has_no_greatest_one() {
+        refused("math.greatest(P.attr.x, 2.5, {1: 2})", "only numbers");
+        refused("math.least(P.attr.x, [1])", "only numbers");
+        refused("math.least([P.attr.x, null])", "only numbers");
+        holds("math.greatest(1, size(P.roles), -2.5) >= 1 && math.least([3, 1u]) == 1u");
+    }
+
+    #[test]
+    fn values_that_a_written_format_cannot_take_are_refused() {
+        refused("'%d'.format([P.id])", "%d takes no string");
+        refused("'%s'.format([[1, ?P.attr.?x]])", "%s takes no optional_type");
+        refused("'%s'.format([{'a': [hierarchy(P.id)]}])", "%s takes no");
+        refused("'%s'.format([P.id, 1])", "takes 1 values, found 2");
+        refused("'%s %s'.format([P.id])", "takes 2 values, found 1");
+        refused("'%z'.format([P.id])", "no such clause");
+        holds("'%s %d %%'.format([P.id, size(P.roles)]) != ''");
     }
 
     #[test]

@@ -15,6 +15,29 @@ pub(super) fn overloads() -> Vec<Overload> {
     vec![member("format", [Type::String, Type::list(Type::Dyn)], Type::String, format)]
 }
 
+/// The letters of the clauses, in their order.
+///
+/// # Errors
+/// A clause is unknown or not whole.
+pub(in super::super) fn clauses(pattern: &str) -> Result<Vec<char>, EvalError> {
+    let mut found = Vec::new();
+    let mut rest = pattern;
+    while let Some((_, clause)) = rest.split_once('%') {
+        if let Some(after) = clause.strip_prefix('%') {
+            rest = after;
+            continue;
+        }
+        let (_, clause) = precision(clause)?;
+        let mut letters = clause.chars();
+        match letters.next() {
+            Some(letter @ ('s' | 'd' | 'f' | 'e' | 'b' | 'o' | 'x' | 'X')) => found.push(letter),
+            Some(_) | None => return Err(EvalError::new("format: no such clause")),
+        }
+        rest = letters.as_str();
+    }
+    Ok(found)
+}
+
 /// Every value is used: where the PDP can count them at load, it refuses others too.
 fn format(context: &mut Context<'_>, args: &[&Value]) -> Result<Value, EvalError> {
     let [Value::String(pattern), Value::List(values)] = args else {
