@@ -27,6 +27,11 @@ pub struct Knobs {
     pub scope: &'static str,
 }
 
+impl Knobs {
+    /// As the PDP comes.
+    pub const USUAL: Self = Self { lenient: false, version: "default", scope: "" };
+}
+
 pub const ROLES: [&str; 6] = ["r0", "r1", "r2", "r3", "x:r", "y:r"];
 pub const ACTIONS: [&str; 6] = ["a", "b", "a:x", "a:y", "a:x:y", "b:x"];
 pub const SCOPES: [&str; 5] = ["", "s", "s.t", "s.t.u", "w"];

@@ -21,6 +21,12 @@ impl<T> ByScope<T> {
         self.get(scope).is_some()
     }
 
+    /// Each with the name of its scope.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        let root = self.root.iter().map(|it| ("", it));
+        root.chain(self.others.iter().map(|(scope, it)| (&**scope, it)))
+    }
+
     pub fn values(&self) -> impl Iterator<Item = &T> {
         self.root.iter().chain(self.others.values())
     }

@@ -3,6 +3,7 @@
 use super::cel::EvalError;
 use super::check::Check;
 use super::evaluate::Said;
+use super::pattern::Pattern;
 use super::set::{Effect, Kind, Principal, PrincipalRow, Role, RoleRule, Row, Rule, Scope};
 use super::verdict::{Cause, Failed, Found};
 
@@ -68,7 +69,8 @@ impl<'c> Check<'c> {
                 name: &row.rule.name,
                 allows: &row.rule.allows,
                 line: row.rule.line,
-                role: as_role,
+                // It was not for this role that a rule for everybody spoke.
+                role: if matches!(row.role, Pattern::Any) { "*" } else { as_role },
                 derived: name,
             };
             match row.rule.effect {

@@ -24,8 +24,8 @@ pub fn compare(binary: &Path, all: &[String], pdps: usize, rng: &mut Rng, report
         let path = folder.path().join(format!("c{number}.yaml"));
         fs::write(path, policy(number, some)).expect("a policy");
     }
-    let engine = engine(folder.path()).expect("expressions that load");
-    let pdps = start(binary, folder.path(), pdps).expect("expressions that load");
+    let engine = engine(folder.path(), &Knobs::USUAL).expect("expressions that load");
+    let pdps = start(binary, folder.path(), &Knobs::USUAL, pdps).expect("expressions that load");
     let mut asked = Asked { engine, pdps, errors: Vec::new(), report };
     for (number, some) in all.chunks(PER_POLICY).enumerate() {
         for _ in 0..ROUNDS {
