@@ -107,8 +107,8 @@ pub fn engine(
     let globals = policies::globals();
     let mut options = EngineOptions::default().with_globals(globals.as_object().expect("globals"));
     options.lenient_scope_search = knobs.lenient;
-    options.default_policy_version = knobs.version.to_owned();
-    options.default_scope = knobs.scope.to_owned();
+    knobs.version.clone_into(&mut options.default_policy_version);
+    knobs.scope.clone_into(&mut options.default_scope);
     Engine::load_with(folder, options)
 }
 

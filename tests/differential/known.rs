@@ -28,14 +28,17 @@ pub fn refusal(message: &str) -> Option<&'static str> {
 }
 
 /// What the engine alone refuses of the sets with a fault.
-pub fn refusal_of_a_fault(_name: &str, message: &str) -> Option<&'static str> {
-    refusal(message)
+pub fn refusal_of_a_fault(name: &str, message: &str) -> Option<&'static str> {
+    let is_glob = name.contains("glob with a b") && message.contains("cannot be read: a b");
+    if is_glob { Some("a glob with an odd bracket") } else { refusal(message) }
 }
 
 /// What the PDP refuses though the engine takes it.
 pub fn refusal_of_the_pdp(message: &str) -> Option<&'static str> {
-    let format = message.contains("error during formatting") && message.contains("optional_type");
-    format.then_some("the PDP refuses an optional in `format`, the engine fails when it is asked")
+    let all = message.matches("Invalid expression").count();
+    let formats = message.matches("error during formatting: ").count();
+    let is_known = all > 0 && all == formats;
+    is_known.then_some("a value that `format` never takes: the engine fails when it is asked")
 }
 
 pub fn difference(_set: &Set, _request: &Json, _it: &Difference) -> Option<&'static str> {

@@ -186,7 +186,8 @@ impl Writer<'_> {
             ('s', "C.c1"),
             ('l', "C.c2"),
             ('s', "G.g1"),
-            ('i', "G.g2"),
+            // Else a double here and an integer in the PDP (docs/policies.md).
+            ('i', "int(G.g2)"),
             ('q', "G.g3"),
             ('i', "C.k1"),
         ]

@@ -133,7 +133,7 @@ fn what_should_hold_holds() {
         "[optional.of(1), optional.none()].unwrapOpt() == [1]",
         "P.attr.list.first().value() == 'a' && P.attr.list.last().orValue('') == 'c'",
         "optional.ofNonZeroValue('') == optional.none()",
-        "!optional.ofNonZeroValue(optional.none()).hasValue()",
+        "optional.ofNonZeroValue(optional.none()).hasValue()",
         "P.attr.name.size() == 4 && size(P.attr.list) == 3 && size(b'\\xff') == 1",
         "P.attr.name.matches('^J.hn$') && !P.attr.name.matches('^\\\\w+$')",
         "P.id.matches(P.attr.pattern)",
