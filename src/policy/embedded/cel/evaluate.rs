@@ -304,11 +304,7 @@ impl<'e, 'b> Evaluation<'e, 'b> {
         };
         self.set(slot, Cow::Owned(inner));
         let value = self.eval(&parts.1)?;
-        match (wrap, &*value) {
-            (true, _) => Ok(Cow::Owned(Value::some(value.into_owned()))),
-            (false, Value::Optional(_)) => Ok(value),
-            (false, _) => Err(EvalError::no_such_overload()),
-        }
+        if wrap { Ok(Cow::Owned(Value::some(value.into_owned()))) } else { Ok(value) }
     }
 }
 
