@@ -21,6 +21,7 @@ pub mod explain;
 pub mod gateway;
 pub mod http_client;
 pub mod identity;
+pub mod json_weight;
 pub mod outbox;
 pub mod policy;
 pub mod problem;

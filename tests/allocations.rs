@@ -86,3 +86,32 @@ fn attributes_that_no_condition_reads_and_more_actions_cost_no_allocation() {
     }
     assert_eq!(allocations(&context, &policies::ACTIONS[..1]), one);
 }
+
+#[test]
+fn json_takes_no_more_memory_than_it_is_weighed_with() {
+    let list = |item: &str| format!(r#"{{"a":[{}]}}"#, vec![item; 2000].join(","));
+    let members: Vec<String> = (0..3000).map(|number| format!(r#""{number}":{number}"#)).collect();
+    let texts = [
+        "{}".to_owned(),
+        policies::PRINCIPAL.to_owned(),
+        list("0"),
+        list("[0]"),
+        list("[[[0]]]"),
+        list(r#"{"":0}"#),
+        list(r#"{"a":{"b":{}}}"#),
+        list(r#""""#),
+        list(r#""abc""#),
+        format!("{{{}}}", members.join(",")),
+    ];
+    for text in texts {
+        let mut read = None;
+        let held = allocation_counter::measure(|| {
+            read = Some(tidegate::strict_json::parse_object(text.as_bytes()).unwrap());
+        });
+        let held = usize::try_from(held.bytes_current).unwrap();
+        let weight = tidegate::json_weight::object(&read.unwrap());
+        let shown: String = text.chars().take(40).collect();
+        assert!(held <= weight, "{shown}: {held} bytes, weighed with {weight}");
+        assert!(weight <= 4 * held.max(1), "{shown}: {held} bytes, weighed with {weight}");
+    }
+}

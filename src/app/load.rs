@@ -18,7 +18,7 @@ use crate::entropy::NoEntropy;
 use crate::identity::Authenticator;
 use crate::identity::roles::RoleRules;
 use crate::policy::embedded::Engine;
-use crate::policy::{Policy, PolicyRefused};
+use crate::policy::{BYPASS_VARIABLE, Policy, PolicyRefused};
 use crate::resources::{Providers, SharedProviders};
 use crate::store::embedded::{self, Embedded, OpenError};
 use crate::store::reconcile::Reconciler;
@@ -27,9 +27,6 @@ use crate::store::redis::{self, Redis};
 use super::adapters::WatchedPolicy;
 use super::stores::Stores;
 use crate::telemetry::metrics::Metrics;
-
-/// Switches the policy's answer off in development; read once, at start.
-const BYPASS: &str = "TIDEGATE_POLICY_BYPASS";
 
 /// How long a PDP may take to be there at start.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -125,12 +122,12 @@ fn load_policy(config: &Config, metrics: &Metrics) -> Result<Policy, Vec<String>
         PolicyRefused::Policies(problems) => problems.texts(),
         PolicyRefused::Engine(why) => vec![why],
     })?;
-    if std::env::var_os(BYPASS).is_none_or(|value| value != "1") {
+    if std::env::var_os(BYPASS_VARIABLE).is_none_or(|value| value != "1") {
         return Ok(policy);
     }
     policy
         .bypassed(config.environment)
-        .map_err(|refused| vec![format!("{BYPASS}: found 1; {refused}")])
+        .map_err(|refused| vec![format!("{BYPASS_VARIABLE}: found 1; {refused}")])
 }
 
 /// Waits a little for the engine that decides: a PDP may be starting, too. Production does not start without it.

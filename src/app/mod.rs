@@ -230,7 +230,7 @@ impl Parts<'_> {
         Explainer {
             recent: self.recent.clone(),
             policy: self.ready.policy.clone(),
-            role_mapping: self.config.policy.role_mapping.clone(),
+            roles: self.ready.roles.clone(),
         }
     }
 

@@ -12,6 +12,8 @@ use crate::explain::{
     TokenShown,
 };
 use crate::identity::Identity;
+use crate::identity::roles::RoleRules;
+use crate::json_weight;
 use crate::policy::{Decision, Output};
 use crate::problem::ProblemCode;
 use crate::telemetry::bounded::{self, TARGET, TEXT};
@@ -20,6 +22,8 @@ use crate::telemetry::bounded::{self, TARGET, TEXT};
 const ROOM: usize = 256;
 /// Roles and groups that one of them tells at most.
 const ITEMS: usize = 32;
+/// Bytes that the outputs of a policy take in one of them, in memory.
+const OUTPUTS: usize = 16 << 10;
 
 /// Who called, as soon as it is known.
 pub type Caller = Arc<OnceLock<(Arc<Identity>, Vec<Arc<str>>)>>;
@@ -36,6 +40,7 @@ pub struct Refused<'a> {
     /// `METHOD /the/path`
     pub route: &'a str,
     pub caller: Option<&'a (Arc<Identity>, Vec<Arc<str>>)>,
+    pub rules: &'a RoleRules,
     pub refusal: &'a Refusal,
 }
 
@@ -104,14 +109,13 @@ impl Refused<'_> {
         let Some((identity, roles)) = self.caller.filter(|_| self.refusal.policy.is_some()) else {
             return Vec::new();
         };
-        let from = |role: &Arc<str>| match (&**role, identity.roles.contains(role)) {
-            (_, true) => "roles claim",
-            ("user", false) => "everyone signed in",
-            (_, false) => "groups",
+        let from = |role: &str| {
+            let from = self.rules.sources(identity, role);
+            from.iter().take(ITEMS).map(|it| bounded::text(it, bounded::NAME)).collect()
         };
         let shown = roles.iter().take(ITEMS).map(|role| RoleShown {
             role: bounded::text(role, bounded::NAME),
-            from: vec![from(role).to_owned()],
+            from: from(role),
             counts: true,
             detail: None,
         });
@@ -132,21 +136,31 @@ fn subject(identity: &Identity) -> SubjectShown {
 /// What a policy said to a call.
 #[must_use]
 pub fn policy_shown(decision: &Decision) -> PolicyShown {
+    let derived = bounded::list(&decision.derived_roles, ITEMS);
+    let mut left = OUTPUTS;
     PolicyShown {
         policy: decision.policy.to_string(),
         scope: decision.scope.to_string(),
         rule: decision.rule.as_ref().map(ToString::to_string),
-        derived_roles: decision.derived_roles.iter().map(ToString::to_string).collect(),
-        outputs: decision.outputs.iter().take(ITEMS).map(output).collect(),
+        derived_roles: derived.iter().map(ToString::to_string).collect(),
+        outputs: decision.outputs.iter().take(ITEMS).map(|it| output(it, &mut left)).collect(),
         rows: Vec::new(),
         note: Some("rows are shown for requests to tools only".to_owned()),
     }
 }
 
-fn output(output: &Output) -> OutputShown {
+/// A policy may put out all that it was asked with: what does not fit into `left` is not kept.
+fn output(output: &Output, left: &mut usize) -> OutputShown {
+    let fits = |value: &serde_json::Value| left.checked_sub(json_weight::value(value));
     let (value, error) = match &output.value {
-        Ok(value) => (value.clone(), None),
-        Err(why) => (serde_json::Value::Null, Some(why.to_string())),
+        Ok(value) => match fits(value) {
+            Some(rest) => {
+                *left = rest;
+                (value.clone(), None)
+            }
+            None => (serde_json::Value::Null, Some("it is too large to be kept".to_owned())),
+        },
+        Err(why) => (serde_json::Value::Null, Some(bounded::text(why, bounded::NAME))),
     };
     OutputShown { source: output.source.to_string(), value, error }
 }

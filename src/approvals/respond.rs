@@ -126,7 +126,9 @@ fn finished(
         code = Some(refusal.code);
         let status = refusal.status.as_u16();
         let (at, caller) = (api.clock.now(), caller.get());
-        api.refusals.put(&Refused { id: decision_id, at, route, caller, refusal: &refusal });
+        let rules = &api.roles;
+        let refused = Refused { id: decision_id, at, route, caller, rules, refusal: &refusal };
+        api.refusals.put(&refused);
         CallRefused { decision_id, code: refusal.code, status }.emit();
         let headers = std::mem::take(response.headers_mut());
         response = problem(api, refusal, decision_id);

@@ -47,19 +47,22 @@ pub struct Explanation {
 }
 
 /// What a process knows of a decision id.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Known {
-    /// Boxed, because it is large; with the subject it is about, if there was one.
-    Here(Box<Explanation>, Option<Subject>),
+pub enum Known<'a> {
+    /// With the subject it is about, if there was one.
+    Here(Telling<'a>, Option<Subject>),
     /// Another instance made it, or would have.
     Elsewhere { instance: String },
     /// Not an id, not (yet) made, or no longer kept.
     Unknown,
 }
 
+/// Works the explanation out: only for whoever may read it, so that a decision that is kept and one
+/// that is not cost everybody else the same.
+pub type Telling<'a> = Box<dyn FnOnce() -> Explanation + Send + 'a>;
+
 /// Who can say how decisions came about.
 pub trait Explain: Send + Sync + 'static {
-    fn explain(&self, id: &str) -> Known;
+    fn explain(&self, id: &str) -> Known<'_>;
 }
 
 /// The instance that a decision id begins with; `None` for what is no decision id.

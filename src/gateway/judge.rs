@@ -241,6 +241,7 @@ mod tests {
             attributes: Arc::new([("owner".to_owned(), json!("alice"))].into_iter().collect()),
             scope: None,
             had_request_names: false,
+            bytes: 0,
         };
         let provided = Provided { known, from: Origin::Default };
         for provided in [None, Some(&provided)] {

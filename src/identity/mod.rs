@@ -53,6 +53,6 @@ pub struct Proof {
     pub key_id: Option<Arc<str>>,
     /// `typ`
     pub kind: Option<Arc<str>>,
-    /// The length of the token: how large the identity may be.
-    pub token_bytes: usize,
+    /// About how many bytes the claims take in memory.
+    pub claims_bytes: usize,
 }

@@ -9,6 +9,9 @@ use super::credential::Token;
 use super::token::Audiences;
 use crate::domain::hash::sha256;
 
+/// Bytes that the claims of remembered tokens take in memory at most.
+const BYTES: usize = 64 << 20;
+
 /// SHA-256 over the whole token, so that no token is kept.
 pub type Fingerprint = [u8; 32];
 
@@ -31,6 +34,15 @@ pub struct Memory {
 pub enum Found {
     Good { identity: Arc<Identity>, validity: Validity, audiences: Audiences },
     BadSignature,
+}
+
+impl Memory {
+    fn bytes(&self) -> usize {
+        match &self.found {
+            Found::Good { identity, .. } => identity.proof.claims_bytes,
+            Found::BadSignature => 0,
+        }
+    }
 }
 
 /// One per core; its lock is then never waited for.
@@ -85,6 +97,7 @@ fn lock(clock: &Mutex<Clock>) -> MutexGuard<'_, Clock> {
 /// came by.
 struct Clock {
     room: usize,
+    bytes: usize,
     positions: HashMap<Fingerprint, usize>,
     slots: Vec<Slot>,
     hand: usize,
@@ -98,7 +111,7 @@ struct Slot {
 
 impl Clock {
     fn new(room: usize) -> Self {
-        Self { room, positions: HashMap::new(), slots: Vec::new(), hand: 0 }
+        Self { room, bytes: 0, positions: HashMap::new(), slots: Vec::new(), hand: 0 }
     }
 
     fn get(&mut self, print: &Fingerprint) -> Option<Memory> {
@@ -110,21 +123,41 @@ impl Clock {
     fn put(&mut self, print: Fingerprint, memory: Memory) {
         let known = self.positions.get(&print).and_then(|at| self.slots.get_mut(*at));
         if let Some(slot) = known {
+            self.bytes = self.bytes.saturating_sub(slot.memory.bytes()) + memory.bytes();
             slot.memory = memory;
             return;
         }
+        let bytes = memory.bytes();
+        while self.bytes + bytes > BYTES && self.take_one() {}
         let slot = Slot { print, memory, used: false };
         if self.slots.len() < self.room {
+            self.bytes += bytes;
             self.positions.insert(print, self.slots.len());
             self.slots.push(slot);
             return;
         }
         let Some(at) = self.unused() else { return };
         if let Some(old) = self.slots.get_mut(at) {
+            self.bytes = self.bytes.saturating_sub(old.memory.bytes()) + bytes;
             self.positions.remove(&old.print);
             *old = slot;
             self.positions.insert(print, at);
         }
+    }
+
+    /// Takes an unused one out; `false`: there is none.
+    fn take_one(&mut self) -> bool {
+        let Some(at) = self.unused() else { return false };
+        let old = self.slots.swap_remove(at);
+        self.bytes = self.bytes.saturating_sub(old.memory.bytes());
+        self.positions.remove(&old.print);
+        if let Some(moved) = self.slots.get(at) {
+            self.positions.insert(moved.print, at);
+        }
+        if self.hand >= self.slots.len() {
+            self.hand = 0;
+        }
+        true
     }
 
     /// At most twice round: the first round takes every second chance away.

@@ -56,6 +56,29 @@ impl RoleRules {
         roles
     }
 
+    /// What gives a person a role besides grants, in words. Empty: nothing does.
+    #[must_use]
+    pub fn sources(&self, identity: &Identity, role: &str) -> Vec<String> {
+        let groups = &identity.person.groups;
+        let is = |it: &Arc<str>| **it == *role;
+        let mut from = Vec::new();
+        if role == USER {
+            from.push("everyone signed in".to_owned());
+        }
+        if identity.roles.iter().any(is) {
+            from.push("roles claim".to_owned());
+        }
+        let giving = groups.iter().filter(|group| self.given_by(group).iter().any(is));
+        from.extend(giving.map(|group| format!("group {group}")));
+        let held = |upper: &&Arc<str>| {
+            let by_group = groups.iter().any(|group| self.given_by(group).contains(upper));
+            by_group || identity.roles.contains(upper)
+        };
+        let above = self.hierarchy.above(role).filter(held);
+        from.extend(above.map(|upper| format!("implied by role {upper}")));
+        from
+    }
+
     /// Groups with their roles, and roles with all that they imply, for people who look at a
     /// running gateway.
     #[must_use]
@@ -71,11 +94,15 @@ impl RoleRules {
         stands: impl Fn(&str) -> bool,
     ) -> Vec<Arc<str>> {
         let mut roles = vec![user];
-        let mapped = identity.person.groups.iter().filter_map(|group| self.mapping.get(group));
-        for role in identity.roles.iter().chain(mapped.flatten()) {
+        let mapped = identity.person.groups.iter().flat_map(|group| self.given_by(group));
+        for role in identity.roles.iter().chain(mapped) {
             self.add(role, &mut roles, &stands);
         }
         roles
+    }
+
+    fn given_by(&self, group: &str) -> &[Arc<str>] {
+        self.mapping.get(group).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Adds the role and those that it implies, as far as they stand.
@@ -194,6 +221,28 @@ mod tests {
         assert_eq!(texts(&person(&["leads"], &[])), ["user", "operator", "viewer"]);
         let both = texts(&person(&["leads", "other"], &["admin", "viewer", "x"]));
         assert_eq!(both, ["user", "admin", "operator", "viewer", "x"]);
+    }
+
+    #[test]
+    fn the_sources_of_a_role_are_the_claim_the_groups_and_the_roles_above_that_these_give() {
+        let found = hierarchy(&[("admin", "operator"), ("operator", "viewer")]);
+        let both = person(&["leads", "other"], &["admin", "x"]);
+        for (role, expected) in [
+            ("user", &["everyone signed in"][..]),
+            ("admin", &["roles claim"]),
+            ("operator", &["group leads", "implied by role admin"]),
+            ("viewer", &["implied by role admin", "implied by role operator"]),
+            ("x", &["roles claim"]),
+            ("other", &[]),
+        ] {
+            assert_eq!(found.sources(&both, role), expected, "{role}");
+        }
+        // Every role has a source, and what has a source is a role.
+        let roles = found.of(&both);
+        for role in ["user", "admin", "operator", "viewer", "x", "other", "leads", "Admin"] {
+            let is_one = roles.iter().any(|it| **it == *role);
+            assert_eq!(!found.sources(&both, role).is_empty(), is_one, "{role}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::{Identity, Proof};
 use crate::config::{Algorithm, IssuerConfig};
 use crate::domain::subject::{Person, Subject};
 use crate::domain::time::Timestamp;
+use crate::json_weight;
 
 /// Which of the two services a token is meant for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,7 +117,7 @@ impl<'a> Claimed<'a> {
             algorithm: Some(self.header.algorithm),
             key_id: self.header.key_id.map(Arc::from),
             kind: kind.map(Arc::from),
-            token_bytes: self.token.signed.len().saturating_add(self.token.signature.len()),
+            claims_bytes: json_weight::object(&self.token.claims),
         }
     }
 }

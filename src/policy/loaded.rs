@@ -24,11 +24,13 @@ const EARLIER: usize = 4;
 pub struct Loaded {
     directory: PathBuf,
     engine: ArcSwap<Numbered>,
+    /// Held while a newer engine is made: of two reloads the one that reads later is the one that
+    /// stays, and no two get one number.
+    reloading: Mutex<()>,
+    /// Never held for long: whoever explains a decision of before does not wait for tests.
     state: Mutex<State>,
 }
 
-/// Held while a newer engine is made: of two reloads the one that reads later is the one that
-/// stays, and no two get one number.
 #[derive(Debug)]
 struct State {
     /// What the engine was made of.
@@ -65,6 +67,7 @@ impl Loaded {
         Ok(Self {
             directory: directory.to_owned(),
             engine: ArcSwap::from_pointee(engine),
+            reloading: Mutex::default(),
             state: Mutex::new(State { listing, earlier: VecDeque::new() }),
         })
     }
@@ -75,7 +78,7 @@ impl Loaded {
     /// # Errors
     /// What is wrong, also that no policy is left; the set that was in use stays.
     pub fn reload(&self) -> Result<(), PolicyProblems> {
-        let mut state = self.held();
+        let _one_at_a_time = self.reloading.lock().unwrap_or_else(PoisonError::into_inner);
         let current = self.engine.load_full();
         let number = current.number.saturating_add(1);
         let (newer, listing) = tested(&self.directory, current.options().clone(), number)?;
@@ -83,6 +86,7 @@ impl Loaded {
             let why = "no policy is left: most likely it is not mounted, or half written";
             return Err(PolicyProblems(vec![problem(&self.directory, "", why.to_owned())]));
         }
+        let mut state = self.held();
         state.earlier.push_back(self.engine.swap(Arc::new(newer)));
         while state.earlier.len() > EARLIER {
             state.earlier.pop_front();
@@ -181,4 +185,20 @@ const fn name(effect: Effect) -> &'static str {
 fn problem(file: &Path, place: &str, message: String) -> PolicyProblem {
     let (file, place) = (file.to_owned(), place.to_owned());
     PolicyProblem { file, line: None, column: None, place, message }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_earlier_set_is_found_while_a_newer_one_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let loaded = Loaded::load(folder.path()).unwrap();
+        loaded.reload().unwrap();
+        let _being_made = loaded.reloading.lock().unwrap();
+        assert_eq!(loaded.numbered(1).map(|it| it.number), Some(1));
+        assert_eq!(loaded.numbered(2).map(|it| it.number), Some(2));
+        assert!(loaded.numbered(3).is_none());
+    }
 }

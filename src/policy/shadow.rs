@@ -1,18 +1,22 @@
 //! Shadow mode: a second engine is asked about a share of what was decided, beside the request. It
-//! never delays or changes an answer: what does not fit into the queue is dropped, and counted.
+//! never delays or changes an answer: what does not fit into the queue, or into the memory for it,
+//! is dropped, and counted.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::watch::{Answer, Comparison, PolicyWatch};
 use super::{Attributes, Decision, PolicyEngine, Principal, Query, RawToken, Reason, Resource};
+use crate::json_weight;
 
 /// So many questions wait at most.
 const WAITING: usize = 1024;
+/// Kibibytes that the waiting questions, and those that are asked, take at most.
+const ROOM: usize = 32 << 10;
 /// So many are asked at once.
 const WORKERS: usize = 8;
 /// An odd number that scatters a count over all values.
@@ -22,9 +26,14 @@ pub struct Shadow {
     /// A scattered count up to here is compared.
     sampled: u64,
     count: AtomicU64,
-    queue: mpsc::Sender<Asked>,
+    queue: mpsc::Sender<Waiting>,
+    /// [`ROOM`], as far as it is free.
+    room: Arc<Semaphore>,
     watch: Arc<dyn PolicyWatch>,
 }
+
+/// A question with the room that it takes.
+type Waiting = (Asked, OwnedSemaphorePermit);
 
 impl Shadow {
     /// Asks `engine` about a share of the decisions, with tasks on `runtime` that end with the shadow.
@@ -39,7 +48,8 @@ impl Shadow {
         for _ in 0..WORKERS {
             runtime.spawn(work(Arc::clone(&asked), Arc::clone(engine), Arc::clone(&watch)));
         }
-        Self { sampled: threshold(sample), count: AtomicU64::new(0), queue, watch }
+        let (sampled, room) = (threshold(sample), Arc::new(Semaphore::new(ROOM)));
+        Self { sampled, count: AtomicU64::new(0), queue, room, watch }
     }
 
     /// Takes a decided question for comparison when it is its turn. `decided` has one decision for each of the
@@ -53,9 +63,17 @@ impl Shadow {
             return self.watch.compared(&Comparison::Dropped);
         };
         match catch_unwind(AssertUnwindSafe(|| Asked::new(query, decided))) {
-            Ok(asked) => place.send(asked),
+            Ok(asked) => match self.room_for(&asked) {
+                Some(room) => place.send((asked, room)),
+                None => self.watch.compared(&Comparison::Dropped),
+            },
             Err(_) => self.watch.compared(&Comparison::Unreachable),
         }
+    }
+
+    fn room_for(&self, asked: &Asked) -> Option<OwnedSemaphorePermit> {
+        let kibibytes = u32::try_from(asked.bytes() >> 10).ok()?.saturating_add(1);
+        Arc::clone(&self.room).try_acquire_many_owned(kibibytes).ok()
     }
 }
 
@@ -70,12 +88,12 @@ fn threshold(sample: f64) -> u64 {
 }
 
 async fn work<E: PolicyEngine>(
-    queue: Arc<Mutex<mpsc::Receiver<Asked>>>,
+    queue: Arc<Mutex<mpsc::Receiver<Waiting>>>,
     engine: Arc<E>,
     watch: Arc<dyn PolicyWatch>,
 ) {
     loop {
-        let Some(asked) = queue.lock().await.recv().await else { return };
+        let Some((asked, _room)) = queue.lock().await.recv().await else { return };
         let others = asked.ask(&*engine).await;
         asked.compare(&others, &*watch);
     }
@@ -114,6 +132,17 @@ impl Asked {
             token: query.token.map(|RawToken(token)| token.to_owned()),
             decided: decided.to_vec(),
         }
+    }
+
+    /// About how many bytes this takes, rather more than less.
+    fn bytes(&self) -> usize {
+        let texts = [&self.principal, &self.kind, &self.id, &self.scope, &self.decision];
+        let texts = texts.into_iter().chain(&self.token).chain(&self.roles).chain(&self.actions);
+        let attributes =
+            [&self.principal_attr, &self.resource_attr].into_iter().chain(&self.claims);
+        let details = self.decided.iter().map(|it| it.detail.len() + it.policy.len());
+        let texts = texts.map(|it| it.len() + 32).chain(details).sum::<usize>();
+        size_of::<Self>() + texts + attributes.map(json_weight::object).sum::<usize>()
     }
 
     async fn ask(&self, engine: &impl PolicyEngine) -> Vec<Decision> {

@@ -10,7 +10,10 @@ use crate::domain::time::Timestamp;
 
 use super::source::Found;
 
-/// At most so many answers; the oldest goes when another one comes.
+/// Bytes that the answers of one source take in memory at most.
+const BYTES: usize = 32 << 20;
+
+/// At most so many answers, and bytes; the oldest goes when another one comes.
 pub struct Cache {
     config: CacheConfig,
     kept: Mutex<Kept>,
@@ -22,6 +25,7 @@ struct Kept {
     /// By the order in which they came.
     order: BTreeMap<u64, String>,
     next: u64,
+    bytes: usize,
 }
 
 struct Answer {
@@ -49,13 +53,26 @@ impl Cache {
         let kept = &mut *guard;
         let number = kept.next;
         kept.next += 1;
+        kept.bytes += bytes(&name, &found);
         if let Some(old) = kept.answers.insert(name.clone(), Answer { found, at, number }) {
             kept.order.remove(&old.number);
+            kept.bytes = kept.bytes.saturating_sub(bytes(&name, &old.found));
         }
         kept.order.insert(number, name);
-        while kept.answers.len() > self.config.entries {
+        while kept.answers.len() > self.config.entries || kept.bytes > BYTES {
             let Some((_, oldest)) = kept.order.pop_first() else { break };
-            kept.answers.remove(&oldest);
+            if let Some(old) = kept.answers.remove(&oldest) {
+                kept.bytes = kept.bytes.saturating_sub(bytes(&oldest, &old.found));
+            }
         }
     }
+}
+
+/// About what an answer takes, with its name.
+fn bytes(name: &str, found: &Found) -> usize {
+    let attributes = match found {
+        Found::There(known) => known.bytes,
+        Found::NotThere => 0,
+    };
+    2 * name.len() + attributes + 256
 }

@@ -81,10 +81,12 @@ fn read(body: &[u8]) -> Result<Found, Failed> {
     Known::of(attributes).map(Found::There).map_err(|why| Failed(why.to_owned()))
 }
 
-/// Whether somebody on the way could take a part of the path for "here" or "up".
+/// Whether somebody on the way could take a part of the path for "here" or "up": also somebody who
+/// takes an escaped separator for one.
 fn has_dots(target: &str) -> bool {
     let path = target.split('?').next().unwrap_or_default();
-    path.split('/').any(|segment| matches!(segment, "." | ".."))
+    let segments = path.split('/').flat_map(|it| it.split("%2F")).flat_map(|it| it.split("%5C"));
+    segments.into_iter().any(|segment| matches!(segment, "." | ".."))
 }
 
 fn bearer(path: &Path) -> Result<HeaderValue, String> {

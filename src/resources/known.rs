@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 pub use crate::config::Attributes;
+use crate::json_weight;
 
 /// What the request says of itself; a source that says it is not listened to.
 pub const OF_THE_REQUEST: [&str; 4] = ["tool", "method", "path", "host"];
@@ -17,6 +18,8 @@ pub struct Known {
     pub scope: Option<Arc<str>>,
     /// Whether something was left out.
     pub had_request_names: bool,
+    /// About how many bytes the attributes take in memory.
+    pub bytes: usize,
 }
 
 impl Known {
@@ -32,6 +35,7 @@ impl Known {
             Some(Value::String(scope)) => Some(scope.as_str().into()),
             Some(_) => return Err("the attribute scope is no text"),
         };
-        Ok(Self { attributes: Arc::new(attributes), scope, had_request_names })
+        let bytes = json_weight::object(&attributes);
+        Ok(Self { attributes: Arc::new(attributes), scope, had_request_names, bytes })
     }
 }

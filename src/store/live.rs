@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::domain::ids::GrantId;
-use crate::domain::markers::{Generation, Markers};
+use crate::domain::markers::{Generation, Kill, Markers};
 use crate::domain::subject::SubjectKey;
 use crate::domain::time::Timestamp;
 
@@ -38,6 +38,18 @@ pub struct LiveGrant<'a> {
     pub confirmed: bool,
     /// Encoded narrowings; asked with [`LiveGrant::covers`].
     pub(super) narrowings: &'a [u8],
+}
+
+/// Why a grant in a live value does not count, in the order in which that is found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotLive<'a> {
+    OtherTool,
+    /// Its commit is not known to be kept.
+    Unconfirmed,
+    /// It begins then.
+    NotStarted(Timestamp),
+    Expired,
+    Killed(&'a Kill),
 }
 
 impl LiveView {
@@ -90,13 +102,31 @@ impl LiveView {
         tool: &'a str,
         now: Timestamp,
     ) -> impl Iterator<Item = LiveGrant<'a>> {
-        self.grants().filter(move |grant| {
-            grant.tool == tool
-                && grant.confirmed
-                && grant.not_before.is_none_or(|start| start <= now)
-                && now < grant.expires_at
-                && self.markers.kill(grant.generation, grant.tool, grant.template).is_none()
-        })
+        self.grants().filter(move |grant| self.against(grant, tool, now).is_none())
+    }
+
+    /// Why a grant does not count for `tool` at `now`; `None`: it does.
+    #[must_use]
+    pub fn against(
+        &self,
+        grant: &LiveGrant<'_>,
+        tool: &str,
+        now: Timestamp,
+    ) -> Option<NotLive<'_>> {
+        if grant.tool != tool {
+            return Some(NotLive::OtherTool);
+        }
+        if !grant.confirmed {
+            return Some(NotLive::Unconfirmed);
+        }
+        if let Some(start) = grant.not_before.filter(|start| now < *start) {
+            return Some(NotLive::NotStarted(start));
+        }
+        if grant.expires_at <= now {
+            return Some(NotLive::Expired);
+        }
+        let kill = self.markers.kill(grant.generation, grant.tool, grant.template);
+        kill.map(NotLive::Killed)
     }
 }
 

@@ -41,7 +41,7 @@ pub mod seal;
 mod versions;
 
 pub use crate::domain::markers::KillOrder;
-pub use live::{LiveGrant, LiveView};
+pub use live::{LiveGrant, LiveView, NotLive};
 pub use retention::{RetainPlace, Retained, Retention};
 
 /// Why the store could not answer. Every one of them refuses.

@@ -138,3 +138,62 @@ fn a_mounted_config_map_is_swapped_and_one_that_is_gone_changes_nothing() {
         (world.visit("alice").status == 403).then_some(())
     });
 }
+
+/// A derived role that everybody or nobody has, and a rule for it that may or may not apply. Only
+/// with both is reading allowed.
+fn gated(folder: &Path, derived: bool, rule: bool) {
+    policies(folder, |name, text| {
+        let gate = "      condition: { match: { expr: \"RULE\" } }\n";
+        let gate = gate.replace("RULE", &rule.to_string());
+        match name {
+            "tool.yaml" => text.replace("[suspension]", "[suspension, gate]").replace(
+                "      roles: [viewer]\n",
+                &format!("      derivedRoles: [gated]\n{gate}"),
+            ),
+            _ => text,
+        }
+    });
+    let text = format!(
+        "apiVersion: api.cerbos.dev/v1\nderivedRoles:\n  name: gate\n  definitions:\n    \
+         - name: gated\n      parentRoles: [viewer]\n      condition: {{ match: {{ expr: \"{derived}\" }} }}\n"
+    );
+    fs::write(folder.join("gate.yaml"), text).expect("written");
+}
+
+#[test]
+fn two_policies_that_change_together_never_answer_as_a_mixture() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    gated(&at("..mixed"), true, true);
+    gated(&at("..one"), true, false);
+    gated(&at("..other"), false, true);
+    let swap = |name: &str| {
+        symlink(name, at("..data_tmp")).expect("a link");
+        fs::rename(at("..data_tmp"), at("..data")).expect("swapped");
+    };
+    swap("..mixed");
+    for entry in fs::read_dir(at("..mixed")).expect("policies").flatten() {
+        let name = entry.file_name();
+        symlink(Path::new("..data").join(&name), folder.path().join(&name)).expect("a link");
+    }
+    let named = folder.path().display().to_string();
+    let world = World::with(|config| config.replace(SHIPPED, &named));
+    world.grant("alice");
+    assert_eq!(world.visit("alice").status, 200, "a mixture would be noticed");
+    swap("..one");
+    eventually("the first of both to bind", SOON, || {
+        (world.visit("alice").status == 403).then_some(())
+    });
+    let taken = || metric(&world, "tidegate_policy_reloads_total{outcome=\"taken\"} ");
+    for name in ["..other", "..one", "..other"] {
+        let before = taken();
+        swap(name);
+        // Whether by looking or on the signal, and as often as it likes.
+        signal(world.gateway.pid(), "HUP");
+        eventually("the other one to bind", SOON, || {
+            assert_eq!(world.visit("alice").problem(), "policy-denied", "neither of both allows");
+            (taken() != before).then_some(())
+        });
+    }
+    assert_eq!(world.visit("alice").problem(), "policy-denied");
+}

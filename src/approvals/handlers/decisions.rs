@@ -22,26 +22,24 @@ pub async fn get(
     call: Call,
     Path(id): Path<String>,
 ) -> Result<Response, Refusal> {
-    let (explanation, about) = match find(&api, &id) {
+    let (tell, about) = match find(&api, &id) {
         Known::Elsewhere { instance } => return Err(elsewhere(&instance)),
-        Known::Here(explanation, about) => (Some(explanation), about),
+        Known::Here(tell, about) => (Some(tell), about),
         Known::Unknown => (None, None),
     };
     // What is not there is asked about in the same way.
     let decisions = policy::ask(&api, &call, &Target::decision(&id), &["explain", "read"]).await?;
     let allowed = |index: usize| decisions.get(index).is_some_and(|decision| decision.allowed);
     let own = about.as_ref().is_some_and(|about: &Subject| about == call.subject());
-    match explanation {
-        Some(explanation) if allowed(1) || (own && allowed(0)) => {
-            respond::json(StatusCode::OK, &explanation)
-        }
+    match tell {
+        Some(tell) if allowed(1) || (own && allowed(0)) => respond::json(StatusCode::OK, &tell()),
         Some(_) | None => Err(Refusal::not_found()),
     }
 }
 
-fn find(api: &Api, id: &str) -> Known {
+fn find<'a>(api: &'a Api, id: &str) -> Known<'a> {
     match api.refusals.find(id) {
-        Some((explanation, about)) => Known::Here(Box::new(explanation), about),
+        Some((explanation, about)) => Known::Here(Box::new(move || explanation), about),
         None => api.explain.explain(id),
     }
 }

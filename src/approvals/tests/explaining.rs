@@ -21,6 +21,15 @@ async fn one_s_own_decision_is_explained_and_somebody_else_s_looks_like_none() {
 }
 
 #[tokio::test]
+async fn an_explanation_is_worked_out_for_nobody_who_may_not_read_it() {
+    let world = World::new();
+    for who in ["dave", "bob", "root"] {
+        let foreign = world.call(who, "GET /decisions/untold", None, &[]).await;
+        assert_eq!(foreign.problem(), (404, "not-found".into()), "{who}");
+    }
+}
+
+#[tokio::test]
 async fn a_decision_of_another_instance_is_told_to_be_there() {
     let world = World::new();
     let elsewhere = world.call("alice", "GET /decisions/other-1-7", None, &[]).await;

@@ -159,13 +159,14 @@ impl Decide for Policy {
     }
 }
 
-/// `other-...` was made elsewhere, `alices` is alice's, `nobodys` nobody's.
+/// `other-...` was made elsewhere, `alices` is alice's, `nobodys` nobody's; that of `untold`
+/// cannot be worked out.
 struct Nothing;
 
 impl Explain for Nothing {
-    fn explain(&self, id: &str) -> Known {
+    fn explain(&self, id: &str) -> Known<'_> {
         let about = match id {
-            "alices" => Some(Subject::new(ISSUER, "alice")),
+            "alices" | "untold" => Some(Subject::new(ISSUER, "alice")),
             "nobodys" => None,
             other => {
                 return other
@@ -173,8 +174,14 @@ impl Explain for Nothing {
                     .map_or(Known::Unknown, |_| Known::Elsewhere { instance: "other".into() });
             }
         };
-        Known::Here(Box::new(Explanation { id: id.to_owned(), ..Explanation::default() }), about)
+        let id = id.to_owned();
+        Known::Here(Box::new(move || told(id)), about)
     }
+}
+
+fn told(id: String) -> Explanation {
+    assert_ne!(id, "untold", "nobody may read this");
+    Explanation { id, ..Explanation::default() }
 }
 
 struct OneIssuer;

@@ -1,12 +1,12 @@
 //! From a kept decision to its explanation.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Entry, Recent, facts, grants, policy, roles};
 use crate::domain::iso8601;
 use crate::domain::subject::Subject;
 use crate::explain::{Explain, Explanation, Known, instance_of};
+use crate::identity::roles::RoleRules;
 use crate::policy::Policy;
 use crate::telemetry::trace::TraceContext;
 
@@ -14,12 +14,11 @@ use crate::telemetry::trace::TraceContext;
 pub struct Explainer {
     pub recent: Arc<Recent>,
     pub policy: Arc<Policy>,
-    /// From a group to the roles that it gives.
-    pub role_mapping: BTreeMap<Arc<str>, Vec<Arc<str>>>,
+    pub roles: RoleRules,
 }
 
 impl Explain for Explainer {
-    fn explain(&self, id: &str) -> Known {
+    fn explain(&self, id: &str) -> Known<'_> {
         match instance_of(id) {
             None => Known::Unknown,
             Some(instance) if *instance != **self.recent.instance() => {
@@ -27,7 +26,10 @@ impl Explain for Explainer {
             }
             Some(_) => match self.recent.find(id) {
                 None => Known::Unknown,
-                Some(entry) => Known::Here(Box::new(self.of(&entry)), subject(&entry)),
+                Some(entry) => {
+                    let about = subject(&entry);
+                    Known::Here(Box::new(move || self.of(&entry)), about)
+                }
             },
         }
     }
@@ -46,7 +48,7 @@ impl Explainer {
             call: None,
             token: facts::token(entry),
             subject: facts::subject(entry),
-            roles: roles::considered(entry, &self.role_mapping),
+            roles: roles::considered(entry, &self.roles),
             grants: grants::considered(entry),
             policy: policy::reasoning(entry, &self.policy),
             default_effect: record.default_effect.to_owned(),

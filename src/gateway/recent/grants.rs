@@ -5,16 +5,12 @@ use crate::domain::grant::{EndedWhy, Tombstone};
 use crate::domain::iso8601;
 use crate::domain::markers::{Kill, KillTarget};
 use crate::explain::{EndedShown, GrantShown, GrantsShown};
-use crate::store::{LiveGrant, LiveView};
+use crate::store::{LiveGrant, LiveView, NotLive};
 
-/// Why a grant does not count, in the order in which that is found out.
+/// Why a grant does not count.
 enum Against<'a> {
-    OtherTool,
+    Live(NotLive<'a>),
     Suspended,
-    Unconfirmed,
-    NotStarted,
-    Expired,
-    Killed(&'a Kill),
     Narrowed,
 }
 
@@ -46,67 +42,59 @@ fn shown(entry: &Entry, live: &LiveView, grant: &LiveGrant<'_>) -> GrantShown {
     }
 }
 
-/// The same conditions as [`LiveView::counting`] and [`LiveGrant::covers`].
+/// As admission sees it.
 fn against<'a>(entry: &Entry, live: &'a LiveView, grant: &LiveGrant<'_>) -> Option<Against<'a>> {
     let (record, now) = (&entry.record, entry.grounds.now);
-    if record.tool.as_deref() != Some(grant.tool) {
-        return Some(Against::OtherTool);
+    match live.against(grant, record.tool.as_deref().unwrap_or_default(), now) {
+        Some(NotLive::OtherTool) => Some(Against::Live(NotLive::OtherTool)),
+        _ if live.is_suspended() => Some(Against::Suspended),
+        Some(against) => Some(Against::Live(against)),
+        None => {
+            let covers = grant.covers(&record.method, facts::path(entry));
+            (!covers).then_some(Against::Narrowed)
+        }
     }
-    if live.is_suspended() {
-        return Some(Against::Suspended);
-    }
-    if !grant.confirmed {
-        return Some(Against::Unconfirmed);
-    }
-    if grant.not_before.is_some_and(|start| now < start) {
-        return Some(Against::NotStarted);
-    }
-    if grant.expires_at <= now {
-        return Some(Against::Expired);
-    }
-    if let Some(kill) = live.markers.kill(grant.generation, grant.tool, grant.template) {
-        return Some(Against::Killed(kill));
-    }
-    let covers = grant.covers(&record.method, facts::path(entry));
-    (!covers).then_some(Against::Narrowed)
 }
 
 const fn word(against: &Against<'_>) -> &'static str {
     match against {
-        Against::OtherTool => "other-tool",
+        Against::Live(NotLive::OtherTool) => "other-tool",
+        Against::Live(NotLive::Unconfirmed) => "unconfirmed",
+        Against::Live(NotLive::NotStarted(_)) => "not-started",
+        Against::Live(NotLive::Expired) => "expired",
+        Against::Live(NotLive::Killed(_)) => "revoked",
         Against::Suspended => "suspended",
-        Against::Unconfirmed => "unconfirmed",
-        Against::NotStarted => "not-started",
-        Against::Expired => "expired",
-        Against::Killed(_) => "revoked",
         Against::Narrowed => "narrowed",
     }
 }
 
 fn detail(entry: &Entry, grant: &LiveGrant<'_>, against: &Against<'_>) -> String {
     match against {
-        Against::OtherTool => format!("it is for {}", grant.tool),
-        Against::Suspended => "access is suspended for this subject".to_owned(),
-        Against::Unconfirmed => "the store has not confirmed it yet".to_owned(),
-        Against::NotStarted => match grant.not_before {
-            Some(start) => format!("it begins at {}", iso8601::time(start)),
-            None => "it has not begun".to_owned(),
-        },
-        Against::Expired => format!("it expired at {}", iso8601::time(grant.expires_at)),
-        Against::Killed(kill) => {
-            let at = iso8601::time(kill.at);
-            match &kill.target {
-                KillTarget::Tool(tool) => format!("everything for {tool} was revoked at {at}"),
-                KillTarget::Template(name) => {
-                    format!("everything of the template {name} was revoked at {at}")
-                }
-                KillTarget::Everything => format!("everything was revoked at {at}"),
-            }
+        Against::Live(NotLive::OtherTool) => format!("it is for {}", grant.tool),
+        Against::Live(NotLive::Unconfirmed) => "the store has not confirmed it yet".to_owned(),
+        Against::Live(NotLive::NotStarted(start)) => {
+            format!("it begins at {}", iso8601::time(*start))
         }
+        Against::Live(NotLive::Expired) => {
+            format!("it expired at {}", iso8601::time(grant.expires_at))
+        }
+        Against::Live(NotLive::Killed(kill)) => killed(kill),
+        Against::Suspended => "access is suspended for this subject".to_owned(),
         Against::Narrowed => {
             let method = &entry.record.method;
             format!("it was narrowed and does not cover {method} and this path")
         }
+    }
+}
+
+fn killed(kill: &Kill) -> String {
+    let at = iso8601::time(kill.at);
+    match &kill.target {
+        KillTarget::Tool(tool) => format!("everything for {tool} was revoked at {at}"),
+        KillTarget::Template(name) => {
+            format!("everything of the template {name} was revoked at {at}")
+        }
+        KillTarget::Everything => format!("everything was revoked at {at}"),
     }
 }
 

@@ -10,9 +10,6 @@ pub const ROOM: usize = 1024;
 /// Bytes that they hold at most, as [`Entry::bytes`] counts them.
 pub const BYTES: usize = 16 << 20;
 
-/// Verified claims in memory, in bytes for each byte of their token, at the worst.
-const CLAIMS_PER_TOKEN: usize = 16;
-
 /// One decision, and what it was made from.
 #[derive(Clone, Debug)]
 pub struct Entry {
@@ -23,19 +20,24 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// About how many bytes this keeps. What several entries share counts for each of them.
+    /// About how many bytes this keeps, rather more than less. What several entries share counts for each of them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let record = &self.record;
-        let path = record.upstream_path.as_ref().map_or(0, |path| path.len());
-        let id = record.object_id.as_ref().map_or(0, |id| id.len());
-        let token = self.grounds.identity.as_ref().map_or(0, |it| it.proof.token_bytes);
+        let long = [&record.upstream_path, &record.object_id, &record.scope, &record.rule];
+        let long = long.into_iter().flatten().map(|text| text.len()).sum::<usize>();
+        let texts = long + record.target.len() + record.host.len() + record.detail.len();
+        let names = record.derived_roles.iter().chain(&record.evaluated_policies);
+        let names = names.map(|name| name.len() + 32).sum::<usize>();
+        let items = (record.roles.len() + record.grants.len()) * 32;
+        // Groups and roles are there as claims, and once more as texts of their own.
+        let identity = self.grounds.identity.as_ref().map_or(0, |it| 2 * it.proof.claims_bytes);
         let live = self.grounds.live.as_ref().map_or(0, crate::store::LiveView::weight);
-        let texts = record.target.len() + path + id + record.detail.len();
-        let items = record.roles.len() + record.grants.len() + record.derived_roles.len();
         let ended = self.grounds.ended.len() * 128;
+        let provided = self.grounds.provided.as_ref().map_or(0, |it| it.known.bytes);
         let fixed = size_of::<Self>() + size_of::<DecisionRecord>() + 512;
-        fixed + texts + items * 32 + ended + live + token.saturating_mul(CLAIMS_PER_TOKEN)
+        let own = fixed + texts + names + items + ended;
+        own.saturating_add(live).saturating_add(identity).saturating_add(provided)
     }
 }
 

@@ -5,6 +5,7 @@ use super::ring::Ring;
 use super::{BYTES, Entry, ROOM, Recent};
 use crate::domain::time::Timestamp;
 use crate::identity::{Identity, Proof};
+use crate::resources::{Known, Origin, Provided};
 use crate::telemetry::decision::DecisionRecord;
 
 fn record(id: String) -> DecisionRecord {
@@ -43,11 +44,11 @@ fn entry(core: usize, number: u64) -> Entry {
     Entry { number, record, grounds: Grounds::default() }
 }
 
-/// One whose identity came from a token of so many bytes.
-fn heavy(number: u64, token_bytes: usize) -> Entry {
+/// One whose claims take so many bytes.
+fn heavy(number: u64, claims_bytes: usize) -> Entry {
     let mut heavy = entry(0, number);
     let person = crate::gateway::tests::world::person("alice", &[], &[]);
-    let proof = Proof { token_bytes, ..Proof::default() };
+    let proof = Proof { claims_bytes, ..Proof::default() };
     heavy.grounds.identity = Some(Arc::new(Identity { proof, ..person }));
     heavy
 }
@@ -92,10 +93,25 @@ fn a_decision_that_comes_late_does_not_push_out_a_newer_one() {
 }
 
 #[test]
+fn what_sources_and_policies_said_takes_room_as_well() {
+    let mut plain = entry(0, 1);
+    let known =
+        Known { attributes: Arc::default(), scope: None, had_request_names: false, bytes: 1 << 20 };
+    let before = plain.bytes();
+    plain.grounds.provided = Some(Provided { known, from: Origin::Default });
+    let provided = plain.bytes();
+    assert!(provided - before >= 1 << 20);
+    let derived_roles = vec!["x".repeat(1000).into(); 100];
+    let record = DecisionRecord { derived_roles, ..record("here-0-1".to_owned()) };
+    plain.record = Arc::new(record);
+    assert!(plain.bytes() - provided >= 100_000);
+}
+
+#[test]
 fn large_decisions_leave_room_for_fewer() {
     let mut ring = Ring::default();
     for number in 1..=2 * ROOM as u64 {
-        ring.put(heavy(number, 16 * 1024));
+        ring.put(heavy(number, 128 * 1024));
         let held: usize = ring.entries().map(Entry::bytes).sum();
         assert!(held <= BYTES, "{held}");
     }

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::subject::SubjectKey;
@@ -14,19 +13,20 @@ use super::world::Verdict;
 /// What is known of the decision that `response` names, and whose it is.
 fn explained(gateway: &Harness, response: &Response) -> (Explanation, Option<String>) {
     let empty = tempfile::tempdir().expect("a folder");
-    let groups: BTreeMap<Arc<str>, Vec<Arc<str>>> = gateway.shared.roles.mapping.clone();
     let explainer = Explainer {
         recent: gateway.shared.recent.clone(),
         policy: Arc::new(Policy::load(empty.path()).expect("nothing to load")),
-        role_mapping: groups,
+        roles: gateway.shared.roles.clone(),
     };
     let id = response.header("tidegate-decision-id").expect("an id");
     match explainer.explain(id) {
-        Known::Here(explanation, about) => {
+        Known::Here(tell, about) => {
+            let explanation = tell();
             assert_eq!(explanation.id, id);
-            (*explanation, about.map(|subject| subject.name.to_string()))
+            (explanation, about.map(|subject| subject.name.to_string()))
         }
-        other @ (Known::Elsewhere { .. } | Known::Unknown) => panic!("{id}: {other:?}"),
+        Known::Elsewhere { instance } => panic!("{id} is one of {instance}"),
+        Known::Unknown => panic!("{id} is not known"),
     }
 }
 

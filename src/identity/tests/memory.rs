@@ -79,7 +79,30 @@ fn memory_is_bounded_and_a_flood_of_bad_tokens_pushes_no_good_one_out() {
     assert!(none.is_empty());
 }
 
+#[test]
+fn tokens_with_large_claims_leave_room_for_fewer() {
+    let remembered = Remembered::new(10_000, 1);
+    let print = |n: u64| fingerprint(Token::new(&n.to_string()).unwrap());
+    for n in 0..1000 {
+        remembered.put(print(n), weighing(1 << 20));
+        assert!(remembered.get(&print(0)).is_some(), "the one in use stays: {n}");
+    }
+    assert!(remembered.get(&print(999)).is_some(), "and the one that came last");
+    assert!((2..=64).contains(&remembered.len()), "{}", remembered.len());
+    for n in 1000..11_000 {
+        remembered.put(print(n), weighing(0));
+    }
+    assert_eq!(remembered.len(), 10_000, "what is small finds room again");
+    remembered.put(print(1), weighing(1 << 30));
+    remembered.put(print(2), weighing(0));
+    assert!(remembered.get(&print(2)).is_some());
+}
+
 fn good() -> Memory {
+    weighing(0)
+}
+
+fn weighing(claims_bytes: usize) -> Memory {
     let subject = crate::domain::subject::Subject::new(ISSUER, "alice");
     let key = subject.key();
     let person =
@@ -90,7 +113,7 @@ fn good() -> Memory {
         roles: vec![],
         claims: Arc::default(),
         expires_at: at(NOW),
-        proof: crate::identity::Proof::default(),
+        proof: crate::identity::Proof { claims_bytes, ..Default::default() },
     };
     let found = Found::Good {
         identity: Arc::new(identity),

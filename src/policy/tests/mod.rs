@@ -4,4 +4,5 @@ mod decisions;
 mod examples;
 mod gate;
 mod loading;
+mod shadow;
 mod shipped;

@@ -9,8 +9,8 @@ use tidegate::policy::embedded::Engine;
 use super::super::campaign::{Answer, engine, ours, start};
 use super::super::compare::{Decision, decision};
 use super::super::pdp::Pdp;
-use super::super::rng::Rng;
 use super::super::policies::Knobs;
+use super::super::rng::Rng;
 use super::super::{known, requests};
 use super::{PER_POLICY, Report, policy};
 
