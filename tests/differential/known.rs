@@ -37,6 +37,10 @@ pub fn refusal_of_a_fault(name: &str, message: &str) -> Option<&'static str> {
 pub fn refusal_of_the_pdp(message: &str) -> Option<&'static str> {
     let all = message.matches("Invalid expression").count();
     let formats = message.matches("error during formatting: ").count();
+    let optionals = message.matches("[expected type 'optional_type(_var").count();
+    if all > 0 && all == optionals {
+        return Some("an optional entry whose value has no known type: the engine loads it");
+    }
     let is_known = all > 0 && all == formats;
     is_known.then_some("a value that `format` never takes: the engine fails when it is asked")
 }
