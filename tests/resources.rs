@@ -25,7 +25,10 @@ resourcePolicy:
       roles: [user]
       condition: { match: { expr: R.attr.owner == P.id && R.attr.tool == "warehouse" } }
     - { actions: [view], effect: EFFECT_ALLOW, roles: [reviewer] }
----
+"#;
+
+/// Another file: one holds one document.
+const SCOPED: &str = r#"
 apiVersion: api.cerbos.dev/v1
 resourcePolicy:
   resource: document
@@ -91,6 +94,7 @@ fn world(policy: &str) -> (World, tempfile::TempDir) {
         fs::copy(shipped.join(name), policies.join(name)).expect("copied");
     }
     fs::write(policies.join("document.yaml"), POLICY.trim_start()).expect("written");
+    fs::write(policies.join("document_team_a.yaml"), SCOPED.trim_start()).expect("written");
     let policy = format!("policy:\n  directory: {}\n{policy}", policies.display());
     let rule = "      - { methods: [GET], path: \"/docs/{doc}\", access: policy, action: view, resource: document, id: \"{path.doc}\", scope: \"{header.x-team}\", default_effect: allow }\n      - { methods: [GET], path: \"/find\", access: policy, action: view, resource: document, id: \"{query.id}\" }\n      - { methods: [GET], path: \"/me\"";
     let world = World::with(|config| {

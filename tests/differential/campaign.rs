@@ -105,7 +105,8 @@ pub fn engine(
     knobs: &Knobs,
 ) -> Result<Engine, tidegate::policy::embedded::PolicyProblems> {
     let globals = policies::globals();
-    let mut options = EngineOptions::default().with_globals(globals.as_object().expect("globals"));
+    let mut options =
+        EngineOptions::default().with_configured_globals(globals.as_object().expect("globals"));
     options.lenient_scope_search = knobs.lenient;
     knobs.version.clone_into(&mut options.default_policy_version);
     knobs.scope.clone_into(&mut options.default_scope);

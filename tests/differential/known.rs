@@ -50,7 +50,8 @@ pub fn difference(_set: &Set, _request: &Json, _it: &Difference) -> Option<&'sta
 }
 
 /// What the engine fails with, on purpose, where the PDP has a value.
-const FAILURES: [(&str, &str); 3] = [
+const FAILURES: [(&str, &str); 4] = [
+    ("cannot be shown as JSON", "an output that holds optionals"),
     ("too many values", "`format` with more values than clauses"),
     ("unsupported key type", "a key of a map that is no text, bool or integer"),
     ("index is a whole number", "an index of a list that is no whole number"),
@@ -67,6 +68,12 @@ pub fn value(
         && let Some((_, reason)) = FAILURES.iter().find(|(part, _)| error.contains(part))
     {
         return Some(reason);
+    }
+    if error.is_some() && text.contains(" in regex.extractAll(") {
+        return Some("`in` a call that the PDP knows to be an empty list");
+    }
+    if text.contains("NaN") && error.is_some_and(|error| error.contains("no such overload")) {
+        return Some("NaN compared with what is no number");
     }
     let is_own_type = ["hierarchy(", "spiffe", "trustDomain"].iter().any(|it| text.contains(it));
     if is_own_type && error.is_some_and(|error| error.contains("no such overload")) {

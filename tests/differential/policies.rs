@@ -187,7 +187,7 @@ impl Writer<'_> {
             ('l', "C.c2"),
             ('s', "G.g1"),
             // Else a double here and an integer in the PDP (docs/policies.md).
-            ('i', "int(G.g2)"),
+            ('i', "G.g2"),
             ('q', "G.g3"),
             ('i', "C.k1"),
         ]

@@ -186,8 +186,10 @@ fn what_the_policy_denies_is_told_in_words_with_the_rows_it_looked_at() {
     let rows = it["policy"]["rows"].as_array().expect("rows");
     let denied = |row: &&Value| row["effect"] == "deny" && row["said"] == "applies";
     assert!(rows.iter().any(|row| denied(&row)), "{it}");
-    let hidden = world.api("dave").get(&format!("/decisions/{}", id(&suspended)));
-    assert_eq!(hidden.status, 404, "who is suspended is told nothing more");
+    let own = explained(&world, "dave", &suspended);
+    assert_eq!(own["detail"], words, "who is suspended may read why");
+    let hidden = world.api("alice").get(&format!("/decisions/{}", id(&suspended)));
+    assert_eq!(hidden.status, 404, "and nobody else without that right");
 
     let other = world.api("alice").get("/decisions/zzzzzzzz-0-1");
     assert_eq!((other.status, other.problem().as_str()), (404, "not-found"));

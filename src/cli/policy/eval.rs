@@ -36,9 +36,8 @@ enum Answer {
 /// What the process ends with when it cannot begin.
 pub(super) fn run(args: &EvalArgs) -> Result<Exit, Exit> {
     let options = match &args.globals {
-        Some(file) => {
-            Options::default().with_globals(&globals(file).map_err(|why| usage(file, &why))?)
-        }
+        Some(file) => Options::default()
+            .with_configured_globals(&globals(file).map_err(|why| usage(file, &why))?),
         None => Options::default(),
     };
     let engine = args.place.load(options)?;

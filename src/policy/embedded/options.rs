@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::cel::{Timestamp, Value};
+use super::cel::{Map, Timestamp, Value};
 use super::input::Attributes;
 use super::names::DEFAULT_VERSION;
 
@@ -54,11 +54,32 @@ impl Options {
         self
     }
 
+    /// As [`Options::with_globals`], as the configuration of a PDP has them: a whole number is an
+    /// integer there, and a double in a test suite.
+    #[must_use]
+    pub fn with_configured_globals(mut self, globals: &Attributes) -> Self {
+        let members = globals.iter().map(|(name, value)| (name.as_str(), configured(value)));
+        self.globals = Value::map(Map::of_strings(members));
+        self
+    }
+
     /// Conditions see this time.
     #[must_use]
     pub fn at(mut self, now: Timestamp) -> Self {
         self.clock = Arc::new(move || now);
         self
+    }
+}
+
+fn configured(value: &serde_json::Value) -> Value {
+    use serde_json::Value as Json;
+    match value {
+        Json::Number(number) => number.as_i64().map_or_else(|| Value::from_json(value), Value::Int),
+        Json::Array(items) => Value::list(items.iter().map(configured).collect::<Vec<_>>()),
+        Json::Object(members) => Value::map(Map::of_strings(
+            members.iter().map(|(name, value)| (name.as_str(), configured(value))),
+        )),
+        Json::Null | Json::Bool(_) | Json::String(_) => Value::from_json(value),
     }
 }
 

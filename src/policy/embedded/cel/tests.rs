@@ -396,7 +396,6 @@ mod differences {
             "['a'].map(v, cel.bind(x, v, true ? x : 'z'))",
             "cel.bind(x, ['a'], x.filter(v, false))",
             "[?optional.of(1)].filter(v, false)",
-            "(P.attr.b || true ? [1] : P.roles).filter(v, false)",
             "['a'].filter(v, v in [] && P.attr.b)",
         ] {
             refused(source, "constant");
