@@ -12,7 +12,7 @@ use super::pdp::{self, Pdp};
 use super::policies::{self, Knobs, Set};
 use super::report::Report;
 use super::rng::Rng;
-use super::{faults, known, requests, shrink};
+use super::{failure, faults, known, requests, shrink};
 
 pub struct Options {
     pub seed: u64,
@@ -172,7 +172,7 @@ impl Round<'_> {
     fn judge(&mut self, request: &Json, ours: &Answer, difference: &Difference) {
         if difference.is_open {
             self.report.open += 1;
-        } else if let Some(id) = known::difference(self.set, request, difference) {
+        } else if let Some(id) = known::difference(&self.loaded.engine, request, difference) {
             *self.report.known.entry(id).or_default() += 1;
             return;
         } else if self.is_said_by_another(request, ours, difference) {
@@ -181,6 +181,12 @@ impl Round<'_> {
             return;
         }
         let folder = shrink::write(self.binary, self.set, request, difference);
+        if let Some(action) = &difference.action
+            && let Some(why) =
+                failure::of(&self.loaded.engine, request, difference.resource, action)
+        {
+            eprintln!("{}: the engine failed: {why}", folder.display());
+        }
         self.report.new.push(folder);
     }
 

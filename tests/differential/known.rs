@@ -1,10 +1,11 @@
 //! Differences that are meant, each with its reason. Everything else fails a run.
 
 use serde_json::Value as Json;
+use tidegate::policy::embedded::Engine;
 
 use super::campaign::Difference;
 use super::compare::Decision;
-use super::policies::Set;
+use super::failure;
 
 /// What the engine refuses while loading although the PDP takes it: part of the message, and the
 /// reason as docs/policies.md has it.
@@ -45,8 +46,12 @@ pub fn refusal_of_the_pdp(message: &str) -> Option<&'static str> {
     is_known.then_some("a value that `format` never takes: the engine fails when it is asked")
 }
 
-pub fn difference(_set: &Set, _request: &Json, _it: &Difference) -> Option<&'static str> {
-    None
+/// The engine fails, on purpose, where the PDP has a value: that denies, so it is never the more
+/// open of the two.
+pub fn difference(engine: &Engine, request: &Json, it: &Difference) -> Option<&'static str> {
+    let action = it.action.as_ref().filter(|_| !it.is_open)?;
+    let why = failure::of(engine, request, it.resource, action)?;
+    FAILURES.iter().find(|(part, _)| why.contains(part)).map(|(_, reason)| *reason)
 }
 
 /// What the engine fails with, on purpose, where the PDP has a value.

@@ -14,6 +14,7 @@ mod campaign;
 mod cel;
 mod compare;
 mod expressions;
+mod failure;
 mod faults;
 mod known;
 mod pdp;

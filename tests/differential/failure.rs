@@ -1,0 +1,60 @@
+//! Why the engine itself failed, where it did: what it fails with on purpose is a known difference.
+
+use std::borrow::Cow;
+
+use serde_json::{Map, Value as Json};
+use tidegate::policy::embedded::{Attributes, Cause, Engine, Facts, Input, Subject};
+
+struct Given<'r> {
+    principal: Cow<'r, Attributes>,
+    resource: Cow<'r, Attributes>,
+}
+
+impl Facts for Given<'_> {
+    fn principal(&self) -> Cow<'_, Attributes> {
+        Cow::Borrowed(&self.principal)
+    }
+
+    fn resource(&self) -> Cow<'_, Attributes> {
+        Cow::Borrowed(&self.resource)
+    }
+
+    fn claims(&self) -> Option<Cow<'_, Attributes>> {
+        None
+    }
+}
+
+/// What the condition failed with that decided an action.
+pub fn of(engine: &Engine, request: &Json, resource: usize, action: &str) -> Option<String> {
+    let (who, what) = (&request["principal"], &request["resources"][resource]["resource"]);
+    let facts = Given { principal: attributes(who), resource: attributes(what) };
+    let roles: Vec<&str> =
+        who["roles"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+    let actions = [action];
+    let input = Input {
+        principal: subject(who),
+        roles: &roles,
+        kind: what["kind"].as_str().unwrap_or_default(),
+        resource: subject(what),
+        actions: &actions,
+        facts: &facts,
+    };
+    engine.with_checked(&input, false, |checked| match &checked.verdicts.first()?.cause {
+        Cause::Failed { why, .. } => Some(why.to_string()),
+        Cause::Unknown
+        | Cause::Elsewhere
+        | Cause::NoRule
+        | Cause::Invalid
+        | Cause::Rule { .. }
+        | Cause::RolePolicy { .. } => None,
+    })
+}
+
+fn attributes(of: &Json) -> Cow<'_, Attributes> {
+    of["attr"].as_object().map_or_else(|| Cow::Owned(Map::new()), Cow::Borrowed)
+}
+
+fn subject(of: &Json) -> Subject<'_> {
+    let text = |name: &str| of[name].as_str().unwrap_or_default();
+    Subject { id: text("id"), version: text("policyVersion"), scope: text("scope") }
+}
