@@ -55,14 +55,20 @@ pub fn difference(engine: &Engine, request: &Json, it: &Difference) -> Option<&'
         );
     }
     let why = failure::of(engine, request, it.resource, action)?;
+    if has_one_effect(it) {
+        return Some("which row that fails ends the action, as the PDP has an order of its own");
+    }
     FAILURES.iter().find(|(part, _)| why.contains(part)).map(|(_, reason)| *reason)
+}
+
+fn has_one_effect(it: &Difference) -> bool {
+    matches!(&*it.what, "policy" | "scope" | "outputs")
 }
 
 /// The effect is the same on both sides, and a role policy is named on one of them.
 fn is_about_role_policies(it: &Difference) -> bool {
     let names_one = |text: &String| text.contains("policy: \"role.");
-    matches!(&*it.what, "policy" | "scope" | "outputs")
-        && (names_one(&it.ours) || it.theirs.iter().any(names_one))
+    has_one_effect(it) && (names_one(&it.ours) || it.theirs.iter().any(names_one))
 }
 
 /// What the engine fails with, on purpose, where the PDP has a value.
