@@ -1,6 +1,5 @@
 //! One request from its head to the head of its response.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::telemetry::trace::{Place, TraceContext, TraceId};
 
 use super::admit::{Permit, admit};
 use super::body::Out;
+use super::connection::Peer;
 use super::core::Core;
 use super::forward::{Along, forward, own};
 use super::headers::{DECISION_ID, REQUEST_ID};
@@ -61,7 +61,7 @@ impl Facts {
 /// Answers one request; never fails.
 pub async fn answer<P: Ports>(
     core: &Core<P>,
-    client: IpAddr,
+    peer: &Peer,
     request: Request<Incoming>,
 ) -> Response<Out> {
     let (head, body) = request.into_parts();
@@ -79,12 +79,12 @@ pub async fn answer<P: Ports>(
         place,
         span,
     };
-    decided(core, client, facts, head, body).instrument(within).await
+    decided(core, peer, facts, head, body).instrument(within).await
 }
 
 async fn decided<P: Ports>(
     core: &Core<P>,
-    client: IpAddr,
+    peer: &Peer,
     facts: Facts,
     head: Parts,
     body: Incoming,
@@ -105,7 +105,7 @@ async fn decided<P: Ports>(
     match (recorded(core, facts.number, trail, admitted), slot) {
         (Ok((permit, outcome)), Some(slot)) => {
             let (request_id, place) = (facts.request_id.clone(), facts.place);
-            let along = Along { client, request_id, place, slot };
+            let along = Along { peer, request_id, place, slot };
             match forward(core, permit, head, body, along).await {
                 Ok(response) => finish(core, &facts, response, (tool, route, outcome)),
                 Err(refusal) => {

@@ -1,8 +1,7 @@
-//! One client connection: hyper above the framing guard, and the deadlines beside both.
+//! A connection of HTTP/1.1: hyper above the framing guard, and the deadlines beside both.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
@@ -12,42 +11,32 @@ use http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
-use crate::telemetry::events::gateway::{ConnectionPanicked, HeadRefused};
-use crate::telemetry::metrics::Metrics;
-
-use super::core::Core;
-use super::framing::{Guard, Violation, Watch};
-use super::listener::Phase;
-use super::ports::Ports;
-use super::serve;
-
-/// What is to happen to a connection whose deadline came.
-enum Due {
-    Nothing(Instant),
-    /// Finish what runs, then end.
-    End,
-    /// Drop it: the client keeps us waiting in the middle of a message.
-    Abort,
-}
+use super::deadlines::{Due, due, first_check};
+use super::peer::Peer;
+use crate::gateway::core::Core;
+use crate::gateway::framing::{Guard, Watch};
+use crate::gateway::listener::Phase;
+use crate::gateway::ports::Ports;
+use crate::gateway::serve;
+use crate::telemetry::events::gateway::HeadRefused;
 
 /// Serves a connection until it ends.
-pub async fn serve<P: Ports>(
+pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
     core: Rc<Core<P>>,
-    stream: TcpStream,
-    peer: SocketAddr,
+    stream: S,
+    peer: Rc<Peer>,
     mut phase: watch::Receiver<Phase>,
 ) {
-    let _panic = CountsPanic(core.shared.metrics.clone());
     let seen = Rc::new(Watch::new());
     let guard = Guard::new(stream, core.head_limits(), Rc::clone(&seen));
     let service = service_fn(|request| {
-        let (core, seen) = (Rc::clone(&core), Rc::clone(&seen));
+        let (core, seen, peer) = (Rc::clone(&core), Rc::clone(&seen), Rc::clone(&peer));
         async move {
-            let response = serve::answer(&*core, peer.ip(), request).await;
+            let response = serve::answer(&*core, &peer, request).await;
             if response.headers().contains_key(CONNECTION) {
                 // It says `close`: no other option is ever sent.
                 seen.said_goodbye();
@@ -104,36 +93,6 @@ pub async fn serve<P: Ports>(
     .await;
 }
 
-fn first_check<P: Ports>(core: &Core<P>) -> Duration {
-    core.shared.limits.header_timeout.min(core.shared.limits.idle_timeout)
-}
-
-/// The first deadline that has come, or when to look again.
-fn due<P: Ports>(core: &Core<P>, seen: &Watch, now: Instant) -> Due {
-    let limits = &core.shared.limits;
-    if let Some(stalled) = seen.stalled_since() {
-        let at = stalled + limits.idle_timeout;
-        return if at <= now { Due::Abort } else { Due::Nothing(at) };
-    }
-    if let Some(begun) = seen.head_since() {
-        let at = begun + limits.header_timeout;
-        if at > now {
-            return Due::Nothing(at);
-        }
-        seen.violated(Violation::HeadTooSlow);
-        return Due::End;
-    }
-    if seen.is_idle() {
-        let at = seen.idle_since() + limits.idle_timeout;
-        if at <= now {
-            return Due::End;
-        }
-        // A head may begin at any moment; its own deadline is shorter.
-        return Due::Nothing(at.min(now + limits.header_timeout));
-    }
-    Due::Nothing(now + first_check(core))
-}
-
 /// The bare answer to bytes that are not a request, written before the connection is closed.
 fn say_last_words<P: Ports>(core: &Core<P>, seen: &Watch) {
     let Some(violation) = seen.violation() else { return };
@@ -149,15 +108,4 @@ fn say_last_words<P: Ports>(core: &Core<P>, seen: &Watch) {
          {detail}\n"
     );
     seen.say_at_the_end(words.into_bytes());
-}
-
-/// Dropped while a panic unwinds, it counts it.
-struct CountsPanic(Metrics);
-
-impl Drop for CountsPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            ConnectionPanicked.emit(&self.0);
-        }
-    }
 }

@@ -1,93 +1,17 @@
-//! Bodies in both directions: streamed, never collected; trailers end here.
+//! The body of a response to the client.
 
-use std::cell::Cell;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Instant;
 
-use super::framing::Sending;
-use super::lease::{AccessEnd, Lease};
-use super::limits::Slot;
-use super::upstream::Lent;
-
-/// How far the client's body has got, seen from beside it.
-#[derive(Debug)]
-pub struct Progress {
-    pub ended: Cell<bool>,
-    /// The client's side broke: a framing violation or an abort.
-    pub broken: Cell<bool>,
-    pub moved_at: Cell<Instant>,
-}
-
-/// The client's body on its way to the tool.
-#[derive(Debug)]
-pub struct ClientBody {
-    inner: Incoming,
-    progress: Rc<Progress>,
-    /// Asked before every piece: a tool may have answered long before the body's end.
-    end: Option<AccessEnd>,
-}
-
-impl ClientBody {
-    #[must_use]
-    pub fn new(inner: Incoming, end: Option<AccessEnd>) -> (Self, Rc<Progress>) {
-        let progress = Rc::new(Progress {
-            ended: Cell::new(inner.is_end_stream()),
-            broken: Cell::new(false),
-            moved_at: Cell::new(Instant::now()),
-        });
-        (Self { inner, progress: Rc::clone(&progress), end }, progress)
-    }
-}
-
-impl Body for ClientBody {
-    type Data = Bytes;
-    type Error = Cut;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let this = &mut *self;
-        let frame = ready!(next_data(&mut this.inner, cx));
-        if this.end.as_ref().is_some_and(AccessEnd::is_over) {
-            return Poll::Ready(Some(Err(Cut::AccessEnded)));
-        }
-        this.progress.moved_at.set(Instant::now());
-        match &frame {
-            None => this.progress.ended.set(true),
-            Some(Err(_)) => this.progress.broken.set(true),
-            Some(Ok(_)) => this.progress.ended.set(this.inner.is_end_stream()),
-        }
-        Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
-    }
-}
-
-/// The next data frame; trailers are dropped.
-fn next_data(
-    inner: &mut Incoming,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-    loop {
-        match ready!(Pin::new(&mut *inner).poll_frame(cx)) {
-            Some(Ok(frame)) if !frame.is_data() => (),
-            other => return Poll::Ready(other),
-        }
-    }
-}
+use super::{Cut, next_data};
+use crate::gateway::framing::Sending;
+use crate::gateway::lease::Lease;
+use crate::gateway::limits::Slot;
+use crate::gateway::upstream::Lent;
 
 /// The body of a response to the client. Holds the request's place among the concurrent ones.
 #[derive(Debug)]
@@ -96,15 +20,6 @@ pub struct Out {
     lease: Option<Lease>,
     /// Dropped with the body: its place among the requests, and its mark on the connection.
     held: (Option<Slot>, Option<Sending>),
-}
-
-/// Why a response's body ended before its end.
-#[derive(Debug, thiserror::Error)]
-pub enum Cut {
-    #[error("the other side broke off")]
-    Broken(#[from] hyper::Error),
-    #[error("the access has ended")]
-    AccessEnded,
 }
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::domain::time::Timestamp;
 use crate::telemetry::events::gateway::StreamCut;
 
-use super::core::Shared;
+use crate::gateway::core::Shared;
 
 /// The wall clock may be moved: it is looked at again at least this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);

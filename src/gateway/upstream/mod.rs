@@ -3,20 +3,20 @@
 //! A connection is lent to one exchange and comes back only when the response was read to its end
 //! and the request was sent to its end. Whatever ends an exchange otherwise drops it.
 
+mod dial;
+
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
-use hyper::client::conn::http1::{Builder, SendRequest};
-use hyper_util::rt::TokioIo;
+use hyper::client::conn::http1::SendRequest;
 use rustc_hash::FxHashMap;
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use crate::config::Upstream;
 
-use super::body::{ClientBody, Progress};
+use crate::gateway::body::{ClientBody, Progress};
 
 type Sender = SendRequest<ClientBody>;
 type Address = (std::sync::Arc<str>, u16);
@@ -69,7 +69,7 @@ impl Pool {
             if let Some(sender) = self.idle(&address).filter(|_| !fresh) {
                 return Ok(self.lent(sender, true, address));
             }
-            match timeout(connect, dial(host, *port)).await {
+            match timeout(connect, dial::dial(host, *port)).await {
                 Ok(Ok(sender)) => return Ok(self.lent(sender, false, address)),
                 Ok(Err(error)) => failure = error,
                 Err(_elapsed) => failure = io::Error::from(io::ErrorKind::TimedOut),
@@ -116,16 +116,4 @@ impl Lent {
             list.push(Idle { sender: self.sender, since: Instant::now() });
         }
     }
-}
-
-async fn dial(host: &str, port: u16) -> io::Result<Sender> {
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) =
-        Builder::new().handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    tokio::task::spawn_local(async move {
-        // Its end is seen by whoever waits for a response on it.
-        let _ended = connection.await;
-    });
-    Ok(sender)
 }

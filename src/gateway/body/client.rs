@@ -1,0 +1,75 @@
+//! The client's body on its way to the tool.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::{Cut, next_data};
+use crate::gateway::lease::AccessEnd;
+
+/// How far the client's body has got, seen from beside it.
+#[derive(Debug)]
+pub struct Progress {
+    pub ended: Cell<bool>,
+    /// The client's side broke: a framing violation or an abort.
+    pub broken: Cell<bool>,
+    pub moved_at: Cell<Instant>,
+}
+
+/// The client's body on its way to the tool.
+#[derive(Debug)]
+pub struct ClientBody {
+    inner: Incoming,
+    progress: Rc<Progress>,
+    /// Asked before every piece: a tool may have answered long before the body's end.
+    end: Option<AccessEnd>,
+}
+
+impl ClientBody {
+    #[must_use]
+    pub fn new(inner: Incoming, end: Option<AccessEnd>) -> (Self, Rc<Progress>) {
+        let progress = Rc::new(Progress {
+            ended: Cell::new(inner.is_end_stream()),
+            broken: Cell::new(false),
+            moved_at: Cell::new(Instant::now()),
+        });
+        (Self { inner, progress: Rc::clone(&progress), end }, progress)
+    }
+}
+
+impl Body for ClientBody {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let this = &mut *self;
+        let frame = ready!(next_data(&mut this.inner, cx));
+        if this.end.as_ref().is_some_and(AccessEnd::is_over) {
+            return Poll::Ready(Some(Err(Cut::AccessEnded)));
+        }
+        this.progress.moved_at.set(Instant::now());
+        match &frame {
+            None => this.progress.ended.set(true),
+            Some(Err(_)) => this.progress.broken.set(true),
+            Some(Ok(_)) => this.progress.ended.set(this.inner.is_end_stream()),
+        }
+        Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

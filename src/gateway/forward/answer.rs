@@ -1,0 +1,38 @@
+//! What is made of what the tool answered, or did not.
+
+use http::{Response, StatusCode};
+use hyper::body::Incoming;
+
+use crate::gateway::body::Progress;
+use crate::gateway::headers;
+use crate::gateway::refusal::Refusal;
+use crate::gateway::upstream::Lent;
+use crate::problem::ProblemCode;
+use crate::telemetry::events::gateway::UpstreamFailed;
+
+pub(super) fn checked(
+    tool: &str,
+    response: Response<Incoming>,
+    lent: Lent,
+) -> Result<(Response<Incoming>, Lent), Refusal> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(unreachable(tool, "it switched protocols without being asked"));
+    }
+    if !headers::is_framed_clearly(response.headers()) {
+        return Err(unreachable(tool, "the length of its response cannot be read in one way"));
+    }
+    Ok((response, lent))
+}
+
+pub(super) fn broken(tool: &str, progress: &Progress, error: &hyper::Error) -> Refusal {
+    if progress.broken.get() {
+        return Refusal::bad_request("the request's body broke off or was malformed");
+    }
+    unreachable(tool, &error.to_string())
+}
+
+/// The reason is for the log; a client learns nothing of the inside.
+pub(super) fn unreachable(tool: &str, why: &str) -> Refusal {
+    UpstreamFailed { tool, why }.emit();
+    Refusal::new(ProblemCode::UpstreamUnreachable, format!("{tool} gave no usable answer"))
+}

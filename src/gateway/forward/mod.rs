@@ -1,0 +1,114 @@
+//! Forwarding: consumes a [`Permit`], speaks to the tool, hands its answer back as it comes.
+
+mod answer;
+mod exchange;
+mod inbound;
+mod wait;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderValue, Request, Response};
+use http_body::Body;
+use hyper::body::Incoming;
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use crate::telemetry::events::gateway::UpstreamAnswered;
+use crate::telemetry::spans::ClientSpan;
+use crate::telemetry::trace::{Place, TraceContext};
+
+use crate::gateway::admit::Permit;
+use crate::gateway::body::{ClientBody, Out};
+use crate::gateway::connection::Peer;
+use crate::gateway::core::Core;
+use crate::gateway::headers::{self, Outbound};
+use crate::gateway::lease::{AccessEnd, Lease};
+use crate::gateway::limits::Slot;
+use crate::gateway::ports::Ports;
+use crate::gateway::refusal::Refusal;
+
+/// What goes along with a request, beside its permit.
+#[derive(Debug)]
+pub struct Along<'a> {
+    pub peer: &'a Peer,
+    pub request_id: HeaderValue,
+    /// The span of the request, parent of the exchange's.
+    pub place: Place,
+    pub slot: Slot,
+}
+
+/// Sends the request and waits for the head of the response.
+///
+/// # Errors
+/// `upstream-unreachable`, `upstream-timeout`, `bad-request` when the client's body broke, or
+/// `grant-expired` when the access ended before the tool answered.
+pub async fn forward<P: Ports>(
+    core: &Core<P>,
+    permit: Permit,
+    head: Parts,
+    body: Incoming,
+    along: Along<'_>,
+) -> Result<Response<Out>, Refusal> {
+    let method = head.method.clone();
+    let end = permit.ends_at().map(|at| AccessEnd::new(at, Arc::clone(&core.shared)));
+    // Most requests have no body to bind.
+    let bound = end.clone().filter(|_| !body.is_end_stream());
+    let (body, progress) = ClientBody::new(body, bound);
+    let mut lease = end.map(Lease::new);
+    let context = along.place.context.with_span(core.ids.span());
+    let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
+    let request = outbound(&permit, head, &along, context, body);
+    let started = Instant::now();
+    let exchange = exchange::exchange(core, &permit, request, (&progress, &mut lease), &span);
+    let answer = exchange.instrument(span.0.clone()).await;
+    UpstreamAnswered {
+        method: &method,
+        status: answer.as_ref().ok().map(|(response, _)| response.status().as_u16()),
+        route: permit.rule().path.shared(),
+        failure: answer.as_ref().err().map(|refusal| refusal.code),
+        took: started.elapsed(),
+        span: &span,
+    }
+    .emit(&core.metrics);
+    let (response, lent) = answer?;
+    Ok(inbound::inbound(response, lent, lease, along.slot))
+}
+
+fn outbound(
+    permit: &Permit,
+    mut head: Parts,
+    along: &Along<'_>,
+    context: TraceContext,
+    body: ClientBody,
+) -> Request<ClientBody> {
+    let tool = &permit.tool().config;
+    let grants: Vec<String> = permit.grants().iter().map(ToString::to_string).collect();
+    headers::rewrite_request(
+        &mut head.headers,
+        &Outbound {
+            peer: along.peer,
+            prefix: permit.stripped_prefix(),
+            access: permit.rule().access,
+            credential: &tool.credential,
+            forward_credential: tool.forward_credential,
+            identity: permit.identity(),
+            grants: &grants.join(","),
+            request_id: &along.request_id,
+            traceparent: &context.to_string(),
+            keep_tracestate: along.place.is_continued(),
+        },
+    );
+    let mut request = Request::new(body);
+    *request.method_mut() = head.method;
+    *request.uri_mut() = permit.uri().clone();
+    *request.headers_mut() = head.headers;
+    request
+}
+
+/// A whole response of ours.
+#[must_use]
+pub fn own(response: Response<Bytes>, slot: Option<Slot>) -> Response<Out> {
+    response.map(|bytes| Out::whole(bytes, slot))
+}

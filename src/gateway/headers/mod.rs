@@ -1,0 +1,108 @@
+//! Which headers pass, in both directions, and which ones are ours.
+
+mod added;
+mod credential;
+mod names;
+
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use super::connection::Peer;
+use crate::config::{AccessMode, CredentialSource};
+use crate::identity::Identity;
+use crate::telemetry::trace::TRACEPARENT;
+
+use names::{Folded, HOP_BY_HOP, NOT_FROM_CLIENTS};
+pub use names::{is_protected, is_spelling_of};
+
+pub const DECISION_ID: HeaderName = HeaderName::from_static("tidegate-decision-id");
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// What the rewritten request is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Outbound<'a> {
+    pub peer: &'a Peer,
+    /// The prefix that was stripped, with its final slash.
+    pub prefix: Option<&'a str>,
+    pub access: AccessMode,
+    pub credential: &'a CredentialSource,
+    pub forward_credential: bool,
+    pub identity: Option<&'a Identity>,
+    /// Sorted, comma-separated; empty without any.
+    pub grants: &'a str,
+    pub request_id: &'a HeaderValue,
+    pub traceparent: &'a str,
+    pub keep_tracestate: bool,
+}
+
+/// Turns the client's headers into those that the tool gets.
+pub fn rewrite_request(headers: &mut HeaderMap, out: &Outbound<'_>) {
+    let chunked = headers.contains_key(TRANSFER_ENCODING);
+    remove_nominated(headers);
+    remove_matching(headers, |name| name.is_any(&HOP_BY_HOP) || name.is_any(&NOT_FROM_CLIENTS));
+    headers.remove(EXPECT);
+    if !out.keep_tracestate {
+        headers.remove(TRACESTATE);
+    }
+    credential::remove_credential(headers, out);
+    if chunked {
+        headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    added::add_forwarded(headers, out);
+    added::add_identity(headers, out);
+    headers.insert(REQUEST_ID, out.request_id.clone());
+    set(headers, TRACEPARENT, out.traceparent);
+}
+
+/// Cleans the headers of a tool's response.
+pub fn rewrite_response(headers: &mut HeaderMap) {
+    remove_nominated(headers);
+    remove_matching(headers, |name| name.is_any(&HOP_BY_HOP) || name.is("tidegate-*"));
+}
+
+/// The headers of a response that decide where it ends leave no doubt.
+#[must_use]
+pub fn is_framed_clearly(headers: &HeaderMap) -> bool {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    let plain = length
+        .is_none_or(|value| !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit));
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let encoding = encodings.next();
+    let chunked = encoding.is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    let single = lengths.next().is_none() && encodings.next().is_none();
+    single && plain && chunked && !(length.is_some() && encoding.is_some())
+}
+
+fn remove_matching(headers: &mut HeaderMap, matches: impl Fn(&Folded) -> bool) {
+    let gone: Vec<HeaderName> =
+        headers.keys().filter(|name| matches(&Folded::new(name.as_ref()))).cloned().collect();
+    for name in gone {
+        headers.remove(name);
+    }
+}
+
+/// Removes what `Connection` names, `Content-Length` and `Host` excepted: a response that nominates
+/// its own length does not change its framing.
+fn remove_nominated(headers: &mut HeaderMap) {
+    let mut gone: Vec<HeaderName> = Vec::new();
+    for value in headers.get_all(CONNECTION) {
+        let options = value.as_bytes().split(|&byte| byte == b',');
+        gone.extend(options.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()));
+    }
+    for name in gone {
+        if name != CONTENT_LENGTH && name != HOST {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Every value given here is visible ASCII; one that is not would be left out, and so would the
+/// client's copy, which is already gone.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
+    headers.remove(&name);
+    if let Ok(value) = HeaderValue::from_str(value) {
+        headers.insert(name, value);
+    }
+}
