@@ -16,7 +16,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("catalog", &["catalog", "config", "domain"]),
     ("telemetry", &["telemetry", "domain", "entropy", "clock", "problem", "store"]),
     ("cloudevents", &["domain", "store", "telemetry"]),
-    ("http_client", &[]),
+    ("tls", &[]),
+    ("http_client", &["tls"]),
     ("strict_json", &[]),
     ("json_weight", &[]),
     (
@@ -47,10 +48,11 @@ const LAYERS: &[(&str, &[&str])] = &[
             "strict_json",
             "json_weight",
             "telemetry",
+            "tls",
         ],
     ),
-    ("policy", &["policy", "domain", "config", "json_weight"]),
-    ("store", &["store", "domain", "config", "clock", "entropy"]),
+    ("policy", &["policy", "domain", "config", "json_weight", "tls"]),
+    ("store", &["store", "domain", "config", "clock", "entropy", "tls"]),
     (
         "gateway",
         &[

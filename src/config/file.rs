@@ -94,6 +94,10 @@ pub struct Issuer {
     pub prefix: Option<Text>,
     /// At most 60s
     pub leeway: Option<Span>,
+    /// PEM with the roots that are trusted when keys are fetched
+    pub ca: Option<Text>,
+    /// How long keys from the network count without a refresh
+    pub max_stale: Option<Span>,
 }
 
 #[derive(JsonSchema)]

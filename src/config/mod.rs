@@ -177,6 +177,10 @@ pub struct IssuerConfig {
     pub prefix: Arc<str>,
     /// At most 60 s.
     pub leeway: Duration,
+    /// PEM: the roots trusted when keys are fetched. Absent: Mozilla's.
+    pub ca: Option<PathBuf>,
+    /// After the last success, keys from the network count no longer than this.
+    pub max_stale: Duration,
 }
 
 #[derive(Clone, Debug)]

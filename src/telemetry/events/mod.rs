@@ -9,6 +9,7 @@ use crate::store::StoreFault;
 
 pub mod approvals;
 pub mod gateway;
+pub mod identity;
 pub mod outbox;
 pub mod policy;
 pub mod reload;

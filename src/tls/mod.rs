@@ -1,0 +1,8 @@
+//! TLS from PEM files, for whoever dials and whoever listens: one place that decides which library,
+//! which versions, and what a file has to hold.
+
+mod client;
+mod files;
+
+pub use client::{Trust, client};
+pub use files::{UnusableTls, certificates, private_key};
