@@ -73,9 +73,7 @@ fn each_constant(node: &mut Node, visit: &mut dyn FnMut(&mut Value)) {
 
 fn reread(value: &Value) -> Option<Value> {
     Some(match value {
-        Value::Duration(nanos) => {
-            Value::Duration(text::parse_duration(&text::duration(*nanos))?)
-        }
+        Value::Duration(nanos) => Value::Duration(text::parse_duration(&text::duration(*nanos))?),
         Value::List(values) => Value::list(values.iter().map(reread).collect::<Option<Vec<_>>>()?),
         Value::Map(map) => {
             let entries = map.iter().map(|(key, value)| Some((key.clone(), reread(value)?)));
