@@ -9,7 +9,8 @@ use super::failure;
 
 /// What the engine refuses while loading although the PDP takes it: part of the message, and the
 /// reason as docs/policies.md has it.
-const REFUSALS: [(&str, &str); 4] = [
+const REFUSALS: [(&str, &str); 5] = [
+    ("is a constant that is no bool", "a constant that is no bool in `&&`, `||` or a test"),
     ("always an empty list", "`in` a constant that is an empty list"),
     ("of a parent scope is missing", "a policy above was refused"),
     ("always fails", "a constant part that always fails"),

@@ -19,7 +19,7 @@ const ROUNDS: usize = 3;
 /// So often each PDP is asked again.
 const AGAIN: usize = 6;
 /// So many more processes are asked where one answer differs.
-const MORE: usize = 5;
+const MORE: usize = 4;
 
 pub fn compare(binary: &Path, all: &[String], pdps: usize, rng: &mut Rng, report: &mut Report) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -29,7 +29,7 @@ pub fn compare(binary: &Path, all: &[String], pdps: usize, rng: &mut Rng, report
     }
     let engine = engine(folder.path(), &Knobs::USUAL).expect("expressions that load");
     let pdps = start(binary, folder.path(), &Knobs::USUAL, pdps).expect("expressions that load");
-    let more = More { binary, folder: folder.path(), pdps: Vec::new() };
+    let more = More { binary, folder: folder.path() };
     let mut asked = Asked { engine, pdps, more, errors: Vec::new(), report };
     for (number, some) in all.chunks(PER_POLICY).enumerate() {
         for _ in 0..ROUNDS {
@@ -61,7 +61,6 @@ struct Asked<'r> {
 struct More<'r> {
     binary: &'r Path,
     folder: &'r Path,
-    pdps: Vec<Pdp>,
 }
 
 impl Asked<'_> {
@@ -94,12 +93,13 @@ impl Asked<'_> {
 
     /// What processes say that nobody has asked yet: the order of a constant map is another one in
     /// each.
-    fn ask_more(&mut self, request: &Json) -> Vec<Answer> {
-        let More { binary, folder, pdps } = &mut self.more;
-        if pdps.is_empty() {
-            *pdps = start(binary, folder, &Knobs::USUAL, MORE).expect("more PDPs");
-        }
-        (0..AGAIN).flat_map(|_| ask(pdps, request)).collect()
+    fn ask_more(&self, request: &Json) -> Vec<Answer> {
+        let kind = request["resources"][0]["resource"]["kind"].as_str().expect("a kind");
+        let file = format!("{kind}.yaml");
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::copy(self.more.folder.join(&file), folder.path().join(&file)).expect("a policy");
+        let mut pdps = start(self.more.binary, folder.path(), &Knobs::USUAL, MORE).expect("PDPs");
+        (0..AGAIN).flat_map(|_| ask(&mut pdps, request)).collect()
     }
 
     fn one(

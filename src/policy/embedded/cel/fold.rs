@@ -129,7 +129,8 @@ fn booleans(node: &Node, positions: &Positions) -> Result<(), CompileError> {
         if let Node { kind: Kind::Constant(value), at, is_constant: true } = test
             && !matches!(value, Value::Bool(_))
         {
-            return Err(positions.error(*at, format!("expected bool, found {}", value.type_of())));
+            let message = format!("the {} here is a constant that is no bool", value.type_of());
+            return Err(positions.error(*at, message));
         }
     }
     Ok(())
