@@ -75,7 +75,8 @@ fn is_about_role_policies(it: &Difference) -> bool {
 }
 
 /// What the engine fails with, on purpose, where the PDP has a value.
-const FAILURES: [(&str, &str); 5] = [
+const FAILURES: [(&str, &str); 6] = [
+    ("inside of a map or list has no fields", "fields of an optional inside of a map or list"),
     ("' is refused: ", "a pattern that is refused, known only when evaluated"),
     ("cannot be shown as JSON", "an output that holds optionals"),
     ("too many values", "`format` with more values than clauses"),

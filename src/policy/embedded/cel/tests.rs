@@ -664,6 +664,14 @@ fn an_index_beyond_the_integers_is_an_error() {
 }
 
 #[test]
+fn an_optional_that_was_found_in_a_map_or_list_has_no_fields() {
+    fails("has({'a': P.attr.?map, 'b': 1}.a.k)");
+    fails("{'a': P.attr.?map, 'b': 1}.a.k == 'v'");
+    fails("has([P.attr.?map, 1][0].k)");
+    holds("has(P.attr.?map.deep.x) && has(optional.of(P.attr.map).k)");
+}
+
+#[test]
 fn the_last_hours_of_time_have_a_place_in_every_zone() {
     let last = "timestamp('9999-12-31T23:59:59Z')";
     holds(&format!("{last}.getHours('Asia/Kolkata') == 5"));
