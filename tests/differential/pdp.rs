@@ -16,7 +16,7 @@ pub struct Pdp {
     stream: Option<UnixStream>,
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Where the program is, fetched when it was never used before.
 pub fn binary() -> PathBuf {
