@@ -5,7 +5,8 @@ use tidegate::policy::embedded::Engine;
 
 use super::campaign::Difference;
 use super::compare::Decision;
-use super::failure;
+use super::policies::Set;
+use super::{failure, order};
 
 /// What the engine refuses while loading although the PDP takes it: part of the message, and the
 /// reason as docs/policies.md has it.
@@ -50,28 +51,44 @@ pub fn refusal_of_the_pdp(message: &str) -> Option<&'static str> {
 }
 
 /// Never one in which the engine is the more open of the two.
-pub fn difference(engine: &Engine, request: &Json, it: &Difference) -> Option<&'static str> {
+pub fn difference(
+    engine: &Engine,
+    set: &Set,
+    (request, ours): (&Json, &Json),
+    it: &Difference,
+) -> Option<&'static str> {
     let action = it.action.as_ref().filter(|_| !it.is_open)?;
-    if is_about_role_policies(it) {
-        return Some(
-            "which rows of role policies speak, which the PDP asks in an order of its own",
-        );
+    if let Some(reason) = order::of_a_rule_mistaken(set, request, it) {
+        return Some(reason);
+    }
+    if it.what == "outputs" {
+        return output_failure(ours, it, action);
     }
     let why = failure::of(engine, request, it.resource, action)?;
-    if has_one_effect(it) {
-        return Some("which row that fails ends the action, as the PDP has an order of its own");
-    }
+    failure_on_purpose(&why)
+}
+
+fn failure_on_purpose(why: &str) -> Option<&'static str> {
     FAILURES.iter().find(|(part, _)| why.contains(part)).map(|(_, reason)| *reason)
 }
 
-fn has_one_effect(it: &Difference) -> bool {
-    matches!(&*it.what, "policy" | "scope" | "outputs")
-}
-
-/// The effect is the same on both sides, and a role policy is named on one of them.
-fn is_about_role_policies(it: &Difference) -> bool {
-    let names_one = |text: &String| text.contains("policy: \"role.");
-    has_one_effect(it) && (names_one(&it.ours) || it.theirs.iter().any(names_one))
+/// Outputs that differ in nothing but that they fail here, on purpose.
+fn output_failure(ours: &Json, it: &Difference, action: &str) -> Option<&'static str> {
+    let entries = ours["results"][it.resource]["outputs"].as_array()?;
+    let why = |source: &str| {
+        let of = |entry: &&Json| entry["src"] == source && entry["action"] == action;
+        failure_on_purpose(entries.iter().find(of)?["error"].as_str()?)
+    };
+    let (own, theirs) = it.sides.split_first()?;
+    let others = |outputs: &[(String, Json)]| -> Vec<(String, Json)> {
+        let it = outputs.iter().filter(|(source, _)| why(source).is_none());
+        it.cloned().collect()
+    };
+    let is_alike = |other: &Decision| {
+        other.outputs.len() == own.outputs.len() && others(&other.outputs) == others(&own.outputs)
+    };
+    let reason = own.outputs.iter().find_map(|(source, _)| why(source))?;
+    theirs.iter().all(is_alike).then_some(reason)
 }
 
 /// What the engine fails with, on purpose, where the PDP has a value.

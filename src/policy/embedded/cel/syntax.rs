@@ -72,7 +72,7 @@ mod tests {
             ("P.t & P.f", 5, "found '&', expected '&&'"),
             ("(P.id", 6, "found the end, expected ')'"),
             ("P.id)", 5, "found ')', expected the end"),
-            ("P..id", 2, "found '..', expected a name"),
+            ("P..id", 3, "found '..', expected a name"),
             ("P.t and P.f", 5, "found 'and', expected an operator or the end"),
             ("P.t ? 1", 8, "found the end, expected an operator or ':'"),
             ("[1, 2", 6, "found the end, expected ']' or ','"),

@@ -252,7 +252,7 @@ fn what_does_not_type_check_is_refused_with_a_place_and_a_hint() {
         ("P.attr.l.map(x.y, true)", "a name is needed"),
         ("V.exists(x, true)", "only through its members"),
         ("P.attr.n.matches('(?=a)')", "refused"),
-        ("timestamp('yesterday') < now", "unknown name 'now'"),
+        ("timestamp('2026-01-01T00:00:00Z') < now", "unknown name 'now'"),
         ("timestamp('yesterday') < timestamp(P.attr.when)", "always fails"),
         ("duration('5 days') < duration(P.attr.when)", "always fails"),
         ("1 / 0 == 1 || P.attr.t", "always fails"),
@@ -609,7 +609,7 @@ fn a_type_that_is_not_known_yet_is_what_the_first_overload_takes() {
     refused(&format!("{list}.map(v, [v + v, 1])[0] + 'a'"), "is not defined for");
     refused(&format!("1 in {list}.sortBy(v, size(v))"), "is not defined for (int, list(bytes))");
     holds(&format!("{list}.map(v, size(v)) == [1, 1, 1]"));
-    holds(&format!("{list}.map(v, v + v)[0] == 'aa'"));
+    refused(&format!("{list}.map(v, v + v)[0] == 'aa'"), "is not defined for (bytes, string)");
     holds(&format!("{list}.map(v, v, v.all(x, x)) == [] || {list}[0] == 'a'"));
 }
 
