@@ -23,8 +23,11 @@ const REFUSALS_OF_BOTH: [(&str, &str); 1] =
     [("whose type is not known", "an optional entry whose value has no known type")];
 
 /// The same as `REFUSALS` for an expression alone.
-const REFUSALS_OF_EXPRESSIONS: [(&str, &str); 2] =
-    [("is no index", "an index that always fails"), ("the pattern '", "a pattern that is refused")];
+const REFUSALS_OF_EXPRESSIONS: [(&str, &str); 3] = [
+    ("is no index", "an index that always fails"),
+    ("the pattern '", "a pattern that is refused"),
+    ("format: %", "a clause of `format` and a value of a type known only from its neighbours"),
+];
 
 pub fn refusal_of_an_expression(message: &str) -> Option<&'static str> {
     let mut all = REFUSALS.iter().chain(&REFUSALS_OF_EXPRESSIONS);

@@ -60,6 +60,10 @@ impl<'e, 'b> Evaluation<'e, 'b> {
             Kind::Index(call) => self.index(call),
             Kind::OptionalIndex(parts) => {
                 let operand = self.eval(&parts.0)?;
+                // What nothing is looked up in is not worked out: its key may fail.
+                if matches!(&*operand, Value::Optional(None)) {
+                    return Ok(operand);
+                }
                 let key = self.eval(&parts.1)?;
                 optional_index(operand, &key)
             }
@@ -214,6 +218,9 @@ impl<'e, 'b> Evaluation<'e, 'b> {
     fn index(&mut self, call: &'e Call) -> Outcome<'e> {
         let [operand, key] = &*call.args else { return Err(EvalError::no_such_overload()) };
         let operand = self.eval(operand)?;
+        if matches!(&*operand, Value::Optional(None)) {
+            return Ok(operand);
+        }
         let key = self.eval(key)?;
         if let Value::Opaque(_) = &*operand {
             return self.invoke(call, &[&*operand, &*key]);

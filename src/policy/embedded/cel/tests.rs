@@ -603,6 +603,13 @@ mod random {
 }
 
 #[test]
+fn a_key_is_not_worked_out_where_there_is_nothing_to_look_in() {
+    holds("!P.attr[?'gone'][?P.attr.nope].hasValue()");
+    holds("!P.attr[?'gone'][P.attr.nope].hasValue()");
+    fails("P.attr[?P.attr.nope].hasValue()");
+}
+
+#[test]
 fn a_type_that_is_not_known_yet_is_what_the_first_overload_takes() {
     let list = "P.attr.list.distinct()";
     refused(&format!("{list}.map(v, size(v) > 0 && v == 'a')"), "(bytes, string)");
