@@ -263,6 +263,10 @@ impl<S: LiveSource> LiveSource for Held<S> {
         reply
     }
 
+    async fn base(&self, partition: Partition) -> Result<RawLive, StoreFault> {
+        self.inner.base(partition).await
+    }
+
     async fn one(&self, partition: Partition, key: &Key) -> Result<Option<Bytes>, StoreFault> {
         self.inner.one(partition, key).await
     }
