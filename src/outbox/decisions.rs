@@ -255,11 +255,7 @@ impl Collector {
         }
     }
 
-    fn drain(
-        &mut self,
-        mut batch: Vec<Told>,
-        records: &mut mpsc::UnboundedReceiver<Told>,
-    ) {
+    fn drain(&mut self, mut batch: Vec<Told>, records: &mut mpsc::UnboundedReceiver<Told>) {
         while let Ok(record) = records.try_recv() {
             batch.push(record);
             if batch.len() >= BATCH {
@@ -315,8 +311,7 @@ impl Pump {
             let records = batch.iter().flat_map(|batch: &Arc<Batch>| &batch.records);
             let count = records.clone().count();
             self.lag.decisions(records.clone().map(Told::at).min());
-            let events: Events =
-                records.map(|record| record.event(&self.source)).collect();
+            let events: Events = records.map(|record| record.event(&self.source)).collect();
             self.deliver(&events).await;
             self.queued.fetch_sub(count, Ordering::Relaxed);
             self.lag.decisions(None);

@@ -20,7 +20,7 @@ use crate::store::StoreFault;
 use crate::telemetry::events::gateway::StoreReadFailed;
 
 use super::again::{Again, ask_again};
-use super::{Leases, LOOK_AGAIN};
+use super::{LOOK_AGAIN, Leases};
 
 pub async fn check<P: Ports>(core: Rc<Core<P>>) {
     let leases = Rc::clone(&core.leases);
@@ -64,10 +64,7 @@ pub async fn check<P: Ports>(core: Rc<Core<P>>) {
 }
 
 /// Takes one more word, if there is one; whether some were lost.
-fn heard(
-    moved: &mut tokio::sync::broadcast::Receiver<Partition>,
-    leases: &Leases,
-) -> Option<bool> {
+fn heard(moved: &mut tokio::sync::broadcast::Receiver<Partition>, leases: &Leases) -> Option<bool> {
     match moved.try_recv() {
         Ok(partition) => {
             leases.ask(partition);
@@ -176,7 +173,9 @@ async fn look_beyond<P: Ports>(core: Rc<Core<P>>, subject: SubjectKey, open: Vec
     let view = match core.ports.live().read(subject).await {
         Ok(view) => Rc::new(view),
         Err(fault) => {
-            open.iter().for_each(|(exchange, _)| exchange.held.beyond_is_unknown());
+            for (exchange, _) in &open {
+                exchange.held.beyond_is_unknown();
+            }
             return failed(&core, &fault);
         }
     };

@@ -154,7 +154,8 @@ impl Held {
         let (shared, at) = (bond.leases.shared(), bond.leases.now());
         let effect = since.map(|since| at.since(since));
         let (record, grants) = (Arc::clone(&self.record), self.grants());
-        let cut = LeaseCut { record, grants, cause: cause.as_str(), at, open: bond.opened.elapsed() };
+        let cut =
+            LeaseCut { record, grants, cause: cause.as_str(), at, open: bond.opened.elapsed() };
         StreamCut { cut: &cut, effect }.emit(&shared.metrics);
         shared.decisions.cut(Arc::new(cut));
     }

@@ -78,7 +78,7 @@ impl Lease {
 
     /// When to ask [`Lease::has_ended`] again, for whoever waits with a timer of its own instead of
     /// [`Lease::poll_ended`].
-    #[cfg_attr(not(test), expect(dead_code, reason = "tunnels wait with timers of their own"))]
+    #[expect(dead_code, reason = "tunnels wait with timers of their own")]
     #[must_use]
     pub fn look_again(&self) -> Instant {
         Instant::now() + self.progress.held.left().map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN))

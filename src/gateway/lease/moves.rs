@@ -13,7 +13,9 @@ pub struct Moves(Arc<dyn Fn() -> broadcast::Receiver<Partition> + Send + Sync>);
 
 impl Moves {
     #[must_use]
-    pub fn new(listen: impl Fn() -> broadcast::Receiver<Partition> + Send + Sync + 'static) -> Self {
+    pub fn new(
+        listen: impl Fn() -> broadcast::Receiver<Partition> + Send + Sync + 'static,
+    ) -> Self {
         Self(Arc::new(listen))
     }
 

@@ -174,14 +174,18 @@ impl Leases {
     pub(super) fn ask_all(&self) {
         let mut book = self.book.borrow_mut();
         let all: Vec<Partition> = book.watched.keys().copied().collect();
-        all.into_iter().for_each(|partition| book.ask(partition));
+        for partition in all {
+            book.ask(partition);
+        }
     }
 
     /// What permits no longer stands by grants alone: everything that is open now is asked anew.
     pub(super) fn doubt_all(&self) {
         let mut book = self.book.borrow_mut();
         book.doubted = Some(Instant::now());
-        book.open().iter().for_each(|(_, exchange)| exchange.held.doubt());
+        for (_, exchange) in &book.open() {
+            exchange.held.doubt();
+        }
     }
 
     /// Partitions whose heads are to be read now; nobody else reads them until

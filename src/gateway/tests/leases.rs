@@ -18,8 +18,7 @@ use super::tool::Answer;
 use super::wire::Client;
 use super::world::{START, State, Verdict, grant_id};
 
-const HEAD: &str =
-    "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+const HEAD: &str = "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
 
 /// A gateway whose tool answers with a stream that the test writes.
 struct Streams {
@@ -270,7 +269,7 @@ async fn a_stream_outlives_a_role_that_it_does_not_need() {
     let mut client = streams.open("/a").await;
     let reads = streams.reads();
     // Less than a second before the end of the first.
-    streams.gateway.world.clock.advance(minutes(1) - Duration::from_millis(400));
+    streams.gateway.world.clock.advance(Duration::from_millis(59_600));
     until("the end to be looked beyond", || streams.reads() > reads).await;
     // The answer is taken up in the same turn of the core as the next look.
     let looks = streams.looks();

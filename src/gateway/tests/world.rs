@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use http::HeaderMap;
-use tokio::sync::broadcast;
 use http::header::AUTHORIZATION;
+use tokio::sync::broadcast;
 
 use crate::clock::{Clock, ManualClock};
 use crate::config::CredentialSource;
