@@ -34,10 +34,10 @@ impl ClientBody {
     #[must_use]
     pub fn new(inner: Incoming, held: Held) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress {
-            held,
             ended: Cell::new(inner.is_end_stream()),
             broken: Cell::new(false),
-            moved_at: Cell::new(Instant::now()),
+            moved_at: Cell::new(held.opened()),
+            held,
         });
         (Self { inner, progress: Rc::clone(&progress) }, progress)
     }

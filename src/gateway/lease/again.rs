@@ -99,6 +99,7 @@ async fn of_tombstones<P: Ports>(
 ) -> Vec<(Timestamp, Cause)> {
     let permit = held.permit();
     let (Some(identity), false) = (permit.identity(), gone.is_empty()) else { return Vec::new() };
+    let _room = core.leases.room.acquire().await;
     // That they are gone is sure; only how is not.
     let Ok(ended) = core.ports.live().tombstones(identity.key).await else { return Vec::new() };
     let killed = held.seen().and_then(|seen| {

@@ -32,6 +32,15 @@ impl Cause {
         }
     }
 
+    /// Whether somebody took the access away, at a time that its record tells.
+    #[must_use]
+    pub const fn is_taken_away(self) -> bool {
+        match self {
+            Self::Revoked | Self::Released | Self::Killed => true,
+            Self::Expired | Self::Suspended | Self::Unreachable | Self::Denied => false,
+        }
+    }
+
     /// The answer to a request that was cut before the tool's answer began.
     #[must_use]
     pub fn refusal(self, tool: &str) -> Refusal {

@@ -141,7 +141,11 @@ async fn check_subject<P: Ports>(
         }
         // Each by itself: a policy that answers one slowly keeps nobody else waiting.
         let (core, view) = (Rc::clone(&core), Rc::clone(&view));
-        spawn_local(async move { check_one(&core, &exchange, &view, sent).await });
+        spawn_local(async move {
+            check_one(&core, &exchange, &view, sent).await;
+            drop(exchange);
+            core.leases.was_seen_at(partition, seen.head);
+        });
     }
     core.leases.was_seen_at(partition, seen.head);
 }
@@ -183,7 +187,7 @@ async fn look_beyond<P: Ports>(core: Rc<Core<P>>, subject: SubjectKey, open: Vec
         let (core, view) = (Rc::clone(&core), Rc::clone(&view));
         spawn_local(async move {
             match ask_again(&core, &exchange.held, &view, end).await {
-                Again::Stays(grants) => exchange.held.ends_with(&grants),
+                Again::Stays(grants) => exchange.held.ends_later(&grants, view.seen()),
                 // The clock cuts it, unless something moves before.
                 Again::Ends(..) => (),
                 Again::Unsure => exchange.held.beyond_is_unknown(),

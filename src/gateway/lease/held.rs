@@ -30,13 +30,13 @@ pub struct Held {
     permit: Permit,
     /// Of the decision that made the permit.
     record: Arc<DecisionRecord>,
+    opened: Instant,
     /// `None`: it is bound to nothing, the rule is public.
     bond: Option<Bond>,
 }
 
 struct Bond {
     leases: Rc<Leases>,
-    opened: Instant,
     place: Cell<Option<Place>>,
     /// Where its grants are; known once it is watched.
     partition: Cell<Option<Partition>>,
@@ -79,7 +79,6 @@ impl Held {
         let opened = Instant::now();
         let bond = permit.seen().map(|seen| Bond {
             leases: Rc::clone(leases),
-            opened,
             place: Cell::new(None),
             partition: Cell::new(None),
             seen: Cell::new(seen),
@@ -92,7 +91,7 @@ impl Held {
             cause: Cell::new(None),
             waiting: Default::default(),
         });
-        Self { permit, record, bond }
+        Self { permit, record, opened, bond }
     }
 
     pub fn permit(&self) -> &Permit {
@@ -101,6 +100,10 @@ impl Held {
 
     pub fn record(&self) -> &Arc<DecisionRecord> {
         &self.record
+    }
+
+    pub fn opened(&self) -> Instant {
+        self.opened
     }
 
     pub fn is_bound(&self) -> bool {
@@ -152,10 +155,10 @@ impl Held {
         bond.cause.set(Some(cause));
         bond.waiting.iter().filter_map(Cell::take).for_each(Waker::wake);
         let (shared, at) = (bond.leases.shared(), bond.leases.now());
-        let effect = since.map(|since| at.since(since));
+        let effect = since.filter(|_| cause.is_taken_away()).map(|since| at.since(since));
         let (record, grants) = (Arc::clone(&self.record), self.grants());
         let cut =
-            LeaseCut { record, grants, cause: cause.as_str(), at, open: bond.opened.elapsed() };
+            LeaseCut { record, grants, cause: cause.as_str(), at, open: self.opened.elapsed() };
         StreamCut { cut: &cut, effect }.emit(&shared.metrics);
         shared.decisions.cut(Arc::new(cut));
     }
@@ -173,7 +176,7 @@ impl Held {
     pub(super) fn entered(&self, place: Place) -> Option<Instant> {
         let bond = self.bond.as_ref()?;
         bond.place.set(Some(place));
-        Some(bond.opened)
+        Some(self.opened)
     }
 
     /// From now on it is watched. An exchange that no grant has to permit is given the time that it
@@ -181,7 +184,7 @@ impl Held {
     pub(super) fn is_watched_in(&self, partition: Partition, doubted: Option<Instant>) {
         let Some(bond) = &self.bond else { return };
         bond.partition.set(Some(partition));
-        bond.in_doubt.set(doubted.is_some_and(|doubted| bond.opened <= doubted));
+        bond.in_doubt.set(doubted.is_some_and(|doubted| self.opened <= doubted));
         if !is_by_grant(&self.permit) {
             let soonest = bond.leases.now().plus(AHEAD);
             bond.ends_at.set(self.permit.ends_at().map(|end| end.max(soonest)));
@@ -267,8 +270,17 @@ impl Held {
         self.ends_with(grants);
     }
 
-    /// These grants permit it also beyond its present end.
-    pub(super) fn ends_with(&self, grants: &[MatchedGrant]) {
+    /// These grants, of the read that showed `seen`, permit it also beyond its present end. What
+    /// was found out since is not overruled by them.
+    pub(super) fn ends_later(&self, grants: &[MatchedGrant], seen: Seen) {
+        if self.is_same(seen) {
+            self.ends_with(grants);
+        } else {
+            self.beyond_is_unknown();
+        }
+    }
+
+    fn ends_with(&self, grants: &[MatchedGrant]) {
         let Some(bond) = &self.bond else { return };
         bond.grants.replace(Some(grants.iter().map(|grant| grant.id).collect()));
         bond.ends_at.set(ends_at(grants));

@@ -230,11 +230,10 @@ impl Leases {
         }
     }
 
-    /// A lease was found permitted at `head`; if that is not the head that was read last, the one
-    /// or the other is old.
+    /// A subject was read at `head`. Whoever came with a later head found its leases occupied.
     pub(super) fn was_seen_at(&self, partition: Partition, head: Head) {
         let known = self.book.borrow().watched.get(&partition).and_then(|known| known.head);
-        if known.is_some_and(|(known, _)| known != head) {
+        if known.is_some_and(|(known, _)| (known.epoch, known.seq) > (head.epoch, head.seq)) {
             self.ask(partition);
         }
     }
