@@ -40,7 +40,7 @@ impl Stream {
     }
 
     /// Reads to its end, which the tool never writes. Gives how long that took.
-    fn is_cut(mut self) -> Duration {
+    fn until_cut(mut self) -> Duration {
         let (start, mut rest) = (Instant::now(), Vec::new());
         match self.0.read_to_end(&mut rest) {
             Ok(_) => (),
@@ -66,7 +66,7 @@ fn a_revocation_at_one_gateway_cuts_the_stream_at_the_other() {
     let grant = world.grant("alice");
     let (here, there) = (Stream::open(&world, 0, "alice"), Stream::open(&world, 1, "alice"));
     world.revoked(0, &grant);
-    println!("cut {:?} and {:?} after the acknowledgement", here.is_cut(), there.is_cut());
+    println!("cut {:?} and {:?} after the acknowledgement", here.until_cut(), there.until_cut());
     for node in 0..2 {
         assert_eq!(cuts(&world, node, "revoked"), 1);
         let effects = world.metric(node, "tidegate_revocation_effect_seconds_count");
@@ -93,7 +93,7 @@ fn a_revocation_of_which_every_word_is_lost_cuts_the_stream_at_the_other_gateway
     redis.say(&["ACL", "SETUSER", "default", "-subscribe", "-psubscribe"]);
     redis.say(&["CLIENT", "KILL", "TYPE", "pubsub"]);
     world.revoked(0, &grant);
-    println!("cut {:?} after the acknowledgement", there.is_cut());
+    println!("cut {:?} after the acknowledgement", there.until_cut());
     assert_eq!(cuts(&world, 1, "revoked"), 1);
     redis.say(&["ACL", "SETUSER", "default", "+@all"]);
 }
@@ -111,7 +111,7 @@ fn a_stream_outlives_a_store_that_is_stopped_for_the_grace_alone() {
         (world.store_errors(0) > errors).then_some(())
     });
     assert!(stream.goes_on(), "it lives on");
-    println!("cut {:?} after the first look in vain", stream.is_cut());
+    println!("cut {:?} after the first look in vain", stream.until_cut());
     assert_eq!((cuts(&world, 0, "unreachable"), cuts(&world, 0, "expired")), (1, 0));
     world.server.signal("CONT");
     world.recovers("alice");
@@ -129,7 +129,7 @@ fn a_stream_never_outlives_its_grant_although_the_store_is_stopped() {
     world.grant_for("alice", &json!({ "duration": "PT4S" }));
     let stream = Stream::open(&world, 0, "alice");
     world.server.signal("STOP");
-    stream.is_cut();
+    stream.until_cut();
     assert_eq!((cuts(&world, 0, "expired"), cuts(&world, 0, "unreachable")), (1, 0));
     world.server.signal("CONT");
     world.is_ready(0);
@@ -148,7 +148,7 @@ fn the_kill_switch_cuts_the_streams_of_everybody_at_every_gateway() {
     let answer = world.api(0, "carol").post("/revocations", &order);
     assert_eq!(answer.status, 200, "{answer:?}");
     for stream in streams {
-        stream.is_cut();
+        stream.until_cut();
     }
     for node in 0..2 {
         assert_eq!(cuts(&world, node, "killed"), 3);

@@ -282,6 +282,29 @@ async fn a_stream_outlives_a_role_that_it_does_not_need() {
 }
 
 #[tokio::test]
+async fn a_slow_look_beyond_the_end_does_not_overrule_a_revocation() {
+    let streams = Streams::start(patient()).await;
+    let world = &streams.gateway.world;
+    world.grant(1, "alice", "notes", "reader");
+    world.grant(2, "alice", "notes", "writer");
+    world.change(|state| extend(state, 2, START.plus(minutes(5))));
+    let mut client = streams.open("/a").await;
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    world.change(|state| state.slow_for = Some(("writer", Arc::clone(&gate))));
+    let asked = || world.change(|state| state.asked.len());
+    let before = asked();
+    world.clock.advance(Duration::from_millis(59_600));
+    until("the end to be looked beyond", || asked() > before).await;
+    let looks = streams.looks();
+    world.commit(|state| Streams::revoke(state, 2));
+    until("the revocation to be noticed", || asked() > before + 1).await;
+    until("a look", || streams.looks() > looks + 1).await;
+    gate.add_permits(1);
+    world.clock.advance(minutes(1));
+    streams.is_cut(&mut client, "expired").await;
+}
+
+#[tokio::test]
 async fn a_silent_stream_ends_with_its_grant_by_the_wall_clock() {
     let streams = Streams::start(patient()).await;
     streams.gateway.world.grant(1, "alice", "notes", "operator");

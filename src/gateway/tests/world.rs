@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::clock::{Clock, ManualClock};
 use crate::config::CredentialSource;
@@ -77,6 +77,8 @@ pub struct State {
     /// Kills of the tool `notes` and when: every grant is gone with them.
     pub killed_at: Option<Timestamp>,
     pub verdict: Verdict,
+    /// Questions about somebody with this role alone, of those that grants give, wait for it.
+    pub slow_for: Option<(&'static str, Arc<Semaphore>)>,
     /// The number of the policies.
     pub policies: Option<u64>,
     pub asked: Vec<Asked>,
@@ -145,6 +147,7 @@ impl World {
             generation: 0,
             killed_at: None,
             verdict: Verdict::Allow,
+            slow_for: None,
             policies: None,
             asked: Vec::new(),
             document: None,
@@ -288,6 +291,14 @@ impl Decide for FakePolicy {
             state.asked.push(asked);
             state.verdict.clone()
         });
+        let slow = self.0.change(|state| state.slow_for.clone());
+        let granted = roles.iter().filter(|role| ["reader", "writer"].contains(&role.as_str()));
+        let granted: Vec<&String> = granted.collect();
+        if let Some((role, gate)) = slow
+            && granted == [role]
+        {
+            gate.acquire().await.expect("open").forget();
+        }
         let (allowed, reason, unknown_kind) = match verdict {
             Verdict::Allow => (true, Reason::Allowed, false),
             Verdict::Unreachable => (false, Reason::Unreachable, true),
