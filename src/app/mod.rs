@@ -181,6 +181,7 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn gateway(&self, sockets: Sockets) -> Result<Gateway, StartError> {
+        let moved = self.store.clone();
         let shared = gateway::Shared {
             routes: Arc::new(ArcSwap::from_pointee(Routes::new(&self.config.tools))),
             catalog: self.ready.catalog.clone(),
@@ -191,6 +192,7 @@ impl Parts<'_> {
             instance: self.instance.clone(),
             clock: self.clock.clone(),
             decisions: self.outbox.decision_log(),
+            moves: gateway::Moves::new(move || moved.moved()),
             recent: self.recent.clone(),
             metrics: self.metrics.clone(),
             users: self.users.clone(),

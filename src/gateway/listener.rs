@@ -17,6 +17,7 @@ use crate::telemetry::events::gateway::AcceptFailed;
 
 use super::connection;
 use super::core::{Core, Shared};
+use super::lease;
 use super::ports::Ports;
 
 const BACKLOG: i32 = 1024;
@@ -206,6 +207,7 @@ async fn run<P: Ports>(
     mut draining: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let (phase, _) = watch::channel(Phase::Serving);
+    lease::watch(&core);
     let open = Rc::new(Cell::new(0));
     let mut accepting = Vec::new();
     for listener in listeners {

@@ -31,6 +31,7 @@ mod upstream;
 mod values;
 
 pub use self::core::Shared;
+pub use lease::Moves;
 pub use listener::{CoreDied, Gateway, Sockets, spawn};
 pub use recent::{Explainer, Recent};
 pub use route::Routes;

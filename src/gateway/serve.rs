@@ -103,10 +103,10 @@ async fn decided<P: Ports>(
     let route = trail.record.route.clone();
     let has_body = !body.is_end_stream();
     match (recorded(core, facts.number, trail, admitted), slot) {
-        (Ok((permit, outcome)), Some(slot)) => {
+        (Ok((permit, record, outcome)), Some(slot)) => {
             let (request_id, place) = (facts.request_id.clone(), facts.place);
             let along = Along { peer, request_id, place, slot };
-            match forward(core, permit, head, body, along).await {
+            match forward(core, (permit, record), head, body, along).await {
                 Ok(response) => finish(core, &facts, response, (tool, route, outcome)),
                 Err(refusal) => {
                     let outcome = Outcome::Failed(refusal.code);
@@ -140,7 +140,7 @@ fn recorded<P: Ports>(
     number: u64,
     trail: Trail,
     admitted: Result<Permit, Refusal>,
-) -> Result<(Permit, Outcome), Refusal> {
+) -> Result<(Permit, Arc<DecisionRecord>, Outcome), Refusal> {
     let Trail { mut record, grounds } = trail;
     record.at = core.shared.clock.now();
     let admitted = match admitted {
@@ -169,8 +169,8 @@ fn recorded<P: Ports>(
         }
         // A refusal stands whether or not there is room for its record.
         (admitted, Ok(()) | Err(_)) => {
-            recent(record);
-            admitted
+            recent(Arc::clone(&record));
+            admitted.map(|(permit, outcome)| (permit, record, outcome))
         }
     }
 }

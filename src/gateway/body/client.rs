@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -11,11 +11,12 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use super::{Cut, next_data};
-use crate::gateway::lease::AccessEnd;
+use crate::gateway::lease::{Held, Side};
 
-/// How far the client's body has got, seen from beside it.
+/// How far the client's body has got, seen from beside it, and what binds the exchange.
 #[derive(Debug)]
 pub struct Progress {
+    pub held: Held,
     pub ended: Cell<bool>,
     /// The client's side broke: a framing violation or an abort.
     pub broken: Cell<bool>,
@@ -27,19 +28,18 @@ pub struct Progress {
 pub struct ClientBody {
     inner: Incoming,
     progress: Rc<Progress>,
-    /// Asked before every piece: a tool may have answered long before the body's end.
-    end: Option<AccessEnd>,
 }
 
 impl ClientBody {
     #[must_use]
-    pub fn new(inner: Incoming, end: Option<AccessEnd>) -> (Self, Rc<Progress>) {
+    pub fn new(inner: Incoming, held: Held) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress {
             ended: Cell::new(inner.is_end_stream()),
             broken: Cell::new(false),
-            moved_at: Cell::new(Instant::now()),
+            moved_at: Cell::new(held.opened()),
+            held,
         });
-        (Self { inner, progress: Rc::clone(&progress), end }, progress)
+        (Self { inner, progress: Rc::clone(&progress) }, progress)
     }
 }
 
@@ -52,8 +52,15 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = &mut *self;
-        let frame = ready!(next_data(&mut this.inner, cx));
-        if this.end.as_ref().is_some_and(AccessEnd::is_over) {
+        // A tool may have answered long before the body's end: nobody else looks then.
+        if this.progress.held.cause().is_some() {
+            return Poll::Ready(Some(Err(Cut::AccessEnded)));
+        }
+        let Poll::Ready(frame) = next_data(&mut this.inner, cx) else {
+            this.progress.held.waits(Side::Request, cx.waker());
+            return Poll::Pending;
+        };
+        if this.progress.held.has_ended() {
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
         this.progress.moved_at.set(Instant::now());

@@ -10,7 +10,7 @@ use super::wait::in_time;
 use crate::gateway::admit::Permit;
 use crate::gateway::body::{ClientBody, Progress};
 use crate::gateway::core::Core;
-use crate::gateway::lease::Lease;
+use crate::gateway::lease::{Cause, Lease};
 use crate::gateway::ports::Ports;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::upstream::Lent;
@@ -36,8 +36,8 @@ pub(super) async fn exchange<P: Ports>(
         let sent = lent.sender.try_send_request(request);
         let answer = in_time(sent, tool.timeouts.response, progress, lease.as_mut()).await;
         if lease.as_mut().is_some_and(Lease::has_ended) {
-            let detail = format!("the access to {} ended before it answered", tool.name);
-            return Err(Refusal::new(ProblemCode::GrantExpired, detail));
+            let cause = lease.as_ref().and_then(Lease::cause).unwrap_or(Cause::Expired);
+            return Err(cause.refusal(&tool.name));
         }
         match answer {
             None => {

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response};
-use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::UpstreamAnswered;
 use crate::telemetry::spans::ClientSpan;
 use crate::telemetry::trace::{Place, TraceContext};
@@ -24,7 +24,7 @@ use crate::gateway::body::{ClientBody, Out};
 use crate::gateway::connection::Peer;
 use crate::gateway::core::Core;
 use crate::gateway::headers::{self, Outbound};
-use crate::gateway::lease::{AccessEnd, Lease};
+use crate::gateway::lease::{Held, Lease};
 use crate::gateway::limits::Slot;
 use crate::gateway::ports::Ports;
 use crate::gateway::refusal::Refusal;
@@ -39,29 +39,28 @@ pub struct Along<'a> {
     pub slot: Slot,
 }
 
-/// Sends the request and waits for the head of the response.
+/// Sends the request and waits for the head of the response. `record` is of the decision that made
+/// the permit.
 ///
 /// # Errors
 /// `upstream-unreachable`, `upstream-timeout`, `bad-request` when the client's body broke, or
-/// `grant-expired` when the access ended before the tool answered.
+/// the code of the cause when the access ended before the tool answered (`grant-expired`).
 pub async fn forward<P: Ports>(
     core: &Core<P>,
-    permit: Permit,
+    (permit, record): (Permit, Arc<DecisionRecord>),
     head: Parts,
     body: Incoming,
     along: Along<'_>,
 ) -> Result<Response<Out>, Refusal> {
     let method = head.method.clone();
-    let end = permit.ends_at().map(|at| AccessEnd::new(at, Arc::clone(&core.shared)));
-    // Most requests have no body to bind.
-    let bound = end.clone().filter(|_| !body.is_end_stream());
-    let (body, progress) = ClientBody::new(body, bound);
-    let mut lease = end.map(Lease::new);
+    let (body, progress) = ClientBody::new(body, Held::new(permit, record, &core.leases));
+    let mut lease = Lease::begin(&core.leases, &progress);
+    let permit = progress.held.permit();
     let context = along.place.context.with_span(core.ids.span());
     let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
-    let request = outbound(&permit, head, &along, context, body);
+    let request = outbound(permit, head, &along, context, body);
     let started = Instant::now();
-    let exchange = exchange::exchange(core, &permit, request, (&progress, &mut lease), &span);
+    let exchange = exchange::exchange(core, permit, request, (&progress, &mut lease), &span);
     let answer = exchange.instrument(span.0.clone()).await;
     UpstreamAnswered {
         method: &method,

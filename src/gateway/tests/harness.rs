@@ -17,7 +17,7 @@ use crate::config::{
 use crate::domain::access::PathPattern;
 use crate::domain::hierarchy::RoleHierarchy;
 use crate::domain::template::{Approvers, Catalog, Requesters, Step, Template};
-use crate::gateway::{Gateway, Recent, Routes, Shared, Sockets, spawn};
+use crate::gateway::{Gateway, Moves, Recent, Routes, Shared, Sockets, spawn};
 use crate::identity::roles::RoleRules;
 use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
@@ -47,6 +47,11 @@ pub fn limits() -> Limits {
         idle_timeout: Duration::from_secs(20),
         concurrent_requests: 100,
     }
+}
+
+fn moves_of(world: &Arc<World>) -> Moves {
+    let world = world.clone();
+    Moves::new(move || world.moved.subscribe())
 }
 
 impl Harness {
@@ -88,6 +93,7 @@ impl Harness {
             instance: "test".into(),
             clock: world.clock.clone(),
             decisions: world.clone(),
+            moves: moves_of(&world),
             recent: Recent::new("test".into(), cores),
             metrics: Metrics::unregistered(),
             users: Arc::new(UserHashes::new().expect("entropy")),

@@ -6,6 +6,7 @@ mod explaining;
 mod framing;
 mod harness;
 mod headers;
+mod leases;
 mod lifecycle;
 mod resources;
 mod targets;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
 
 /// One whole request as the tool saw it.
 #[derive(Clone, Debug)]
@@ -38,6 +39,8 @@ impl Seen {
     }
 }
 
+pub type Pipe = Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Vec<u8>>>>;
+
 pub type Reply = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
 
 /// What the tool does with a request.
@@ -48,6 +51,8 @@ pub enum Answer {
     Last(Vec<u8>),
     /// These pieces, with this pause before each.
     Slow(Vec<Vec<u8>>, std::time::Duration),
+    /// Whatever comes out of this, until it is closed.
+    Piped(Pipe),
     /// Nothing, ever.
     Silence,
 }
@@ -135,6 +140,21 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
                         tokio::time::sleep(pause).await;
                         if stream.write_all(&piece).await.is_err() {
                             return;
+                        }
+                    }
+                }
+                Answer::Piped(pipe) => {
+                    let mut pipe = pipe.lock().await;
+                    loop {
+                        let (mut ended, mut byte) = (false, [0]);
+                        let piece = tokio::select! {
+                            piece = pipe.recv() => piece,
+                            _gone = stream.read(&mut byte) => { ended = true; None }
+                        };
+                        match piece {
+                            Some(piece) if stream.write_all(&piece).await.is_ok() => (),
+                            _ if ended => return,
+                            _ => break,
                         }
                     }
                 }

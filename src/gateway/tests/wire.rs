@@ -108,6 +108,24 @@ impl Client {
         self.next_of(&method).await.expect("a response")
     }
 
+    /// Reads until `text` came, and forgets everything up to its end.
+    pub async fn until(&mut self, text: &str) {
+        let text = text.as_bytes();
+        loop {
+            if let Some(at) = self.bytes.windows(text.len()).position(|it| it == text) {
+                self.bytes.drain(..at + text.len());
+                return;
+            }
+            assert!(self.more().await, "it ended before {text:?}: {:?}", self.bytes);
+        }
+    }
+
+    /// What comes until the connection ends.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        while self.more().await {}
+        std::mem::take(&mut self.bytes)
+    }
+
     /// Whether the connection ends without another byte.
     pub async fn ends(&mut self) -> bool {
         self.bytes.is_empty() && !self.more().await

@@ -8,6 +8,7 @@ use tracing::Span;
 
 use crate::problem::ProblemCode;
 use crate::store::StoreFault;
+use crate::telemetry::decision::LeaseCut;
 use crate::telemetry::events::store_failed;
 use crate::telemetry::hot::HotMetrics;
 use crate::telemetry::metrics::{CauseLabel, HttpLabels, Metrics, Name, RequestLabels, count};
@@ -214,14 +215,22 @@ impl ConnectionPanicked {
     }
 }
 
-/// An open exchange was cut because its grant ended.
-#[derive(Clone, Copy, Debug)]
-pub struct StreamCut;
+/// An open exchange was cut, because what had permitted it does so no more.
+#[derive(Debug)]
+pub struct StreamCut<'a> {
+    pub cut: &'a LeaseCut,
+    /// Since the commit that took the access away.
+    pub effect: Option<Duration>,
+}
 
-impl StreamCut {
-    pub fn emit(self, metrics: &Metrics) {
-        metrics.leases_cut.get_or_create(&CauseLabel { cause: "expired" }).inc();
-        tracing::info!(cause = "expired", "an open exchange was cut, its grant has ended");
+impl StreamCut<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        let LeaseCut { cause, record, .. } = self.cut;
+        metrics.leases_cut.get_or_create(&CauseLabel { cause }).inc();
+        if let Some(effect) = self.effect {
+            metrics.revocation_effect.observe(effect.as_secs_f64());
+        }
+        tracing::info!(cause, decision = &*record.id, "an open exchange was cut");
     }
 }
 
