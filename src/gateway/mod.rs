@@ -27,6 +27,7 @@ mod serve;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod upstream;
 mod values;
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use crate::domain::time::Timestamp;
+use crate::problem::ProblemCode;
 use crate::telemetry::events::gateway::StreamCut;
 
 use crate::gateway::core::Shared;
@@ -58,6 +59,13 @@ impl Lease {
             StreamCut.emit(&self.end.shared.metrics);
         }
         ended
+    }
+
+    /// What a client is told when it has ended.
+    #[must_use]
+    #[expect(clippy::unused_self, reason = "the one cause that there is: its time came")]
+    pub const fn code(&self) -> ProblemCode {
+        ProblemCode::GrantExpired
     }
 
     /// When to ask [`Lease::has_ended`] again, for whoever waits with a timer of its own.

@@ -236,10 +236,9 @@ async fn a_client_that_takes_nothing_is_cut_off() {
     };
     let gateway = Harness::with(quick, |_| ()).await;
     let large = 64 << 20;
-    gateway.tool.answers(move |_| {
-        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {large}\r\n\r\n");
-        Answer::Bytes([head.into_bytes(), vec![b'x'; large]].concat())
-    });
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {large}\r\n\r\n");
+    let answer = [head.into_bytes(), vec![b'x'; large]].concat();
+    gateway.tool.answers(move |_| Answer::Bytes(answer.clone()));
     let mut client = gateway.client().await;
     client.send(get("/healthz").as_bytes()).await;
     let active = || gateway.shared.metrics.http_server_active.get();
