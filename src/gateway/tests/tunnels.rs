@@ -101,12 +101,24 @@ async fn large_messages_pass_at_once_in_both_directions() {
 #[tokio::test]
 async fn what_was_sent_with_the_handshake_reaches_the_tool_after_it_switched() {
     let gateway = granted(limits()).await;
-    let early = [said("one"), said("two")].concat();
+    // Nothing in it is looked for lines, however much it looks like some.
+    let lines = b"\x81\x95\0\0\0\0\r\nGET /x HTTP/1.1\r\n\r\n".to_vec();
+    let early = [lines, said("two")].concat();
     let (mut client, mut tool, _) = open(&gateway, &early).await;
     assert!(tool.bytes.is_empty(), "nothing came before the switch");
-    assert_eq!(tool.text().await, "one");
+    assert_eq!(tool.text().await, "\r\nGET /x HTTP/1.1\r\n\r\n");
     client.send(&said("three")).await;
     assert_eq!((tool.text().await, tool.text().await), ("two".into(), "three".into()));
+}
+
+#[tokio::test]
+async fn a_request_behind_a_handshake_that_was_taken_is_no_request_and_no_frame() {
+    let gateway = granted(limits()).await;
+    let (mut client, mut tool, _) = open(&gateway, get("/healthz").as_bytes()).await;
+    assert_eq!(client.closed(false).await.0, 1002);
+    assert_eq!(tool.closed(true).await.0, 1002);
+    assert_eq!(gateway.world.records().len(), 1);
+    assert_eq!(gateway.one_seen().target(), "/socket");
 }
 
 #[tokio::test]
