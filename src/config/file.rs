@@ -185,6 +185,7 @@ pub struct Limits {
     pub header_count: Option<Count>,
     pub header_timeout: Option<Span>,
     pub idle_timeout: Option<Span>,
+    pub tunnel_idle: Option<Span>,
     pub concurrent_requests: Option<Count>,
 }
 

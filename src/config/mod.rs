@@ -319,6 +319,8 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
+    /// How long a tunnel may be without a byte.
+    pub tunnel_idle: Duration,
     pub concurrent_requests: usize,
 }
 

@@ -24,6 +24,7 @@ use super::record::Trail;
 use super::refusal::{Refusal, how_to_ask};
 use super::route::{Route, Tool};
 use super::target::Target;
+use super::tunnel::check_origin;
 
 /// How long an ended grant is told apart from none.
 const REMEMBERED: std::time::Duration = std::time::Duration::from_hours(24);
@@ -91,6 +92,7 @@ pub async fn admit<P: Ports>(
     trail.grounds.tool = Some(Arc::clone(&tool));
     let route = tool.route(&target, head)?;
     note_route(&mut trail.record, &route);
+    check_origin(head, &route.tool.config.credential)?;
     if route.access() == AccessMode::Public {
         return permit(&route, head, None, &[]);
     }

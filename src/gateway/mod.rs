@@ -1,6 +1,6 @@
 //! The data plane, in the order in which a request meets it: listener, connection, framing,
 //! (hyper,) serve, admit (target, route, values, identity, live grants, judge), record, forward
-//! (headers, upstream, body), or refusal.
+//! (headers, upstream, body), or refusal. A connection that was switched goes on in `tunnel`.
 //!
 //! Invariants: a request reaches a tool only through [`admit::Permit`], which admission alone
 //! makes; its decision record is taken before its first byte is sent; every request reads the store
@@ -27,6 +27,7 @@ mod serve;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod upstream;
 mod values;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{CONNECTION, EXPECT, HeaderMap};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -105,7 +105,7 @@ async fn decided<P: Ports>(
     match (recorded(core, facts.number, trail, admitted), slot) {
         (Ok((permit, record, outcome)), Some(slot)) => {
             let (request_id, place) = (facts.request_id.clone(), facts.place);
-            let along = Along { peer, request_id, place, slot };
+            let along = Along { peer, decision: &facts.decision, request_id, place, slot };
             match forward(core, (permit, record), head, body, along).await {
                 Ok(response) => finish(core, &facts, response, (tool, route, outcome)),
                 Err(refusal) => {
@@ -197,12 +197,13 @@ fn finish<P: Ports>(
     mut response: Response<Out>,
     (tool, route, outcome): (Name, Option<Name>, Outcome),
 ) -> Response<Out> {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&facts.decision) {
         headers.insert(DECISION_ID, id);
     }
     headers.insert(REQUEST_ID, facts.request_id.clone());
-    if facts.close || core.draining.get() {
+    if (facts.close || core.draining.get()) && !switches {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let status = response.status().as_u16();

@@ -70,6 +70,7 @@ pub fn limits(map: &Map<'_>) -> Option<Limits> {
         header_count: 100,
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(60),
+        tunnel_idle: Duration::from_mins(10),
         concurrent_requests: 4096,
     };
     map.or("limits", usual, |at| {
@@ -81,6 +82,7 @@ pub fn limits(map: &Map<'_>) -> Option<Limits> {
         let header_count = size(&map, "header_count", usual.header_count, &(8..=1000));
         let header_timeout = span(&map, "header_timeout", usual.header_timeout, 300);
         let idle_timeout = span(&map, "idle_timeout", usual.idle_timeout, 3600);
+        let tunnel_idle = span(&map, "tunnel_idle", usual.tunnel_idle, 24 * 3600);
         let concurrent_requests =
             size(&map, "concurrent_requests", usual.concurrent_requests, &(1..=1_000_000));
         map.finish();
@@ -92,6 +94,7 @@ pub fn limits(map: &Map<'_>) -> Option<Limits> {
             header_count: header_count?,
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
+            tunnel_idle: tunnel_idle?,
             concurrent_requests: concurrent_requests?,
         })
     })

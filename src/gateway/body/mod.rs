@@ -1,6 +1,7 @@
 //! Bodies in both directions: streamed, never collected; trailers end here.
 
 mod client;
+mod ending;
 mod out;
 
 use std::pin::Pin;
@@ -11,6 +12,7 @@ use http_body::{Body, Frame};
 use hyper::body::Incoming;
 
 pub use client::{ClientBody, Progress};
+pub use ending::Ending;
 pub use out::Out;
 
 /// Why a response's body ended before its end.

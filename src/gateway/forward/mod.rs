@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Version};
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -28,11 +28,14 @@ use crate::gateway::lease::{Held, Lease};
 use crate::gateway::limits::Slot;
 use crate::gateway::ports::Ports;
 use crate::gateway::refusal::Refusal;
+use crate::gateway::tunnel::{self, Handshake};
 
 /// What goes along with a request, beside its permit.
 #[derive(Debug)]
 pub struct Along<'a> {
     pub peer: &'a Peer,
+    /// The decision's id.
+    pub decision: &'a Arc<str>,
     pub request_id: HeaderValue,
     /// The span of the request, parent of the exchange's.
     pub place: Place,
@@ -53,26 +56,39 @@ pub async fn forward<P: Ports>(
     along: Along<'_>,
 ) -> Result<Response<Out>, Refusal> {
     let method = head.method.clone();
+    let trailers = head.version == Version::HTTP_2;
+    let asked = Handshake::asked(&head);
     let (body, progress) = ClientBody::new(body, Held::new(permit, record, &core.leases));
     let mut lease = Lease::begin(&core.leases, &progress);
     let permit = progress.held.permit();
     let context = along.place.context.with_span(core.ids.span());
     let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
-    let request = outbound(permit, head, &along, context, body);
+    let mut request = outbound(permit, head, &along, context, body);
+    if asked.is_some() {
+        tunnel::mark(request.headers_mut());
+    }
     let started = Instant::now();
     let exchange = exchange::exchange(core, permit, request, (&progress, &mut lease), &span);
     let answer = exchange.instrument(span.0.clone()).await;
+    let tool = &permit.tool().config.name;
+    let answer = answer.and_then(|(response, lent)| {
+        let agreed = answer::switched(tool, asked.as_ref(), &response)?;
+        Ok((response, lent, agreed))
+    });
     UpstreamAnswered {
         method: &method,
-        status: answer.as_ref().ok().map(|(response, _)| response.status().as_u16()),
+        status: answer.as_ref().ok().map(|(response, ..)| response.status().as_u16()),
         route: permit.rule().path.shared(),
         failure: answer.as_ref().err().map(|refusal| refusal.code),
         took: started.elapsed(),
         span: &span,
     }
     .emit(&core.metrics);
-    let (response, lent) = answer?;
-    Ok(inbound::inbound(response, lent, lease, along.slot))
+    let (response, lent, agreed) = answer?;
+    if let Some(agreed) = agreed {
+        return Ok(inbound::tunnel(response, agreed, (lease, tool), along));
+    }
+    Ok(inbound::inbound(response, lent, (lease, trailers), along))
 }
 
 fn outbound(

@@ -17,6 +17,8 @@ use super::{Framing, HeadLimits, Violation, Watch};
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
 const HELD_READ: usize = 4 * 1024;
+/// How much is held behind a request for an upgrade until its answer is there.
+const HELD_UNDECIDED: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub struct Guard<S> {
@@ -49,6 +51,28 @@ impl<S> Guard<S> {
             at_end: false,
             closing: Closing::LastWords(0),
         }
+    }
+
+    /// The byte stream as it is, and what was read of it but not handed on.
+    pub fn into_parts(self) -> (S, Vec<u8>) {
+        (self.io, self.held)
+    }
+
+    /// Whether what follows is, or may become, a tunnel's. Once it is known to be none, it is read
+    /// as the next request.
+    fn must_hold(&mut self) -> bool {
+        if !self.framing.is_undecided() {
+            return false;
+        }
+        if self.watch.has_switched() {
+            return true;
+        }
+        if self.watch.all_answered() {
+            self.framing.refuse_upgrade();
+            self.ready = Self::judge(&mut self.framing, &self.watch, &self.held);
+            return false;
+        }
+        self.held.len() >= HELD_UNDECIDED
     }
 
     /// Notes what the newest bytes meant; returns how many of them may pass.
@@ -140,6 +164,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             return Poll::Ready(Ok(()));
         }
         loop {
+            if this.must_hold() {
+                this.watch.wake_with_the_answer(cx.waker());
+                return Poll::Pending;
+            }
             if this.ready > 0 {
                 this.hand_on(buf);
                 return Poll::Ready(Ok(()));
@@ -160,7 +188,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 Poll::Ready(Ok(false)) => (),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    if !this.framing.is_in_head() && this.watch.body_since.get().is_none() {
+                    if this.framing.is_undecided() {
+                        this.watch.wake_with_the_answer(cx.waker());
+                    } else if !this.framing.is_in_head() && this.watch.body_since.get().is_none() {
                         this.watch.body_since.set(Some(Instant::now()));
                     }
                     return Poll::Pending;

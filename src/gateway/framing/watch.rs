@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::Waker;
 
 use tokio::time::Instant;
 
@@ -25,6 +26,10 @@ pub struct Watch {
     idle_since: Cell<Instant>,
     /// A response announced itself as the last one.
     goodbye: Cell<bool>,
+    /// The newest request was answered with a switch: what follows is a tunnel's.
+    switched: Cell<bool>,
+    /// Whoever waits for the answer to a request for an upgrade.
+    undecided: RefCell<Option<Waker>>,
     /// Written before the connection is closed.
     pub(super) last_words: RefCell<Vec<u8>>,
 }
@@ -42,6 +47,8 @@ impl Watch {
             write_since: Cell::new(None),
             idle_since: Cell::new(Instant::now()),
             goodbye: Cell::new(false),
+            switched: Cell::new(false),
+            undecided: RefCell::new(None),
             last_words: RefCell::new(Vec::new()),
         }
     }
@@ -65,6 +72,8 @@ impl Watch {
     pub fn answered(self: &Rc<Self>) -> Sending {
         self.answered.set(self.answered.get() + 1);
         self.streaming.set(self.streaming.get() + 1);
+        let undecided = self.undecided.borrow_mut().take();
+        undecided.iter().for_each(Waker::wake_by_ref);
         Sending(Rc::clone(self))
     }
 
@@ -88,6 +97,20 @@ impl Watch {
     #[must_use]
     pub fn has_said_goodbye(&self) -> bool {
         self.goodbye.get()
+    }
+
+    /// From now on nothing is read as HTTP any more.
+    pub fn switches(&self) {
+        self.switched.set(true);
+    }
+
+    pub(super) fn wake_with_the_answer(&self, waker: &Waker) {
+        *self.undecided.borrow_mut() = Some(waker.clone());
+    }
+
+    #[must_use]
+    pub fn has_switched(&self) -> bool {
+        self.switched.get()
     }
 
     pub fn say_at_the_end(&self, words: Vec<u8>) {

@@ -41,18 +41,23 @@ impl Cause {
         }
     }
 
-    /// The answer to a request that was cut before the tool's answer began.
+    /// What a client is told.
     #[must_use]
-    pub fn refusal(self, tool: &str) -> Refusal {
-        let code = match self {
+    pub const fn code(self) -> ProblemCode {
+        match self {
             Self::Expired => ProblemCode::GrantExpired,
             Self::Revoked | Self::Killed => ProblemCode::GrantRevoked,
             Self::Released => ProblemCode::NoGrant,
             Self::Suspended => ProblemCode::Suspended,
             Self::Unreachable => ProblemCode::StoreUnreachable,
             Self::Denied => ProblemCode::PolicyDenied,
-        };
-        Refusal::new(code, format!("the access to {tool} ended before it answered"))
+        }
+    }
+
+    /// The answer to a request that was cut before the tool's answer began.
+    #[must_use]
+    pub fn refusal(self, tool: &str) -> Refusal {
+        Refusal::new(self.code(), format!("the access to {tool} ended before it answered"))
     }
 }
 

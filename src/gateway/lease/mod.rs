@@ -33,6 +33,7 @@ use tokio::time::Instant;
 use super::body::Progress;
 use super::core::Core;
 use super::ports::Ports;
+use crate::problem::ProblemCode;
 
 pub use cause::Cause;
 pub use held::{Held, Side};
@@ -76,12 +77,10 @@ impl Lease {
         self.progress.held.cause()
     }
 
-    /// When to ask [`Lease::has_ended`] again, for whoever waits with a timer of its own instead of
-    /// [`Lease::poll_ended`].
-    #[expect(dead_code, reason = "tunnels wait with timers of their own")]
+    /// What a client is told when it has ended.
     #[must_use]
-    pub fn look_again(&self) -> Instant {
-        Instant::now() + self.progress.held.left().map_or(LOOK_AGAIN, |left| left.min(LOOK_AGAIN))
+    pub fn code(&self) -> ProblemCode {
+        self.cause().map_or(ProblemCode::GrantExpired, Cause::code)
     }
 
     /// Ready once the access has ended; until then the task is woken when it does. To be asked when

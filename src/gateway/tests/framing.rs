@@ -238,10 +238,7 @@ async fn a_client_that_takes_nothing_is_cut_off() {
         Harness::with(quick, |tool| tool.timeouts.response = Duration::from_secs(10)).await;
     // More than the buffers of both sockets hold.
     let large = 24 << 20;
-    let head = format!("HTTP/1.1 200 OK
-Content-Length: {large}
-
-");
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {large}\r\n\r\n");
     let whole = [head.into_bytes(), vec![b'x'; large]].concat();
     gateway.tool.answers(move |_| Answer::Bytes(whole.clone()));
     let mut client = gateway.client().await;

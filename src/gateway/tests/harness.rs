@@ -45,6 +45,7 @@ pub fn limits() -> Limits {
         header_count: 40,
         header_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(20),
+        tunnel_idle: Duration::from_secs(20),
         concurrent_requests: 100,
     }
 }

@@ -2,6 +2,7 @@
 //! test runs under the oracle of [`harness::Harness`].
 
 mod admission;
+mod endings;
 mod explaining;
 mod framing;
 mod harness;
@@ -11,6 +12,9 @@ mod lifecycle;
 mod resources;
 mod targets;
 mod tool;
+mod tunnels;
+mod upgrades;
 mod upstreams;
+mod websocket;
 mod wire;
 pub mod world;

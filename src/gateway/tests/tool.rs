@@ -53,6 +53,8 @@ pub enum Answer {
     Slow(Vec<Vec<u8>>, std::time::Duration),
     /// Whatever comes out of this, until it is closed.
     Piped(Pipe),
+    /// These bytes; then the connection is the test's: [`Tool::switched`].
+    Switch(Vec<u8>),
     /// Nothing, ever.
     Silence,
 }
@@ -79,6 +81,8 @@ pub struct Log {
     /// Bytes of requests that broke off.
     pub partial: Mutex<Vec<Vec<u8>>>,
     pub connections: Mutex<usize>,
+    /// Connections that are no longer HTTP, and what had come on them already.
+    pub switched: Mutex<Vec<(TcpStream, Vec<u8>)>>,
 }
 
 impl Tool {
@@ -102,6 +106,16 @@ impl Tool {
 
     pub fn seen(&self) -> Vec<Seen> {
         self.log.seen.lock().expect("not poisoned").clone()
+    }
+
+    /// The next connection that has switched.
+    pub async fn switched(&self) -> (TcpStream, Vec<u8>) {
+        loop {
+            if let Some(switched) = self.log.switched.lock().expect("not poisoned").pop() {
+                return switched;
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     pub fn connections(&self) -> usize {
@@ -157,6 +171,12 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
                             _ => break,
                         }
                     }
+                }
+                Answer::Switch(answer) => {
+                    if stream.write_all(&answer).await.is_ok() {
+                        log.switched.lock().expect("not poisoned").push((stream, bytes));
+                    }
+                    return;
                 }
                 Answer::Silence => std::future::pending().await,
             }

@@ -43,7 +43,7 @@ impl Response {
 
 pub struct Client {
     pub stream: TcpStream,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 impl Client {

@@ -15,7 +15,7 @@ pub(super) async fn dial(host: &str, port: u16) -> io::Result<Sender> {
         Builder::new().handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
     tokio::task::spawn_local(async move {
         // Its end is seen by whoever waits for a response on it.
-        let _ended = connection.await;
+        let _ended = connection.with_upgrades().await;
     });
     Ok(sender)
 }

@@ -51,6 +51,12 @@ pub struct CauseLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct EndLabel {
+    /// `closed`, `broken`, `access-ended`, `idle`, `stalled`, `malformed`, `shutdown`.
+    pub cause: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct ReloadLabel {
     /// `taken`, `refused`.
     pub outcome: &'static str,

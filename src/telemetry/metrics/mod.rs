@@ -35,6 +35,7 @@ pub struct Metrics {
     pub step_duration: Histograms<StepLabel>,
     pub open_leases: Gauge<i64, AtomicI64>,
     pub leases_cut: Family<CauseLabel, Counter>,
+    pub tunnels_closed: Family<EndLabel, Counter>,
     pub revocation_effect: Histogram,
     pub store_errors: Family<KindLabel, Counter>,
     pub provider_requests: Family<SourceLabels, Counter>,
@@ -137,6 +138,7 @@ impl Metrics {
             step_duration: Family::new_with_constructor(step_histogram),
             open_leases: Gauge::default(),
             leases_cut: Family::default(),
+            tunnels_closed: Family::default(),
             revocation_effect: request_histogram(),
             store_errors: Family::default(),
             provider_requests: Family::default(),
@@ -231,6 +233,11 @@ impl Metrics {
             "tidegate_leases_cut",
             "Exchanges cut because their grant ended",
             Shown(self.leases_cut.clone()),
+        );
+        r.register(
+            "tidegate_tunnels_closed",
+            "WebSocket tunnels that are over",
+            Shown(self.tunnels_closed.clone()),
         );
         r.register(
             "tidegate_revocation_effect_seconds",
