@@ -28,8 +28,6 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::body::Progress;
 use super::core::Core;
 use super::ports::Ports;

@@ -603,6 +603,12 @@ mod random {
 }
 
 #[test]
+fn of_two_texts_that_are_equally_near_a_double_has_the_even_one() {
+    holds("string(9007199254740993.0 * 0.1) == '9.007199254740992e+14'");
+    holds("string(0.1 + 0.2) == '0.30000000000000004' && string(1e21) == '1e+21'");
+}
+
+#[test]
 fn a_key_is_not_worked_out_where_there_is_nothing_to_look_in() {
     holds("!P.attr[?'gone'][?P.attr.nope].hasValue()");
     holds("!P.attr[?'gone'][P.attr.nope].hasValue()");
