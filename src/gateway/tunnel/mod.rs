@@ -12,6 +12,8 @@ mod handshake;
 mod opening;
 mod origin;
 mod run;
+#[cfg(test)]
+mod tests;
 
 pub use handshake::{Agreed, Handshake, mark};
 pub use opening::Opening;
