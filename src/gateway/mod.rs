@@ -34,3 +34,4 @@ pub use self::core::Shared;
 pub use listener::{CoreDied, Gateway, Sockets, spawn};
 pub use recent::{Explainer, Recent};
 pub use route::Routes;
+pub use upstream::watch as watch_backends;

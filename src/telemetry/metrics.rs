@@ -1,6 +1,8 @@
 //! Every metric, registered in one place under its documented name. Label values are closed sets: tool and
 //! template names come from the configuration, everything else from enums.
 
+mod upstreams;
+
 use std::fmt::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -18,6 +20,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use super::trace::TraceId;
+pub use upstreams::{ToolOutcome, UpstreamMetrics};
 
 pub type Name = Arc<str>;
 
@@ -149,6 +152,7 @@ pub struct Metrics {
     pub http_server_duration: Histograms<HttpLabels>,
     pub http_client_duration: Histograms<HttpLabels>,
     pub http_server_active: Gauge,
+    pub upstreams: UpstreamMetrics,
 }
 
 const REQUEST_BUCKETS: [f64; 14] =
@@ -211,6 +215,7 @@ impl Metrics {
         metrics.register_tidegate(registry);
         metrics.register_policy(registry);
         metrics.register_http(registry);
+        metrics.upstreams.register(registry);
         let version = vec![
             ("version", env!("CARGO_PKG_VERSION")),
             ("revision", option_env!("TIDEGATE_REVISION").unwrap_or("unknown")),
@@ -248,6 +253,7 @@ impl Metrics {
             http_server_duration: Family::new_with_constructor(request_histogram),
             http_client_duration: Family::new_with_constructor(request_histogram),
             http_server_active: Gauge::default(),
+            upstreams: UpstreamMetrics::default(),
         }
     }
 
@@ -373,5 +379,4 @@ impl Metrics {
             "Requests being served",
             self.http_server_active.clone(),
         );
-    }
-}
+    }}

@@ -25,7 +25,8 @@ pub struct Progress {
 /// The client's body on its way to the tool.
 #[derive(Debug)]
 pub struct ClientBody {
-    inner: Incoming,
+    /// `None`: there is none.
+    inner: Option<Incoming>,
     progress: Rc<Progress>,
     /// Asked before every piece: a tool may have answered long before the body's end.
     end: Option<AccessEnd>,
@@ -39,7 +40,13 @@ impl ClientBody {
             broken: Cell::new(false),
             moved_at: Cell::new(Instant::now()),
         });
-        (Self { inner, progress: Rc::clone(&progress), end }, progress)
+        (Self { inner: Some(inner), progress: Rc::clone(&progress), end }, progress)
+    }
+
+    /// Of a request that has no body, for a second try.
+    #[must_use]
+    pub fn empty(progress: Rc<Progress>) -> Self {
+        Self { inner: None, progress, end: None }
     }
 }
 
@@ -52,7 +59,8 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = &mut *self;
-        let frame = ready!(next_data(&mut this.inner, cx));
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let frame = ready!(next_data(inner, cx));
         if this.end.as_ref().is_some_and(AccessEnd::is_over) {
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
@@ -60,16 +68,16 @@ impl Body for ClientBody {
         match &frame {
             None => this.progress.ended.set(true),
             Some(Err(_)) => this.progress.broken.set(true),
-            Some(Ok(_)) => this.progress.ended.set(this.inner.is_end_stream()),
+            Some(Ok(_)) => this.progress.ended.set(inner.is_end_stream()),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

@@ -2,12 +2,17 @@
 //! test runs under the oracle of [`harness::Harness`].
 
 mod admission;
+mod balance;
 mod explaining;
 mod framing;
 mod harness;
 mod headers;
+mod health;
+mod http2_tool;
 mod lifecycle;
+mod pool;
 mod resources;
+mod schemes;
 mod targets;
 mod tool;
 mod upstreams;

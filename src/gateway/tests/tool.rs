@@ -4,8 +4,9 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+use tokio_rustls::TlsAcceptor;
 
 /// One whole request as the tool saw it.
 #[derive(Clone, Debug)]
@@ -74,21 +75,62 @@ pub struct Log {
     /// Bytes of requests that broke off.
     pub partial: Mutex<Vec<Vec<u8>>>,
     pub connections: Mutex<usize>,
+    /// Those that the other side has closed.
+    pub ended: Mutex<usize>,
 }
 
 impl Tool {
-    pub async fn start() -> Self {
+    /// Behind TLS.
+    pub async fn tls(acceptor: TlsAcceptor) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let log = Arc::<Log>::default();
-        let reply: Arc<Mutex<Reply>> = Arc::new(Mutex::new(Arc::new(|_: &Seen| Answer::ok())));
-        let (to, replies) = (log.clone(), reply.clone());
+        let (tool, replies) = Self::at(listener.local_addr().expect("bound"));
+        let to = tool.log.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, to, replies) = (acceptor.clone(), to.clone(), replies.clone());
+                tokio::spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        converse(stream, to, replies).await;
+                    }
+                });
+            }
+        });
+        tool
+    }
+
+    /// On a socket in the file system.
+    pub fn unix(path: &std::path::Path) -> Self {
+        let listener = UnixListener::bind(path).expect("a socket");
+        let (tool, replies) = Self::at(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let to = tool.log.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(converse(stream, to.clone(), replies.clone()));
             }
         });
-        Self { address, log, reply }
+        tool
+    }
+
+    fn at(address: SocketAddr) -> (Self, Arc<Mutex<Reply>>) {
+        let reply: Arc<Mutex<Reply>> = Arc::new(Mutex::new(Arc::new(|_: &Seen| Answer::ok())));
+        let replies = reply.clone();
+        (Self { address, log: Arc::default(), reply }, replies)
+    }
+
+    pub async fn start() -> Self {
+        Self::on("127.0.0.1:0".parse().expect("an address")).await
+    }
+
+    pub async fn on(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        let (tool, replies) = Self::at(listener.local_addr().expect("bound"));
+        let to = tool.log.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(converse(stream, to.clone(), replies.clone()));
+            }
+        });
+        tool
     }
 
     pub fn answers(&self, reply: impl Fn(&Seen) -> Answer + Send + Sync + 'static) {
@@ -99,12 +141,20 @@ impl Tool {
         self.log.seen.lock().expect("not poisoned").clone()
     }
 
+    /// Connections that were closed by the other side.
+    pub fn ended(&self) -> usize {
+        *self.log.ended.lock().expect("not poisoned")
+    }
+
     pub fn connections(&self) -> usize {
         *self.log.connections.lock().expect("not poisoned")
     }
 }
 
-async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>) {
+async fn converse<S>(mut stream: S, log: Arc<Log>, reply: Arc<Mutex<Reply>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let connection = {
         let mut count = log.connections.lock().expect("not poisoned");
         *count += 1;
@@ -151,6 +201,7 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
         let mut chunk = [0; 4096];
         match stream.read(&mut chunk).await {
             Ok(0) | Err(_) => {
+                *log.ended.lock().expect("not poisoned") += 1;
                 if !bytes.is_empty() {
                     log.partial.lock().expect("not poisoned").push(bytes);
                 }

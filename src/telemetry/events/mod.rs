@@ -14,6 +14,7 @@ pub mod policy;
 pub mod reload;
 pub mod resources;
 pub mod sample;
+pub mod upstreams;
 
 /// An outage has a fault for every partition and round.
 static STORE_FAULTS: Seldom = Seldom::new();
