@@ -186,9 +186,8 @@ pub fn key_and_store_problems(config: &Config) -> Vec<String> {
     let mut problems: Vec<String> = keys.err().iter().map(ToString::to_string).collect();
     let providers = Providers::open(&config.policy.providers, &clock, &Metrics::unregistered());
     problems.extend(providers.err().unwrap_or_default());
-    problems.extend(
-        Routes::open(&config.tools, &Metrics::unregistered()).err().unwrap_or_default(),
-    );
+    problems
+        .extend(Routes::open(&config.tools, &Metrics::unregistered()).err().unwrap_or_default());
     match &config.store.backend {
         Backend::Embedded { path } if embedded::is_initialised(path) => {
             match open_embedded(config, path, &clock) {

@@ -118,12 +118,7 @@ impl Routes {
         tool
     }
 
-    fn add(
-        &mut self,
-        tool: &Arc<Tool>,
-        owns_prefix: bool,
-        owns_host: &dyn Fn(&Arc<str>) -> bool,
-    ) {
+    fn add(&mut self, tool: &Arc<Tool>, owns_prefix: bool, owns_host: &dyn Fn(&Arc<str>) -> bool) {
         let config = &tool.config;
         for host in &config.hosts {
             let site = self.hosts.entry(Arc::clone(host)).or_default();
@@ -139,6 +134,12 @@ impl Routes {
         {
             self.anywhere.push((Arc::clone(prefix), Arc::clone(tool)));
         }
+    }
+
+    #[cfg(test)]
+    pub fn tool_named(&self, name: &str) -> &Tool {
+        let whole = self.hosts.values().filter_map(|site| site.whole.as_ref());
+        whole.into_iter().find(|tool| &*tool.config.name == name).expect("a tool with a host")
     }
 
     /// The backends of all tools.

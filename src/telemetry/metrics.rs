@@ -379,4 +379,5 @@ impl Metrics {
             "Requests being served",
             self.http_server_active.clone(),
         );
-    }}
+    }
+}

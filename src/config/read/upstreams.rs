@@ -201,9 +201,8 @@ fn health(at: &At<'_>) -> Option<HealthConfig> {
     let kinds = [("tcp", Kind::Tcp), ("http", Kind::Http), ("grpc", Kind::Grpc)];
     let kind = map.need("check", "one of tcp, http, grpc", |at| at.one_of(&kinds));
     let path = map.maybe("path", check_path);
-    let status = map.maybe("status", |at| {
-        at.count(&(200..=599)).and_then(|count| u16::try_from(count).ok())
-    });
+    let status = map
+        .maybe("status", |at| at.count(&(200..=599)).and_then(|count| u16::try_from(count).ok()));
     let service = map.maybe("service", super::word);
     let span = |key, usual, least: Duration, most| {
         map.or(key, usual, |at: &At<'_>| at.duration(&(least..=most)))

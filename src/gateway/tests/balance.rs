@@ -17,10 +17,7 @@ fn nobody() -> Upstream {
     Upstream::Http { host: "127.0.0.1".into(), port: 9 }
 }
 
-async fn behind(
-    upstreams: Vec<Upstream>,
-    change: impl Fn(&mut ToolConfig),
-) -> Harness {
+async fn behind(upstreams: Vec<Upstream>, change: impl Fn(&mut ToolConfig)) -> Harness {
     Harness::with(limits(), |tool| {
         tool.upstreams.clone_from(&upstreams);
         change(tool);
@@ -145,9 +142,7 @@ async fn errors_of_the_request_and_good_answers_in_between_do_not_count() {
     let (one, two) = (Tool::start().await, Tool::start().await);
     for tool in [&one, &two] {
         tool.answers(|seen| match seen.target() {
-            "/healthz?bad" => {
-                Answer::text("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
-            }
+            "/healthz?bad" => Answer::text("HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"),
             "/healthz?own" => {
                 Answer::text("HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n")
             }

@@ -117,10 +117,8 @@ async fn a_grpc_server_is_asked_whether_it_serves() {
     let (one, two) = (Http2Tool::start(None).await, Http2Tool::start(None).await);
     one.does(|_, _| Does::Serves(false));
     two.does(|_, _| Does::Serves(true));
-    let upstream = |tool: &Http2Tool| Upstream::H2c {
-        host: "127.0.0.1".into(),
-        port: tool.address.port(),
-    };
+    let upstream =
+        |tool: &Http2Tool| Upstream::H2c { host: "127.0.0.1".into(), port: tool.address.port() };
     let check = HealthCheck::Grpc { service: "notes.v1.Notes".into() };
     let (gateway, watching) = checked(vec![upstream(&one), upstream(&two)], check).await;
     until(|| healthy(&gateway) == [false, true]).await;

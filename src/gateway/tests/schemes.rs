@@ -11,6 +11,7 @@ use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 
 use crate::config::{ToolConfig, Upstream, UpstreamTls};
+use crate::gateway::Routes;
 use crate::store::redis::servers::tls::Authority;
 
 use super::harness::{Harness, get, limits, with};
@@ -119,6 +120,34 @@ async fn a_tool_that_asks_who_we_are_is_shown_the_configured_certificate() {
     let ours = with_client(Some(authority.pair("client", &["client"])));
     let gateway = Harness::with(limits(), https("localhost", port, &ours)).await;
     assert_eq!(gateway.get("/healthz").await.text(), "ok");
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_told_before_anything_starts() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let (chain, _) = authority.pair("client", &["client"]);
+    let (_, strange_key) = other.pair("client", &["client"]);
+    let gateway = Harness::start().await;
+    let routes = gateway.shared.routes.load();
+    let tool = routes.tool_named("notes");
+    for (tls, words) in [
+        (UpstreamTls { ca: Some(strange_key.clone()), ..UpstreamTls::default() }, "tls.ca"),
+        (
+            UpstreamTls { client: Some((chain.clone(), strange_key)), ..trusting(&authority) },
+            "not usable with its key",
+        ),
+        (
+            UpstreamTls { client: Some((chain.clone(), chain)), ..trusting(&authority) },
+            "no private key",
+        ),
+    ] {
+        let mut config = ToolConfig::clone(&tool.config);
+        https("localhost", 1, &tls)(&mut config);
+        let problems = Routes::open(&[Arc::new(config)], &gateway.shared.metrics);
+        let problems = problems.expect_err("unusable");
+        assert!(problems[0].starts_with("tools[0].tls."), "{problems:?}");
+        assert!(problems[0].contains(words), "{problems:?}");
+    }
 }
 
 #[tokio::test]

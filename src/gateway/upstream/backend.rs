@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use crate::config::{EjectionConfig, Upstream};
 
-use super::names::Host;
+use super::names::{Host, Reached};
 use super::tls::{Tls, TlsTarget};
 
 /// One backend, as all cores see it. Nothing of it decides on access: one that is unhealthy or
@@ -72,10 +72,10 @@ impl Backend {
         self.host.as_ref()
     }
 
-    /// Counts the changes of what its name resolves to.
+    /// Whether a connection goes to where the backend still is.
     #[must_use]
-    pub fn generation(&self) -> u32 {
-        self.host.as_ref().map_or(0, Host::generation)
+    pub fn is_still_at(&self, reached: &Reached) -> bool {
+        self.host.as_ref().is_none_or(|host| host.is_still_at(reached))
     }
 
     /// Neither unhealthy nor ejected.

@@ -78,18 +78,20 @@ impl Turn {
         Self { next: Cell::new(0), dice: Cell::new(seed) }
     }
 
-    /// One of those that were not asked yet: a usable one, or any where none is usable.
+    /// One of those that were not asked yet: a usable one that need not be avoided, or any where there
+    /// is none such.
     pub fn choose(
         &self,
         (balance, backends): (&Balance, &[Arc<Backend>]),
         tries: &Tries,
-        load: impl Fn(usize) -> usize,
+        (load, avoided): (impl Fn(usize) -> usize, impl Fn(usize) -> bool),
     ) -> Option<usize> {
         if let ([_only], []) = (backends, tries.tried.as_slice()) {
             return Some(0);
         }
         let untried = || (0..backends.len()).filter(|at| !tries.tried.contains(at));
-        let is_usable = |at: &usize| backends.get(*at).is_some_and(|it| it.is_usable());
+        let is_usable =
+            |at: &usize| backends.get(*at).is_some_and(|it| it.is_usable()) && !avoided(*at);
         let mut from: SmallVec<[usize; 8]> = untried().filter(is_usable).collect();
         if from.is_empty() {
             // Health is no reason to refuse: perhaps it is the check that is wrong.
@@ -213,15 +215,16 @@ mod tests {
 
     #[test]
     fn of_two_backends_the_less_loaded_is_chosen_and_none_twice() {
+        let none = |_: usize| false;
         let (turn, two) = (Turn::new(7), backends(2));
         let from = (&Balance::LeastLoaded, two.as_slice());
         for _ in 0..100 {
-            assert_eq!(turn.choose(from, &Tries::default(), |at| at), Some(0));
-            assert_eq!(turn.choose(from, &Tries::default(), |at| 1 - at), Some(1));
+            assert_eq!(turn.choose(from, &Tries::default(), (|at| at, none)), Some(0));
+            assert_eq!(turn.choose(from, &Tries::default(), (|at| 1 - at, none)), Some(1));
         }
         let tried = |tried: &[usize]| Tries { tried: tried.into(), ..Tries::default() };
-        assert_eq!(turn.choose(from, &tried(&[0]), |at| at), Some(1));
-        assert_eq!(turn.choose(from, &tried(&[0, 1]), |at| at), None);
+        assert_eq!(turn.choose(from, &tried(&[0]), (|at| at, none)), Some(1));
+        assert_eq!(turn.choose(from, &tried(&[0, 1]), (|at| at, none)), None);
     }
 
     #[test]
@@ -230,7 +233,7 @@ mod tests {
         let mut of_each = [0; 4];
         for _ in 0..4000 {
             let from = (&Balance::LeastLoaded, four.as_slice());
-            of_each[turn.choose(from, &Tries::default(), |_| 3).expect("one")] += 1;
+            of_each[turn.choose(from, &Tries::default(), (|_| 3, |_| false)).expect("one")] += 1;
         }
         assert!(of_each.iter().all(|count| (800..1200).contains(count)), "{of_each:?}");
     }
@@ -241,15 +244,19 @@ mod tests {
         three[1].set_healthy(false);
         for balance in [Balance::LeastLoaded, Balance::RoundRobin] {
             let from = (&balance, three.as_slice());
-            let chosen: Vec<_> =
-                (0..100).filter_map(|_| turn.choose(from, &Tries::default(), |_| 0)).collect();
+            let chosen: Vec<_> = (0..100)
+                .filter_map(|_| turn.choose(from, &Tries::default(), (|_| 0, |_| false)))
+                .collect();
             assert!(chosen.contains(&0) && chosen.contains(&2) && !chosen.contains(&1));
             let others = Tries { tried: [0, 2].as_slice().into(), ..Tries::default() };
-            assert_eq!(turn.choose(from, &others, |_| 0), Some(1));
+            assert_eq!(turn.choose(from, &others, (|_| 0, |_| false)), Some(1));
         }
         let preferred = Tries { preferred: [1, 2, 0].as_slice().into(), ..Tries::default() };
         let balance = Balance::ConsistentHash(HashKey::Path);
-        assert_eq!(turn.choose((&balance, three.as_slice()), &preferred, |_| 0), Some(2));
+        assert_eq!(
+            turn.choose((&balance, three.as_slice()), &preferred, (|_| 0, |_| false)),
+            Some(2)
+        );
     }
 
     #[test]

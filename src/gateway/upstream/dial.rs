@@ -8,6 +8,7 @@ use tokio_rustls::client::TlsStream;
 use crate::config::Upstream;
 
 use super::backend::Backend;
+use super::names::Reached;
 
 /// Bytes to and from a backend, and the protocol that they carry.
 pub enum Link {
@@ -27,30 +28,25 @@ pub enum Protocol {
 ///
 /// # Errors
 /// No connection, or the backend is not the one that its certificate has to name.
-pub async fn dial(backend: &Backend) -> io::Result<(Link, Protocol)> {
+pub async fn dial(backend: &Backend) -> io::Result<(Link, Protocol, Reached)> {
+    if let Upstream::Unix(path) = &backend.upstream {
+        let stream = UnixStream::connect(path).await?;
+        return Ok((Link::Unix(stream), Protocol::Http1, Reached::SOCKET));
+    }
+    let host = backend.host().ok_or(io::ErrorKind::Unsupported)?;
+    let (stream, reached) = host.connect().await?;
     match (&backend.upstream, &backend.tls) {
-        (Upstream::Unix(path), _) => {
-            Ok((Link::Unix(UnixStream::connect(path).await?), Protocol::Http1))
-        }
-        (Upstream::Http { .. }, _) => Ok((Link::Tcp(tcp(backend).await?), Protocol::Http1)),
-        (Upstream::H2c { .. }, _) => Ok((Link::Tcp(tcp(backend).await?), Protocol::Http2)),
+        (Upstream::Http { .. }, _) => Ok((Link::Tcp(stream), Protocol::Http1, reached)),
+        (Upstream::H2c { .. }, _) => Ok((Link::Tcp(stream), Protocol::Http2, reached)),
         (Upstream::Https { .. }, Some(tls)) => {
-            let stream = tcp(backend).await?;
             let stream = tls.connector.connect(tls.name.clone(), stream).await?;
             let protocol = match stream.get_ref().1.alpn_protocol() {
                 Some(b"h2") => Protocol::Http2,
                 Some(_) | None => Protocol::Http1,
             };
-            Ok((Link::Tls(Box::new(stream)), protocol))
+            Ok((Link::Tls(Box::new(stream)), protocol, reached))
         }
         // Never without TLS, whatever went wrong before.
-        (Upstream::Https { .. }, None) => Err(io::ErrorKind::Unsupported.into()),
+        (Upstream::Https { .. } | Upstream::Unix(_), _) => Err(io::ErrorKind::Unsupported.into()),
     }
-}
-
-async fn tcp(backend: &Backend) -> io::Result<TcpStream> {
-    let host = backend.host().ok_or(io::ErrorKind::Unsupported)?;
-    let stream = TcpStream::connect(&*host.addresses().await?).await?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
 }

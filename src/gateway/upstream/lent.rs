@@ -8,6 +8,8 @@ use hyper::client::conn::{TrySendError, http1};
 
 use crate::gateway::body::{ClientBody, Progress};
 
+use super::bounded::Room;
+use super::names::Reached;
 use super::pool::BackendPool;
 use super::shared::Stream;
 
@@ -18,7 +20,6 @@ pub struct Lent {
     /// Whether it was used before: it may have been closed by the tool meanwhile.
     pub reused: bool,
     busy: Busy,
-    generation: u32,
     request: Option<Rc<Progress>>,
 }
 
@@ -26,9 +27,17 @@ pub struct Lent {
 #[derive(Debug)]
 pub enum Sender {
     /// Nobody else uses the connection.
-    Http1(http1::SendRequest<ClientBody>),
+    Http1(Exclusive),
     /// One stream among others.
     Http2(Stream),
+}
+
+/// A connection of HTTP/1.1.
+#[derive(Debug)]
+pub struct Exclusive {
+    pub(super) sender: http1::SendRequest<ClientBody>,
+    pub(super) room: Room,
+    pub(super) reached: Reached,
 }
 
 /// Counts as load of its backend.
@@ -43,16 +52,31 @@ impl Sender {
         request: Request<ClientBody>,
     ) -> Result<Response<Incoming>, TrySendError<Request<ClientBody>>> {
         match self {
-            Self::Http1(sender) => sender.try_send_request(request).await,
+            Self::Http1(connection) => {
+                connection.room.until_head();
+                let answer = connection.sender.try_send_request(request).await;
+                connection.room.without_bound();
+                answer
+            }
             Self::Http2(stream) => stream.sender().try_send_request(request).await,
         }
     }
 }
 
+impl Exclusive {
+    pub fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    pub fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+}
+
 impl Lent {
-    pub(super) fn new(sender: Sender, reused: bool, generation: u32, of: &Rc<BackendPool>) -> Self {
+    pub(super) fn new(sender: Sender, reused: bool, of: &Rc<BackendPool>) -> Self {
         of.busy.set(of.busy.get() + 1);
-        Self { sender, reused, busy: Busy(Rc::clone(of)), generation, request: None }
+        Self { sender, reused, busy: Busy(Rc::clone(of)), request: None }
     }
 
     /// Host and port, or a socket's path and no port.
@@ -100,7 +124,7 @@ impl Lent {
     pub fn give_back(self) {
         let finished = self.request.as_ref().is_some_and(|request| request.ended.get());
         match self.sender {
-            Sender::Http1(sender) if finished => self.busy.0.keep(sender, self.generation),
+            Sender::Http1(sender) if finished => self.busy.0.keep(sender),
             // A stream that is not over yet is reset when its parts are dropped.
             Sender::Http1(_) | Sender::Http2(_) => (),
         }

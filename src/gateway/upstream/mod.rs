@@ -6,6 +6,7 @@
 //! connection of HTTP/2 is shared by exchanges, each on a stream of its own.
 
 mod backend;
+mod bounded;
 mod budget;
 mod choose;
 mod dial;

@@ -1,6 +1,8 @@
 //! What the names of backends resolve to. They come from the configuration alone.
 //!
-//! A name is asked for again when its TTL has ended. While nobody can say, what it was before stays.
+//! The system is asked (`getaddrinfo`: the hosts file, the DNS, whatever else it is told to ask),
+//! again and again. It tells no TTL, so an answer holds for as long as [`HOLDS`]. While nobody can
+//! say, what a name was before stays.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -10,20 +12,14 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use hickory_resolver::TokioResolver;
-use hickory_resolver::config::ResolverConfig;
-use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
 use super::upstreams::Upstreams;
 
-/// However short or long a TTL is.
-const SHORTEST: Duration = Duration::from_secs(1);
-const LONGEST: Duration = Duration::from_secs(300);
-
-/// For what the system says beside the DNS, without a TTL.
-const UNTOLD: Duration = Duration::from_secs(30);
+/// How long an answer holds, for want of a TTL: no longer than the shortest that zones commonly use.
+const HOLDS: Duration = Duration::from_secs(5);
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -32,14 +28,25 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub struct Host {
     host: Arc<str>,
     port: u16,
-    /// `None`: as the system is configured.
-    servers: Option<ResolverConfig>,
     known: ArcSwapOption<Vec<SocketAddr>>,
+    /// Counts the changes of its addresses.
     generation: AtomicU32,
     turn: AtomicUsize,
 }
 
-/// Asks for every name again when its TTL has ended. Never ends.
+/// Where a connection goes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reached {
+    generation: u32,
+    /// `None`: a socket, which never moves.
+    ip: Option<IpAddr>,
+}
+
+impl Reached {
+    pub const SOCKET: Self = Self { generation: 0, ip: None };
+}
+
+/// Asks for every name again and again. Never ends.
 pub async fn watch(tools: Vec<Arc<Upstreams>>) {
     let mut tasks = JoinSet::new();
     for backend in tools.iter().flat_map(|tool| &tool.backends) {
@@ -61,24 +68,45 @@ impl Host {
         Self {
             host: Arc::clone(host),
             port,
-            servers: None,
             known: ArcSwapOption::new(fixed.map(|ip| Arc::new(vec![SocketAddr::new(ip, port)]))),
             generation: AtomicU32::new(0),
             turn: AtomicUsize::new(0),
         }
     }
 
-    /// Counts the changes of its addresses.
-    #[must_use]
-    pub fn generation(&self) -> u32 {
+    fn generation(&self) -> u32 {
         self.generation.load(Ordering::Relaxed)
+    }
+
+    /// Whether the name still resolves to where a connection goes to.
+    #[must_use]
+    pub fn is_still_at(&self, reached: &Reached) -> bool {
+        // It seldom moves, so that its addresses are seldom looked at.
+        reached.generation == self.generation()
+            || self
+                .known
+                .load()
+                .as_ref()
+                .is_some_and(|known| known.iter().any(|address| Some(address.ip()) == reached.ip))
+    }
+
+    /// Connects to one of its addresses.
+    ///
+    /// # Errors
+    /// It does not resolve, or none of its addresses takes the connection.
+    pub async fn connect(&self) -> io::Result<(TcpStream, Reached)> {
+        let generation = self.generation();
+        let stream = TcpStream::connect(&*self.addresses().await?).await?;
+        stream.set_nodelay(true)?;
+        let ip = Some(stream.peer_addr()?.ip());
+        Ok((stream, Reached { generation, ip }))
     }
 
     /// In the order in which they are to be tried, a different one each time.
     ///
     /// # Errors
     /// It was never resolved, and cannot be now.
-    pub async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
+    async fn addresses(&self) -> io::Result<Vec<SocketAddr>> {
         if self.known.load().is_none() {
             self.resolve().await?;
         }
@@ -98,44 +126,20 @@ impl Host {
             return;
         }
         loop {
-            let wait = match timeout(PATIENCE, self.resolve()).await {
-                Ok(Ok(until)) => until.saturating_duration_since(Instant::now()),
-                Ok(Err(_)) | Err(_) => PATIENCE,
-            };
-            sleep(wait.clamp(SHORTEST, LONGEST)).await;
+            let _kept_as_it_was = timeout(PATIENCE, self.resolve()).await;
+            sleep(HOLDS).await;
         }
     }
 
-    /// Asks now; until when the answer holds.
-    async fn resolve(&self) -> io::Result<Instant> {
-        let (found, until) = match self.ask_dns().await {
-            Some(answer) => answer,
-            None => {
-                let found = tokio::net::lookup_host((&*self.host, self.port)).await?;
-                (found.map(|it| it.ip()).collect(), Instant::now() + UNTOLD)
-            }
-        };
+    /// Asks now.
+    async fn resolve(&self) -> io::Result<()> {
+        let found = tokio::net::lookup_host((&*self.host, self.port)).await?;
+        let found: BTreeSet<IpAddr> = found.map(|it| it.ip()).collect();
         if found.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         }
         self.take(&found);
-        Ok(until)
-    }
-
-    /// `None`: the DNS does not say; the system may know other ways.
-    async fn ask_dns(&self) -> Option<(BTreeSet<IpAddr>, Instant)> {
-        // Read anew each time: files of hosts and name servers change.
-        let builder = match &self.servers {
-            None => TokioResolver::builder_tokio().ok()?,
-            Some(servers) => {
-                let provider = TokioRuntimeProvider::default();
-                TokioResolver::builder_with_config(servers.clone(), provider)
-            }
-        };
-        let resolver = builder.build().ok()?;
-        let found = resolver.lookup_ip(&*self.host).await.ok()?;
-        let addresses: BTreeSet<IpAddr> = found.iter().collect();
-        (!addresses.is_empty()).then(|| (addresses, Instant::from_std(found.valid_until())))
+        Ok(())
     }
 
     /// As if it resolved to something else now.
@@ -156,67 +160,37 @@ impl Host {
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
-    use std::sync::Mutex;
-
-    use hickory_resolver::config::{ConnectionConfig, NameServerConfig};
-    use tokio::net::UdpSocket;
-
     use super::*;
-
-    /// A name server that says of every name that it has this address, for a second.
-    async fn server(says: Arc<Mutex<Ipv4Addr>>) -> (SocketAddr, tokio::task::JoinHandle<()>) {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.expect("a free port");
-        let address = socket.local_addr().expect("bound");
-        let task = tokio::spawn(async move {
-            let mut bytes = [0; 512];
-            while let Ok((length, from)) = socket.recv_from(&mut bytes).await {
-                let asked = &bytes[..length];
-                // The question ends with its name, its type and its class.
-                let name = asked[12..].iter().position(|&byte| byte == 0).expect("a name");
-                let question = &asked[12..12 + name + 5];
-                let is_a = question[name + 2] == 1;
-                let mut answer = asked[..2].to_vec();
-                answer.extend([0x81, 0x80, 0, 1, 0, u8::from(is_a), 0, 0, 0, 0]);
-                answer.extend(question);
-                if is_a {
-                    answer.extend([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 1, 0, 4]);
-                    answer.extend(says.lock().expect("not poisoned").octets());
-                }
-                let _gone = socket.send_to(&answer, from).await;
-            }
-        });
-        (address, task)
-    }
-
-    fn asking(server: SocketAddr) -> Host {
-        let mut udp = ConnectionConfig::udp();
-        udp.port = server.port();
-        let server = NameServerConfig::new(server.ip(), true, vec![udp]);
-        let servers = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-        Host { servers: Some(servers), ..Host::new(&"tool.test.".into(), 80) }
-    }
 
     fn at(last: u8) -> SocketAddr {
         SocketAddr::from(([10, 0, 0, last], 80))
     }
 
     #[tokio::test]
-    async fn a_name_is_asked_for_again_when_its_ttl_has_ended_and_kept_when_nobody_says() {
-        let says = Arc::new(Mutex::new(Ipv4Addr::new(10, 0, 0, 1)));
-        let (address, serving) = server(says.clone()).await;
-        let host = Arc::new(asking(address));
-        assert_eq!(host.addresses().await.expect("resolved"), [at(1)]);
-        let following = { tokio::spawn({ let host = host.clone(); async move { host.follow().await } }) };
-        *says.lock().expect("not poisoned") = Ipv4Addr::new(10, 0, 0, 2);
+    async fn what_a_name_was_stays_while_nobody_can_say() {
+        let host = Host::new(&"nowhere.invalid".into(), 80);
+        assert!(host.addresses().await.is_err(), "never resolved");
+        host.take(&[at(1).ip()].into());
+        assert!(host.resolve().await.is_err());
+        assert_eq!((host.addresses().await.expect("kept"), host.generation()), (vec![at(1)], 0));
+        host.take(&[at(2).ip()].into());
+        assert_eq!((host.addresses().await.expect("new"), host.generation()), (vec![at(2)], 1));
+    }
+
+    #[tokio::test]
+    async fn a_name_is_asked_for_again_although_nobody_connects() {
+        let host = std::sync::Arc::new(Host::new(&"localhost".into(), 80));
+        host.take(&[at(1).ip()].into());
+        let following = tokio::spawn({
+            let host = host.clone();
+            async move { host.follow().await }
+        });
         while host.generation() == 0 {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
-        assert_eq!(host.addresses().await.expect("resolved"), [at(2)]);
-        serving.abort();
         following.abort();
-        assert!(host.resolve().await.is_err(), "nobody says");
-        assert_eq!((host.addresses().await.expect("kept"), host.generation()), (vec![at(2)], 1));
+        let now = host.addresses().await.expect("resolved");
+        assert!(now.iter().all(|it| it.ip().is_loopback()), "{now:?}");
     }
 
     #[tokio::test]
@@ -225,6 +199,16 @@ mod tests {
         assert!(local.iter().all(|it| it.ip().is_loopback() && it.port() == 7), "{local:?}");
         let itself = Host::new(&"::1".into(), 7).addresses().await.expect("an address");
         assert_eq!(itself, ["[::1]:7".parse().expect("an address")]);
+    }
+
+    #[test]
+    fn a_connection_stays_good_while_the_name_still_has_its_address() {
+        let host = Host::new(&"127.0.0.1".into(), 80);
+        let reached = |last| Reached { generation: 0, ip: Some(at(last).ip()) };
+        host.take(&[1, 2].map(|last| at(last).ip()).into());
+        host.take(&[2, 3].map(|last| at(last).ip()).into());
+        assert!(!host.is_still_at(&reached(1)));
+        assert!(host.is_still_at(&reached(2)) && host.is_still_at(&reached(3)));
     }
 
     #[tokio::test]

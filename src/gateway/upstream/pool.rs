@@ -14,17 +14,19 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::gateway::body::ClientBody;
-
 use super::backend::Backend;
+use super::bounded::{Bounded, Room};
 use super::budget::Budget;
 use super::choose::{Tries, Turn};
 use super::dial::{Link, Protocol, dial};
-use super::lent::{Lent, Sender};
+use super::lent::{Exclusive, Lent, Sender};
+use super::names::Reached;
 use super::shared::{Shared, Stream};
 use super::upstreams::Upstreams;
 
 const MOST_IDLE: usize = 64;
+
+const AVOIDED: Duration = Duration::from_secs(1);
 
 /// Connections of HTTP/2 to one backend; beyond, requests wait for a stream.
 const MOST_SHARED: usize = 4;
@@ -52,6 +54,8 @@ pub struct BackendPool {
     pub backend: Arc<Backend>,
     /// Requests that wait for its answer, or read it.
     pub busy: Cell<usize>,
+    /// When it last took no connection.
+    unreached_at: Cell<Option<Instant>>,
     /// The one that was used last is at the end.
     idle: RefCell<Vec<Idle>>,
     shared: RefCell<Vec<Rc<Shared>>>,
@@ -65,9 +69,8 @@ pub struct BackendPool {
 
 #[derive(Debug)]
 struct Idle {
-    sender: http1::SendRequest<ClientBody>,
+    sender: Exclusive,
     since: Instant,
-    generation: u32,
 }
 
 /// What became of an attempt to get a shared connection.
@@ -99,6 +102,7 @@ impl ToolPool {
                 tool: Arc::clone(upstreams),
                 backend: Arc::clone(backend),
                 busy: Cell::new(0),
+                unreached_at: Cell::new(None),
                 idle: RefCell::default(),
                 shared: RefCell::default(),
                 dialing: RefCell::default(),
@@ -124,13 +128,15 @@ impl ToolPool {
         let connect = self.upstreams.timeouts.connect;
         let mut failure = None;
         loop {
-            let Some(backend) = self.choose(tries) else { break };
-            if failure.is_some() && !self.may_try_again() {
+            let is_left = tries.tried.len() < self.backends.len();
+            if failure.is_some() && !(is_left && self.may_try_again()) {
                 break;
             }
+            let Some(backend) = self.choose(tries) else { break };
             match backend.lend(fresh, connect).await {
                 Ok(lent) => return Ok(lent),
                 Err(error) => {
+                    backend.unreached_at.set(Some(Instant::now()));
                     self.upstreams.failed(&backend.backend);
                     failure = Some(error);
                 }
@@ -142,7 +148,8 @@ impl ToolPool {
     fn choose(&self, tries: &mut Tries) -> Option<&Rc<BackendPool>> {
         let from = (&self.upstreams.options.balance, self.upstreams.backends.as_slice());
         let load = |at: usize| self.backends.get(at).map_or(0, |it| it.busy.get());
-        let chosen = self.turn.choose(from, tries, load)?;
+        let avoided = |at: usize| self.backends.get(at).is_some_and(|it| it.was_unreached());
+        let chosen = self.turn.choose(from, tries, (load, avoided))?;
         tries.tried.push(chosen);
         self.backends.get(chosen)
     }
@@ -156,36 +163,40 @@ impl ToolPool {
 }
 
 impl BackendPool {
+    /// Whether it took no connection just now: others come first, so that a backend that is away costs
+    /// one request of many a second try.
+    fn was_unreached(&self) -> bool {
+        self.unreached_at.get().is_some_and(|at| at.elapsed() < AVOIDED)
+    }
+
     async fn lend(self: &Rc<Self>, fresh: bool, connect: Duration) -> io::Result<Lent> {
-        if !fresh && let Some((sender, generation)) = self.unused() {
-            return Ok(Lent::new(Sender::Http1(sender), true, generation, self));
+        if !fresh && let Some(sender) = self.unused() {
+            return Ok(Lent::new(Sender::Http1(sender), true, self));
         }
         let dialed = timeout(connect, self.connect()).await;
         dialed.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// The connection that was used last and is ready again.
-    fn unused(&self) -> Option<(http1::SendRequest<ClientBody>, u32)> {
+    fn unused(&self) -> Option<Exclusive> {
         let mut idle = self.idle.borrow_mut();
-        let generation = self.backend.generation();
-        idle.retain(|it| !it.sender.is_closed() && it.generation == generation);
+        idle.retain(|it| self.is_good(&it.sender));
         let at = idle.iter().rposition(|it| it.sender.is_ready())?;
         let kept = idle.remove(at);
-        (kept.since.elapsed() < self.tool.timeouts.idle).then_some((kept.sender, kept.generation))
+        (kept.since.elapsed() < self.tool.timeouts.idle).then_some(kept.sender)
+    }
+
+    fn is_good(&self, connection: &Exclusive) -> bool {
+        !connection.is_closed() && self.backend.is_still_at(&connection.reached)
     }
 
     /// Keeps a connection for the next exchange.
-    pub(super) fn keep(
-        self: &Rc<Self>,
-        sender: http1::SendRequest<ClientBody>,
-        generation: u32,
-    ) {
+    pub(super) fn keep(self: &Rc<Self>, sender: Exclusive) {
         let mut idle = self.idle.borrow_mut();
-        if sender.is_closed() || generation != self.backend.generation() || idle.len() >= MOST_IDLE
-        {
+        if !self.is_good(&sender) || idle.len() >= MOST_IDLE {
             return;
         }
-        idle.push(Idle { sender, since: Instant::now(), generation });
+        idle.push(Idle { sender, since: Instant::now() });
         drop(idle);
         self.begin_to_sweep();
     }
@@ -199,9 +210,7 @@ impl BackendPool {
             return self.stream().await;
         }
         match self.open().await? {
-            Opened::Http1(sender, generation) => {
-                Ok(Lent::new(Sender::Http1(sender), false, generation, self))
-            }
+            Opened::Http1(sender) => Ok(Lent::new(Sender::Http1(sender), false, self)),
             Opened::Http2(shared) => Ok(self.lent_stream(self.share(shared), false)),
         }
     }
@@ -219,9 +228,9 @@ impl BackendPool {
                     own = Some(self.lent_stream(self.share(shared), false));
                     Dialed::Shared
                 }
-                Ok(Opened::Http1(sender, generation)) => {
+                Ok(Opened::Http1(sender)) => {
                     self.declined_http2.set(true);
-                    own = Some(Lent::new(Sender::Http1(sender), false, generation, self));
+                    own = Some(Lent::new(Sender::Http1(sender), false, self));
                     Dialed::NotShared
                 }
                 Err(error) => Dialed::Failed(error.kind(), error.to_string().into()),
@@ -237,9 +246,7 @@ impl BackendPool {
                 None => Err(io::ErrorKind::ConnectionReset.into()),
             },
             (None, Dialed::NotShared) => match self.open().await? {
-                Opened::Http1(sender, generation) => {
-                    Ok(Lent::new(Sender::Http1(sender), false, generation, self))
-                }
+                Opened::Http1(sender) => Ok(Lent::new(Sender::Http1(sender), false, self)),
                 Opened::Http2(shared) => Ok(self.lent_stream(self.share(shared), false)),
             },
         }
@@ -248,8 +255,7 @@ impl BackendPool {
     /// A stream on a connection that has room, or on any when there are enough of them.
     fn free_stream(&self) -> Option<Stream> {
         let mut shared = self.shared.borrow_mut();
-        let generation = self.backend.generation();
-        shared.retain(|it| it.is_open() && it.generation == generation);
+        shared.retain(|it| it.is_open() && self.backend.is_still_at(&it.reached));
         let room = shared.iter().find(|it| it.has_room());
         if room.is_none() && shared.len() < MOST_SHARED {
             return None;
@@ -271,29 +277,29 @@ impl BackendPool {
     }
 
     fn lent_stream(self: &Rc<Self>, stream: Stream, reused: bool) -> Lent {
-        let generation = stream.generation();
-        Lent::new(Sender::Http2(stream), reused, generation, self)
+        Lent::new(Sender::Http2(stream), reused, self)
     }
 
     /// A new connection.
     async fn open(&self) -> io::Result<Opened> {
-        let generation = self.backend.generation();
         let dialed = dial(&self.backend).await;
         self.tool.metrics.connected(dialed.is_ok());
         match dialed? {
-            (Link::Tcp(stream), protocol) => self.speak(stream, protocol, generation).await,
-            (Link::Tls(stream), protocol) => self.speak(*stream, protocol, generation).await,
-            (Link::Unix(stream), protocol) => self.speak(stream, protocol, generation).await,
+            (Link::Tcp(stream), protocol, reached) => self.speak(stream, protocol, reached).await,
+            (Link::Tls(stream), protocol, reached) => self.speak(*stream, protocol, reached).await,
+            (Link::Unix(stream), protocol, reached) => self.speak(stream, protocol, reached).await,
         }
     }
 
-    async fn speak<S>(&self, stream: S, protocol: Protocol, generation: u32) -> io::Result<Opened>
+    async fn speak<S>(&self, stream: S, protocol: Protocol, reached: Reached) -> io::Result<Opened>
     where
         S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     {
-        let (stream, open) = (TokioIo::new(stream), self.tool.metrics.open_connection());
+        let open = self.tool.metrics.open_connection();
         match protocol {
             Protocol::Http1 => {
+                let room = Room::new();
+                let stream = TokioIo::new(Bounded::new(stream, room.clone()));
                 let handshake = http1::Builder::new().handshake(stream).await;
                 let (sender, connection) = handshake.map_err(io::Error::other)?;
                 tokio::task::spawn_local(async move {
@@ -301,9 +307,10 @@ impl BackendPool {
                     let _ended = connection.with_upgrades().await;
                     drop(open);
                 });
-                Ok(Opened::Http1(sender, generation))
+                Ok(Opened::Http1(Exclusive { sender, room, reached }))
             }
             Protocol::Http2 => {
+                let stream = TokioIo::new(stream);
                 let handshake = http2::Builder::new(Local).handshake(stream).await;
                 let (sender, connection) = handshake.map_err(io::Error::other)?;
                 let allowed = Rc::new(Cell::new(connection.current_max_send_streams()));
@@ -318,7 +325,7 @@ impl BackendPool {
                     drop(_ended.await);
                     drop(open);
                 });
-                Ok(Opened::Http2(Shared::new(sender, allowed, generation)))
+                Ok(Opened::Http2(Shared::new(sender, allowed, reached)))
             }
         }
     }
@@ -349,7 +356,7 @@ impl BackendPool {
 }
 
 enum Opened {
-    Http1(http1::SendRequest<ClientBody>, u32),
+    Http1(Exclusive),
     Http2(Rc<Shared>),
 }
 

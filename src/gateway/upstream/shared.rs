@@ -8,6 +8,8 @@ use tokio::time::Instant;
 
 use crate::gateway::body::ClientBody;
 
+use super::names::Reached;
+
 /// Streams at once on one connection, if the backend allows as many.
 const MOST_STREAMS: usize = 100;
 
@@ -21,8 +23,7 @@ pub struct Shared {
     /// Nothing new begins on it.
     retired: Cell<bool>,
     idle_since: Cell<Instant>,
-    /// Of the addresses that it was opened to.
-    pub generation: u32,
+    pub reached: Reached,
 }
 
 /// One stream of a connection.
@@ -36,7 +37,7 @@ impl Shared {
     pub fn new(
         sender: SendRequest<ClientBody>,
         allowed: Rc<Cell<usize>>,
-        generation: u32,
+        reached: Reached,
     ) -> Rc<Self> {
         Rc::new(Self {
             sender,
@@ -44,7 +45,7 @@ impl Shared {
             allowed,
             retired: Cell::new(false),
             idle_since: Cell::new(Instant::now()),
-            generation,
+            reached,
         })
     }
 
@@ -75,10 +76,6 @@ impl Shared {
 impl Stream {
     pub(super) fn sender(&mut self) -> &mut SendRequest<ClientBody> {
         &mut self.sender
-    }
-
-    pub(super) fn generation(&self) -> u32 {
-        self.connection.generation
     }
 
     /// Other streams go on, but no new one begins on the connection.

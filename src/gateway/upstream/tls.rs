@@ -48,7 +48,9 @@ impl Tls {
         let Upstream::Https { host, .. } = upstream else { return Ok(None) };
         let Some((connector, offers_http2)) = &self.0 else { return Ok(None) };
         let name = ServerName::try_from(host.to_string());
-        let name = name.map_err(|_unusable| format!("upstreams: found {upstream}, whose host no certificate can name"))?;
+        let name = name.map_err(|_unusable| {
+            format!("upstreams: found {upstream}, whose host no certificate can name")
+        })?;
         Ok(Some(TlsTarget { connector: connector.clone(), name, offers_http2: *offers_http2 }))
     }
 }

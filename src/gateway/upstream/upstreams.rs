@@ -82,7 +82,7 @@ impl Upstreams {
         // One at a time: two cores must not eject the last two.
         let _alone = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
         let ejected = self.backends.iter().filter(|it| it.is_ejected()).count();
-        let others = self.backends.iter().filter(|it| !std::ptr::eq(&raw const ***it, backend));
+        let others = self.backends.iter().filter(|it| !std::ptr::eq(Arc::as_ptr(it), backend));
         let is_last = !others.into_iter().any(|it| it.is_usable());
         if backend.is_ejected() || is_last || (ejected + 1) * 2 > self.backends.len() {
             return;

@@ -40,13 +40,21 @@ impl ToolMetrics {
     /// A connection was made, or could not be.
     pub fn connected(&self, is_made: bool) {
         let [connected, failed] = &self.connects;
-        if is_made { connected.inc() } else { failed.inc() };
+        if is_made {
+            connected.inc()
+        } else {
+            failed.inc()
+        };
     }
 
     /// A request is tried again, or may not be.
     pub fn retried(&self, may: bool) {
         let [granted, over_budget] = &self.retries;
-        if may { granted.inc() } else { over_budget.inc() };
+        if may {
+            granted.inc()
+        } else {
+            over_budget.inc()
+        };
     }
 
     #[must_use]
@@ -74,7 +82,12 @@ impl BackendEjected<'_> {
     pub fn emit(self, metrics: &ToolMetrics) {
         metrics.ejections.inc();
         let Self { tool, backend, span } = self;
-        tracing::warn!(tool, backend, ?span, "a backend is left alone for a while: it kept failing");
+        tracing::warn!(
+            tool,
+            backend,
+            ?span,
+            "a backend is left alone for a while: it kept failing"
+        );
     }
 }
 
