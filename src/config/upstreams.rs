@@ -42,9 +42,10 @@ impl fmt::Display for Upstream {
             Self::H2c { host, port } => ("h2c", host, port),
             Self::Unix(path) => return write!(f, "unix:{}", path.display()),
         };
-        match host.contains(':') {
-            true => write!(f, "{scheme}://[{host}]:{port}"),
-            false => write!(f, "{scheme}://{host}:{port}"),
+        if host.contains(':') {
+            write!(f, "{scheme}://[{host}]:{port}")
+        } else {
+            write!(f, "{scheme}://{host}:{port}")
         }
     }
 }

@@ -137,6 +137,7 @@ impl Routes {
     }
 
     #[cfg(test)]
+    #[must_use]
     pub fn tool_named(&self, name: &str) -> &Tool {
         let whole = self.hosts.values().filter_map(|site| site.whole.as_ref());
         whole.into_iter().find(|tool| &*tool.config.name == name).expect("a tool with a host")

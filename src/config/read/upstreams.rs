@@ -150,10 +150,8 @@ fn balance(map: &Map<'_>) -> Option<Balance> {
 
 fn hash_key(at: &At<'_>) -> Option<HashKey> {
     if !at.is_map() {
-        return at.one_of(&[("path", true), ("subject", false)]).map(|is_path| match is_path {
-            true => HashKey::Path,
-            false => HashKey::Subject,
-        });
+        let words = at.one_of(&[("path", true), ("subject", false)]);
+        return words.map(|is_path| if is_path { HashKey::Path } else { HashKey::Subject });
     }
     let map = at.map(HASH)?;
     let header = map.maybe("header", |at| {

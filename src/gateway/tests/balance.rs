@@ -110,9 +110,9 @@ async fn a_request_without_the_value_goes_to_any_backend() {
     }
 }
 
-fn quick(failures: u32) -> Option<EjectionConfig> {
+fn after(failures: u32) -> EjectionConfig {
     let (base, most) = (Duration::from_secs(60), Duration::from_secs(300));
-    Some(EjectionConfig { failures, base, most })
+    EjectionConfig { failures, base, most }
 }
 
 #[tokio::test]
@@ -122,7 +122,7 @@ async fn a_backend_that_keeps_failing_is_left_alone_but_never_more_than_half_of_
     bad.answers(move |_| Answer::text(unwell));
     let gateway = behind(vec![at(&bad), at(&good)], |tool| {
         tool.upstream.balance = Balance::RoundRobin;
-        tool.upstream.ejection = quick(2);
+        tool.upstream.ejection = Some(after(2));
     })
     .await;
     for _ in 0..20 {
@@ -151,7 +151,7 @@ async fn errors_of_the_request_and_good_answers_in_between_do_not_count() {
     }
     let gateway = behind(vec![at(&one), at(&two)], |tool| {
         tool.upstream.balance = Balance::RoundRobin;
-        tool.upstream.ejection = quick(2);
+        tool.upstream.ejection = Some(after(2));
     })
     .await;
     for path in ["?bad", "?bad", "?good", "?good", "?bad", "?bad", "?own", "?own", "?own", "?own"] {

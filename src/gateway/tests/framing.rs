@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::config::Limits;
+use crate::config::{Limits, ToolConfig};
 use crate::gateway::framing::hostile_heads;
 
 use super::harness::{Harness, get, limits, with};
@@ -234,7 +234,9 @@ async fn a_client_that_takes_nothing_is_cut_off() {
         header_timeout: Duration::from_millis(200),
         ..limits()
     };
-    let gateway = Harness::with(quick, |_| ()).await;
+    // To make the answer takes the tool a moment.
+    let patient = |tool: &mut ToolConfig| tool.timeouts.response = Duration::from_secs(60);
+    let gateway = Harness::with(quick, patient).await;
     let large = 64 << 20;
     gateway.tool.answers(move |_| {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {large}\r\n\r\n");

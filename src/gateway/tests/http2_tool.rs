@@ -22,8 +22,6 @@ pub enum Does {
     SaysGoodbye,
     /// Nothing, ever.
     Nothing,
-    /// Says that it cannot answer now.
-    IsOverloaded,
     /// A longer body than it announced.
     SaysTooMuch,
     /// The answer to a health check of gRPC: whether it serves.
@@ -137,9 +135,6 @@ impl Http2Tool {
         let response = |status| Response::builder().status(status);
         match does {
             Does::Nothing => std::future::pending().await,
-            Does::IsOverloaded => {
-                let _gone = reply.send_response(response(503).body(()).expect("a head"), true);
-            }
             Does::SaysTooMuch => {
                 let head = response(200).header("content-length", "1").body(()).expect("a head");
                 if let Ok(mut stream) = reply.send_response(head, false) {

@@ -31,7 +31,9 @@ fn acceptor(authority: &Authority, names: &[&str], alpn: &[&str], asks: bool) ->
         .expect("versions");
     let builder = if asks {
         let mut roots = RootCertStore::empty();
-        certificates(authority.ca()).into_iter().for_each(|it| roots.add(it).expect("a root"));
+        for root in certificates(authority.ca()) {
+            roots.add(root).expect("a root");
+        }
         let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
         builder.with_client_cert_verifier(verifier.build().expect("a verifier"))
     } else {

@@ -107,7 +107,7 @@ impl Lent {
         // What gateways and overloaded servers say; other errors are the request's own.
         match status.as_u16() {
             502..=504 => tool.failed(backend),
-            _ => tool.succeeded(backend),
+            _ => backend.forget_failures(),
         }
     }
 

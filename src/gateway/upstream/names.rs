@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// A host and what it resolves to.
 #[derive(Debug)]
 pub struct Host {
-    host: Arc<str>,
+    name: Arc<str>,
     port: u16,
     known: ArcSwapOption<Vec<SocketAddr>>,
     /// Counts the changes of its addresses.
@@ -58,7 +58,7 @@ pub async fn watch(tools: Vec<Arc<Upstreams>>) {
         });
     }
     while tasks.join_next().await.is_some() {}
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 impl Host {
@@ -66,7 +66,7 @@ impl Host {
     pub fn new(host: &Arc<str>, port: u16) -> Self {
         let fixed: Option<IpAddr> = host.parse().ok();
         Self {
-            host: Arc::clone(host),
+            name: Arc::clone(host),
             port,
             known: ArcSwapOption::new(fixed.map(|ip| Arc::new(vec![SocketAddr::new(ip, port)]))),
             generation: AtomicU32::new(0),
@@ -122,7 +122,7 @@ impl Host {
     }
 
     async fn follow(&self) {
-        if self.host.parse::<IpAddr>().is_ok() {
+        if self.name.parse::<IpAddr>().is_ok() {
             return;
         }
         loop {
@@ -133,7 +133,7 @@ impl Host {
 
     /// Asks now.
     async fn resolve(&self) -> io::Result<()> {
-        let found = tokio::net::lookup_host((&*self.host, self.port)).await?;
+        let found = tokio::net::lookup_host((&*self.name, self.port)).await?;
         let found: BTreeSet<IpAddr> = found.map(|it| it.ip()).collect();
         if found.is_empty() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));

@@ -317,12 +317,12 @@ impl BackendPool {
                 let allows = Rc::clone(&allowed);
                 tokio::task::spawn_local(async move {
                     let mut connection = pin!(connection);
-                    let _ended = std::future::poll_fn(|cx| {
+                    let driven = std::future::poll_fn(|cx| {
                         let polled = connection.as_mut().poll(cx);
                         allows.set(connection.current_max_send_streams());
                         polled
                     });
-                    drop(_ended.await);
+                    let _ended = driven.await;
                     drop(open);
                 });
                 Ok(Opened::Http2(Shared::new(sender, allowed, reached)))

@@ -35,10 +35,10 @@ impl Tls {
             return Ok(Self(None));
         }
         let mut client = client_config(config)?;
-        client.alpn_protocols = match config.http2 {
-            true => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
-            false => vec![b"http/1.1".to_vec()],
-        };
+        client.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if config.http2 {
+            client.alpn_protocols.insert(0, b"h2".to_vec());
+        }
         Ok(Self(Some((TlsConnector::from(Arc::new(client)), config.http2))))
     }
 

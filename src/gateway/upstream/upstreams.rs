@@ -68,11 +68,6 @@ impl Upstreams {
         }
     }
 
-    /// A backend answered.
-    pub fn succeeded(&self, backend: &Backend) {
-        backend.forget_failures();
-    }
-
     /// A backend could not be connected to, broke off, was silent, or said that it cannot answer.
     pub fn failed(&self, backend: &Backend) {
         let Some(rule) = &self.options.ejection else { return };

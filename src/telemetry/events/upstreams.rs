@@ -103,15 +103,12 @@ pub struct BackendHealth<'a> {
 impl BackendHealth<'_> {
     pub fn emit(self, metrics: &ToolMetrics) {
         let Self { tool, backend, down } = self;
-        match down {
-            Some(why) => {
-                metrics.unhealthy.inc();
-                tracing::warn!(tool, backend, why, "a backend is down");
-            }
-            None => {
-                metrics.unhealthy.dec();
-                tracing::info!(tool, backend, "a backend is up again");
-            }
+        if let Some(why) = down {
+            metrics.unhealthy.inc();
+            tracing::warn!(tool, backend, why, "a backend is down");
+        } else {
+            metrics.unhealthy.dec();
+            tracing::info!(tool, backend, "a backend is up again");
         }
     }
 }

@@ -60,7 +60,7 @@ pub async fn answer(response: Response<Incoming>) -> Result<(), String> {
     match found.as_deref() {
         Some("0") if is_serving(&body.to_bytes()) => Ok(()),
         Some("0") => Err("it does not serve".to_owned()),
-        Some(code) => Err(format!("grpc-status {:.8}", code)),
+        Some(code) => Err(format!("grpc-status {code:.8}")),
         None => Err("no grpc-status".to_owned()),
     }
 }

@@ -25,7 +25,7 @@ pub async fn watch(tools: Vec<Arc<Upstreams>>) {
         }
     }
     while tasks.join_next().await.is_some() {}
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 async fn follow(tool: Arc<Upstreams>, backend: Arc<Backend>, config: HealthConfig) {
