@@ -15,6 +15,7 @@ use crate::config::{Backend, Config, Environment, IssuerConfig, KeySource};
 use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
+use crate::gateway::Routes;
 use crate::identity::Authenticator;
 use crate::identity::roles::RoleRules;
 use crate::policy::embedded::Engine;
@@ -71,6 +72,7 @@ pub struct Ready {
     pub authenticator: Arc<Authenticator>,
     pub roles: RoleRules,
     pub providers: SharedProviders,
+    pub routes: Arc<ArcSwap<Routes>>,
 }
 
 impl Ready {
@@ -88,8 +90,10 @@ impl Ready {
             .map_err(|refused| vec![refused.to_string()]);
         let providers = Providers::open(&config.policy.providers, clock, metrics);
         let providers = keep(providers, &mut problems);
-        match (catalog, policy, keep(authenticator, &mut problems), providers) {
-            (Some(catalog), Some(policy), Some(authenticator), Some(providers)) => {
+        let routes = keep(Routes::open(&config.tools, metrics), &mut problems);
+        let authenticator = keep(authenticator, &mut problems);
+        match (catalog, policy, authenticator, providers, routes) {
+            (Some(catalog), Some(policy), Some(authenticator), Some(providers), Some(routes)) => {
                 metrics.config_reload_ok.set(1);
                 metrics.policy_loaded.set(i64::try_from(clock.now().seconds()).unwrap_or(0));
                 metrics.policy_reload_ok.set(1);
@@ -99,7 +103,8 @@ impl Ready {
                     hierarchy: config.policy.role_hierarchy.clone(),
                 };
                 let (policy, providers) = (Arc::new(policy), Arc::new(providers));
-                Ok(Self { catalog, policy, authenticator, roles, providers })
+                let routes = Arc::new(ArcSwap::from_pointee(routes));
+                Ok(Self { catalog, policy, authenticator, roles, providers, routes })
             }
             _ => Err(StartError::Problems(problems)),
         }
@@ -181,6 +186,8 @@ pub fn key_and_store_problems(config: &Config) -> Vec<String> {
     let mut problems: Vec<String> = keys.err().iter().map(ToString::to_string).collect();
     let providers = Providers::open(&config.policy.providers, &clock, &Metrics::unregistered());
     problems.extend(providers.err().unwrap_or_default());
+    problems
+        .extend(Routes::open(&config.tools, &Metrics::unregistered()).err().unwrap_or_default());
     match &config.store.backend {
         Backend::Embedded { path } if embedded::is_initialised(path) => {
             match open_embedded(config, path, &clock) {

@@ -18,7 +18,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -28,7 +27,7 @@ use crate::approvals::{self, Api, SharedApi};
 use crate::clock::SharedClock;
 use crate::cloudevents;
 use crate::config::Config;
-use crate::gateway::{self, Explainer, Gateway, Recent, Routes, Sockets};
+use crate::gateway::{self, Explainer, Gateway, Recent, Sockets};
 use crate::identity::Remembered;
 use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
@@ -183,7 +182,7 @@ impl Parts<'_> {
     fn gateway(&self, sockets: Sockets) -> Result<Gateway, StartError> {
         let moved = self.store.clone();
         let shared = gateway::Shared {
-            routes: Arc::new(ArcSwap::from_pointee(Routes::new(&self.config.tools))),
+            routes: self.ready.routes.clone(),
             catalog: self.ready.catalog.clone(),
             roles: self.ready.roles.clone(),
             limits: self.config.limits,
@@ -315,6 +314,7 @@ impl Parts<'_> {
             tokio::join!(timers, sweeper);
         });
         tasks.spawn(self.ready.authenticator.clone().refresh());
+        tasks.spawn(gateway::watch_backends(self.ready.routes.load().upstreams().to_vec()));
         tasks.spawn(reload.clone().run());
         tasks.spawn(watch::run(reload.clone()));
         tasks.spawn(sample::follow_skew(skew, self.metrics.clone()));

@@ -29,9 +29,11 @@ pub struct File {
 
 mod providers;
 mod store;
+mod upstreams;
 
 use providers::Provider;
 use store::Store;
+use upstreams::{Ejection, Hash, Health, Timeouts, UpstreamTls};
 
 type Text = String;
 type Texts = Vec<String>;
@@ -124,8 +126,19 @@ pub struct Tool {
     pub name: Text,
     pub hosts: Option<Texts>,
     pub path_prefix: Option<Text>,
+    /// `http://HOST:PORT`, `https://HOST:PORT`, `h2c://HOST:PORT` or `unix:/PATH`
     #[schemars(length(min = 1))]
     pub upstreams: Texts,
+    pub tls: Option<UpstreamTls>,
+    /// `least_loaded` (default), `round_robin` or `consistent_hash`
+    pub balance: Option<Text>,
+    pub hash: Option<Hash>,
+    pub health: Option<Health>,
+    pub ejection: Option<Ejection>,
+    /// Share of requests that may be tried again; 20% when absent
+    pub retry_budget: Option<Text>,
+    /// Requests at once, 503 beyond
+    pub max_concurrent: Option<Count>,
     /// refuse (default) or opaque
     pub encoded: Option<Text>,
     pub credential: Option<Credential>,
@@ -149,13 +162,6 @@ pub enum Credential {
 pub struct NamedCredential {
     pub header: Option<Text>,
     pub cookie: Option<Text>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Timeouts {
-    pub connect: Option<Span>,
-    pub response: Option<Span>,
 }
 
 #[derive(JsonSchema)]

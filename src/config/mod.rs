@@ -11,6 +11,7 @@ pub mod providers;
 pub(crate) mod read;
 pub(crate) mod reader;
 pub(crate) mod units;
+pub mod upstreams;
 pub(crate) mod yaml;
 
 pub use load::{Loaded, Places, load, survey};
@@ -18,6 +19,10 @@ pub use problems::{Problem, Problems};
 pub use providers::{
     Attributes, CacheConfig, CheckConfig, HttpSourceConfig, KeyConfig, LookupPart, LookupTemplate,
     Otherwise, ProviderConfig, RedisSourceConfig, SourceConfig,
+};
+pub use upstreams::{
+    Balance, EjectionConfig, HashKey, HealthCheck, HealthConfig, ToolTimeouts, Upstream,
+    UpstreamOptions, UpstreamTls,
 };
 
 use std::collections::BTreeMap;
@@ -236,24 +241,12 @@ pub struct ToolConfig {
     /// Begins and ends with `/`.
     pub path_prefix: Option<Arc<str>>,
     pub upstreams: Vec<Upstream>,
+    pub upstream: UpstreamOptions,
     pub encoded: Encoded,
     pub credential: CredentialSource,
     pub forward_credential: bool,
     pub rules: Vec<Rule>,
     pub timeouts: ToolTimeouts,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Upstream {
-    /// `http://host:port`
-    Http { host: Arc<str>, port: u16 },
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct ToolTimeouts {
-    pub connect: Duration,
-    /// Until the response head.
-    pub response: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -36,3 +36,4 @@ pub use lease::Moves;
 pub use listener::{CoreDied, Gateway, Sockets, spawn};
 pub use recent::{Explainer, Recent};
 pub use route::Routes;
+pub use upstream::watch as watch_backends;

@@ -93,7 +93,11 @@ async fn decided<P: Ports>(
     let record = record::begin(id, now, &head, facts.place.context);
     let mut trail = Trail { record, grounds: Grounds::default() };
     let (slot, admitted) = match core.slots.take() {
-        Some(slot) => (Some(slot), admit(core, &head, &mut trail).await),
+        Some(mut slot) => {
+            let admitted = admit(core, &head, &mut trail).await;
+            let admitted = admitted.and_then(|permit| slot.at(permit));
+            (Some(slot), admitted)
+        }
         None => (None, Err(Refusal::new(ProblemCode::Overloaded, "too many requests at once"))),
     };
     if let (Some(issuer), Some(name)) = (&trail.record.issuer, &trail.record.subject) {

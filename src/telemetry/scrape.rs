@@ -39,7 +39,7 @@ mod tests {
     use super::*;
     use crate::telemetry::metrics::{
         ApprovalLabels, CauseLabel, HttpLabels, IssuerLabel, KindLabel, OutcomeLabel, ReloadLabel,
-        RequestLabels, SinkLabel, StepLabel, TemplateLabel, ToolLabel, count,
+        RequestLabels, SinkLabel, StepLabel, TemplateLabel, ToolLabel, ToolOutcome, count,
     };
 
     /// One value in every metric.
@@ -72,6 +72,13 @@ mod tests {
         let issuer = IssuerLabel { issuer: "https://idp".into() };
         metrics.jwks_refreshed.get_or_create(&issuer).set(1.0);
         metrics.outbox_age.get_or_create(&SinkLabel { sink: "stdout".into() }).set(1.0);
+        let upstreams = &metrics.upstreams;
+        upstreams.connections.get_or_create(&tool()).set(1);
+        upstreams.ejections.get_or_create(&tool()).inc();
+        upstreams.unhealthy.get_or_create(&tool()).set(1);
+        let outcome = |outcome| ToolOutcome { tool: "notes".into(), outcome };
+        upstreams.connects.get_or_create(&outcome("failed")).inc();
+        upstreams.retries.get_or_create(&outcome("granted")).inc();
         metrics.http_server_duration.get_or_create(&http()).observe(0.001);
         metrics.http_client_duration.get_or_create(&http()).observe(0.001);
     }
@@ -113,6 +120,11 @@ mod tests {
             &format!("http_server_request_duration_seconds_count{{{HTTP}}} 1"),
             &format!("http_client_request_duration_seconds_count{{{HTTP}}} 1"),
             "http_server_active_requests 0",
+            "tidegate_upstream_connections{tool=\"notes\"} 1",
+            "tidegate_upstream_ejections_total{tool=\"notes\"} 1",
+            "tidegate_upstream_unhealthy{tool=\"notes\"} 1",
+            "tidegate_upstream_connects_total{tool=\"notes\",outcome=\"failed\"} 1",
+            "tidegate_upstream_retries_total{tool=\"notes\",outcome=\"granted\"} 1",
         ] {
             assert!(text.lines().any(|line| line.starts_with(series)), "{series}\n{text}");
         }

@@ -16,6 +16,7 @@ mod sections;
 mod store;
 mod templates;
 mod tools;
+mod upstreams;
 
 use std::sync::Arc;
 
@@ -34,7 +35,7 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let store = map.need("store", store::SHAPE, |at| store::store(at, strict));
     let issuers = map.need("issuers", "at least one issuer", |at| issuers::issuers(at, strict));
     let api = sections::api(&map, issuers.as_deref(), listeners.as_ref());
-    let tools = map.need("tools", "at least one tool", tools::tools);
+    let tools = map.need("tools", "at least one tool", |at| tools::tools(at, strict));
     let limits = sections::limits(&map);
     let policy = policy::policy(&map, strict);
     let catalog = map.maybe("catalog", sections::catalog);

@@ -26,7 +26,8 @@ pub struct Progress {
 /// The client's body on its way to the tool.
 #[derive(Debug)]
 pub struct ClientBody {
-    inner: Incoming,
+    /// `None`: there is none.
+    inner: Option<Incoming>,
     progress: Rc<Progress>,
 }
 
@@ -39,7 +40,13 @@ impl ClientBody {
             moved_at: Cell::new(held.opened()),
             held,
         });
-        (Self { inner, progress: Rc::clone(&progress) }, progress)
+        (Self { inner: Some(inner), progress: Rc::clone(&progress) }, progress)
+    }
+
+    /// Of a request that has no body, for a second try.
+    #[must_use]
+    pub const fn empty(progress: Rc<Progress>) -> Self {
+        Self { inner: None, progress }
     }
 }
 
@@ -56,7 +63,8 @@ impl Body for ClientBody {
         if this.progress.held.cause().is_some() {
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
-        let Poll::Ready(frame) = next_data(&mut this.inner, cx) else {
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let Poll::Ready(frame) = next_data(inner, cx) else {
             this.progress.held.waits(Side::Request, cx.waker());
             return Poll::Pending;
         };
@@ -67,16 +75,16 @@ impl Body for ClientBody {
         match &frame {
             None => this.progress.ended.set(true),
             Some(Err(_)) => this.progress.broken.set(true),
-            Some(Ok(_)) => this.progress.ended.set(this.inner.is_end_stream()),
+            Some(Ok(_)) => this.progress.ended.set(inner.is_end_stream()),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

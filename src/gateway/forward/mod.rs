@@ -2,6 +2,7 @@
 
 mod answer;
 mod exchange;
+mod http2;
 mod inbound;
 mod wait;
 
@@ -63,11 +64,13 @@ pub async fn forward<P: Ports>(
     let permit = progress.held.permit();
     let context = along.place.context.with_span(core.ids.span());
     let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
+    let wants_trailers = http2::wants_trailers(&head.headers);
     let mut request = outbound(permit, head, &along, context, body);
     if asked.is_some() {
         tunnel::mark(request.headers_mut());
     }
     let started = Instant::now();
+    let request = (request, wants_trailers);
     let exchange = exchange::exchange(core, permit, request, (&progress, &mut lease), &span);
     let answer = exchange.instrument(span.0.clone()).await;
     let tool = &permit.tool().config.name;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::config::Limits;
+use crate::config::{Limits, ToolConfig};
 use crate::gateway::framing::hostile_heads;
 
 use super::harness::{Harness, get, limits, with};

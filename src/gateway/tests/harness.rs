@@ -12,7 +12,7 @@ use tokio::sync::watch;
 
 use crate::config::{
     AccessMode, CredentialSource, Encoded, Limits, Rule, ToolConfig, ToolTimeouts, Upstream,
-    ValuePart, ValueTemplate,
+    UpstreamOptions, ValuePart, ValueTemplate,
 };
 use crate::domain::access::PathPattern;
 use crate::domain::hierarchy::RoleHierarchy;
@@ -84,8 +84,10 @@ impl Harness {
         tools.iter_mut().for_each(&change);
         let tools: Vec<Arc<ToolConfig>> = tools.into_iter().map(Arc::new).collect();
         let world = World::new();
+        let metrics = Metrics::unregistered();
+        let routes = Routes::open(&tools, &metrics).expect("usable TLS files");
         let shared = Arc::new(Shared {
-            routes: Arc::new(ArcSwap::from_pointee(Routes::new(&tools))),
+            routes: Arc::new(ArcSwap::from_pointee(routes)),
             catalog: Arc::new(ArcSwap::from_pointee(catalog())),
             roles: roles(),
             limits,
@@ -96,7 +98,7 @@ impl Harness {
             decisions: world.clone(),
             moves: moves_of(&world),
             recent: Recent::new("test".into(), cores),
-            metrics: Metrics::unregistered(),
+            metrics,
             users: Arc::new(UserHashes::new().expect("entropy")),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -264,6 +266,7 @@ fn tools(address: SocketAddr) -> Vec<ToolConfig> {
         hosts: vec!["notes.localhost".into()],
         path_prefix: None,
         upstreams: vec![Upstream::Http { host: "127.0.0.1".into(), port: address.port() }],
+        upstream: UpstreamOptions::default(),
         encoded: Encoded::Refuse,
         credential: CredentialSource::Bearer,
         forward_credential: false,
@@ -271,6 +274,7 @@ fn tools(address: SocketAddr) -> Vec<ToolConfig> {
         timeouts: ToolTimeouts {
             connect: Duration::from_secs(1),
             response: Duration::from_millis(600),
+            idle: Duration::from_secs(30),
         },
     };
     let anything = |access| vec![rule(&[], "/**", access, "read")];

@@ -2,14 +2,19 @@
 //! test runs under the oracle of [`harness::Harness`].
 
 mod admission;
+mod balance;
 mod endings;
 mod explaining;
 mod framing;
 mod harness;
 mod headers;
+mod health;
+mod http2_tool;
 mod leases;
 mod lifecycle;
+mod pool;
 mod resources;
+mod schemes;
 mod targets;
 mod tool;
 mod tunnels;

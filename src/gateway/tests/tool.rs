@@ -4,9 +4,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+/// A connection that is no longer HTTP.
+pub type Switched = Box<dyn Both>;
+
+pub trait Both: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Both for T {}
 
 /// One whole request as the tool saw it.
 #[derive(Clone, Debug)]
@@ -82,22 +90,63 @@ pub struct Log {
     pub partial: Mutex<Vec<Vec<u8>>>,
     pub connections: Mutex<usize>,
     /// Connections that are no longer HTTP, and what had come on them already.
-    pub switched: Mutex<Vec<(TcpStream, Vec<u8>)>>,
+    pub switched: Mutex<Vec<(Switched, Vec<u8>)>>,
+    /// Those that the other side has closed.
+    pub ended: Mutex<usize>,
 }
 
 impl Tool {
-    pub async fn start() -> Self {
+    /// Behind TLS.
+    pub async fn tls(acceptor: TlsAcceptor) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let log = Arc::<Log>::default();
-        let reply: Arc<Mutex<Reply>> = Arc::new(Mutex::new(Arc::new(|_: &Seen| Answer::ok())));
-        let (to, replies) = (log.clone(), reply.clone());
+        let (tool, replies) = Self::at(listener.local_addr().expect("bound"));
+        let to = tool.log.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, to, replies) = (acceptor.clone(), to.clone(), replies.clone());
+                tokio::spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        converse(stream, to, replies).await;
+                    }
+                });
+            }
+        });
+        tool
+    }
+
+    /// On a socket in the file system.
+    pub fn unix(path: &std::path::Path) -> Self {
+        let listener = UnixListener::bind(path).expect("a socket");
+        let (tool, replies) = Self::at(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let to = tool.log.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(converse(stream, to.clone(), replies.clone()));
             }
         });
-        Self { address, log, reply }
+        tool
+    }
+
+    fn at(address: SocketAddr) -> (Self, Arc<Mutex<Reply>>) {
+        let reply: Arc<Mutex<Reply>> = Arc::new(Mutex::new(Arc::new(|_: &Seen| Answer::ok())));
+        let replies = reply.clone();
+        (Self { address, log: Arc::default(), reply }, replies)
+    }
+
+    pub async fn start() -> Self {
+        Self::on("127.0.0.1:0".parse().expect("an address")).await
+    }
+
+    pub async fn on(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        let (tool, replies) = Self::at(listener.local_addr().expect("bound"));
+        let to = tool.log.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(converse(stream, to.clone(), replies.clone()));
+            }
+        });
+        tool
     }
 
     pub fn answers(&self, reply: impl Fn(&Seen) -> Answer + Send + Sync + 'static) {
@@ -109,7 +158,7 @@ impl Tool {
     }
 
     /// The next connection that has switched.
-    pub async fn switched(&self) -> (TcpStream, Vec<u8>) {
+    pub async fn switched(&self) -> (Switched, Vec<u8>) {
         loop {
             if let Some(switched) = self.log.switched.lock().expect("not poisoned").pop() {
                 return switched;
@@ -118,12 +167,20 @@ impl Tool {
         }
     }
 
+    /// Connections that were closed by the other side.
+    pub fn ended(&self) -> usize {
+        *self.log.ended.lock().expect("not poisoned")
+    }
+
     pub fn connections(&self) -> usize {
         *self.log.connections.lock().expect("not poisoned")
     }
 }
 
-async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>) {
+async fn converse<S>(mut stream: S, log: Arc<Log>, reply: Arc<Mutex<Reply>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let connection = {
         let mut count = log.connections.lock().expect("not poisoned");
         *count += 1;
@@ -174,7 +231,7 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
                 }
                 Answer::Switch(answer) => {
                     if stream.write_all(&answer).await.is_ok() {
-                        log.switched.lock().expect("not poisoned").push((stream, bytes));
+                        log.switched.lock().expect("not poisoned").push((Box::new(stream), bytes));
                     }
                     return;
                 }
@@ -191,6 +248,7 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
         let mut chunk = [0; 4096];
         match stream.read(&mut chunk).await {
             Ok(0) | Err(_) => {
+                *log.ended.lock().expect("not poisoned") += 1;
                 if !bytes.is_empty() {
                     log.partial.lock().expect("not poisoned").push(bytes);
                 }

@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::harness::{Harness, with};
-use super::tool::Answer;
+use super::tool::{Answer, Switched};
 use super::wire::Response;
 
 /// The key of RFC 6455, section 1.3, and what belongs to it.
@@ -70,7 +69,7 @@ type Frame = (u8, bool, Vec<u8>);
 
 /// One end of a tunnel.
 pub struct End {
-    pub stream: TcpStream,
+    pub stream: Switched,
     pub bytes: Vec<u8>,
 }
 
@@ -159,7 +158,7 @@ pub async fn open(gateway: &Harness, early: &[u8]) -> (End, End, Response) {
     client.send(&[with("GET", "/socket", &wish()).as_bytes(), early].concat()).await;
     let response = client.next_of("HEAD").await.expect("an answer");
     assert_eq!(response.status, 101, "{}", response.head);
-    let client = End { stream: client.stream, bytes: client.bytes };
+    let client = End { stream: Box::new(client.stream), bytes: client.bytes };
     let (stream, bytes) = gateway.tool.switched().await;
     (client, End { stream, bytes }, response)
 }

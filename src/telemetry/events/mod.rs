@@ -16,6 +16,7 @@ pub mod reload;
 pub mod resources;
 pub mod sample;
 pub mod tunnel;
+pub mod upstreams;
 
 /// An outage has a fault for every partition and round.
 static STORE_FAULTS: Seldom = Seldom::new();

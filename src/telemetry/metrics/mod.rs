@@ -2,6 +2,7 @@
 //! template names come from the configuration, everything else from enums.
 
 mod labels;
+mod upstreams;
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use prometheus_client::registry::Registry;
 
 use super::trace::TraceId;
 pub use labels::*;
+pub use upstreams::{ToolOutcome, UpstreamMetrics};
 
 pub type Name = Arc<str>;
 
@@ -58,6 +60,7 @@ pub struct Metrics {
     pub http_server_duration: Histograms<HttpLabels>,
     pub http_client_duration: Histograms<HttpLabels>,
     pub http_server_active: Gauge,
+    pub upstreams: UpstreamMetrics,
 }
 
 const REQUEST_BUCKETS: [f64; 14] =
@@ -121,6 +124,7 @@ impl Metrics {
         metrics.register_identity(registry);
         metrics.register_policy(registry);
         metrics.register_http(registry);
+        metrics.upstreams.register(registry);
         let version = vec![
             ("version", env!("CARGO_PKG_VERSION")),
             ("revision", option_env!("TIDEGATE_REVISION").unwrap_or("unknown")),
@@ -161,6 +165,7 @@ impl Metrics {
             http_server_duration: Family::new_with_constructor(request_histogram),
             http_client_duration: Family::new_with_constructor(request_histogram),
             http_server_active: Gauge::default(),
+            upstreams: UpstreamMetrics::default(),
         }
     }
 
