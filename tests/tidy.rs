@@ -17,6 +17,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("telemetry", &["telemetry", "domain", "entropy", "clock", "problem", "store"]),
     ("cloudevents", &["domain", "store", "telemetry"]),
     ("http_client", &[]),
+    ("tls", &["tls", "config", "domain", "iso8601"]),
     ("strict_json", &[]),
     ("json_weight", &[]),
     (
@@ -55,6 +56,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "gateway",
         &[
             "gateway",
+            "tls",
             "explain",
             "domain",
             "identity",
@@ -72,6 +74,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "approvals",
         &[
             "approvals",
+            "tls",
             "explain",
             "domain",
             "identity",
@@ -117,6 +120,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "app",
         &[
             "app",
+            "tls",
             "admin",
             "approvals",
             "catalog",

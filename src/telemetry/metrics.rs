@@ -60,7 +60,8 @@ pub struct SourceLabels {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct CauseLabel {
-    /// `expired`, `revoked`, `released`, `killed`, `suspended`, `store-unreachable`.
+    /// Of a lease: `expired`, `revoked`, `released`, `killed`, `suspended`, `store-unreachable`.
+    /// Of a connection: `tls`, `tls-timeout`, `flood`.
     pub cause: &'static str,
 }
 
@@ -130,6 +131,7 @@ pub struct Metrics {
     pub open_leases: Gauge<i64, AtomicI64>,
     pub leases_cut: Family<CauseLabel, Counter>,
     pub revocation_effect: Histogram,
+    pub connections_refused: Family<CauseLabel, Counter>,
     pub store_errors: Family<KindLabel, Counter>,
     pub provider_requests: Family<SourceLabels, Counter>,
     pub approvals: Family<ApprovalLabels, Counter>,
@@ -229,6 +231,7 @@ impl Metrics {
             open_leases: Gauge::default(),
             leases_cut: Family::default(),
             revocation_effect: request_histogram(),
+            connections_refused: Family::default(),
             store_errors: Family::default(),
             provider_requests: Family::default(),
             approvals: Family::default(),
@@ -302,6 +305,11 @@ impl Metrics {
             "tidegate_leases_cut",
             "Exchanges cut because their grant ended",
             Shown(self.leases_cut.clone()),
+        );
+        r.register(
+            "tidegate_connections_refused",
+            "Client connections ended without an answer",
+            Shown(self.connections_refused.clone()),
         );
         r.register(
             "tidegate_revocation_effect_seconds",

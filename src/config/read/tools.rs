@@ -56,7 +56,8 @@ fn tool(at: &At<'_>) -> Option<ToolConfig> {
     })
 }
 
-fn hosts(at: &At<'_>) -> Option<Vec<Arc<str>>> {
+/// Names in lower case, none twice.
+pub fn hosts(at: &At<'_>) -> Option<Vec<Arc<str>>> {
     let hosts = at.filled("a list of at least one host", |at| {
         let text = at.text(HOST)?;
         if text == "*" || text.contains('*') {

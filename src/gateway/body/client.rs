@@ -4,22 +4,38 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Cut, next_data};
+use super::{Cut, next_frame};
+use crate::gateway::headers::filter_request_trailers;
 use crate::gateway::lease::AccessEnd;
 
 /// How far the client's body has got, seen from beside it.
 #[derive(Debug)]
 pub struct Progress {
     pub ended: Cell<bool>,
-    /// The client's side broke: a framing violation or an abort.
+    /// The client's side broke: a framing violation, an abort, or too long a silence.
     pub broken: Cell<bool>,
+    /// When the body, or the answer that comes meanwhile, last moved.
     pub moved_at: Cell<Instant>,
+}
+
+/// What a client's body is held to.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// Asked before every piece: a tool may have answered long before the body's end.
+    pub end: Option<AccessEnd>,
+    /// The header that carries the credential, if it is none of the usual: no trailer may be called
+    /// like it.
+    pub credential: Option<HeaderName>,
+    /// How long neither it nor the answer may move. `None`: the connection has that deadline itself.
+    pub patience: Option<Duration>,
 }
 
 /// The client's body on its way to the tool.
@@ -27,19 +43,35 @@ pub struct Progress {
 pub struct ClientBody {
     inner: Incoming,
     progress: Rc<Progress>,
-    /// Asked before every piece: a tool may have answered long before the body's end.
-    end: Option<AccessEnd>,
+    rules: Rules,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientBody {
     #[must_use]
-    pub fn new(inner: Incoming, end: Option<AccessEnd>) -> (Self, Rc<Progress>) {
+    pub fn new(inner: Incoming, rules: Rules) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress {
             ended: Cell::new(inner.is_end_stream()),
             broken: Cell::new(false),
             moved_at: Cell::new(Instant::now()),
         });
-        (Self { inner, progress: Rc::clone(&progress), end }, progress)
+        (Self { inner, progress: Rc::clone(&progress), rules, timer: None }, progress)
+    }
+
+    /// Ready when nothing has moved for too long.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(patience) = self.rules.patience else { return Poll::Pending };
+        loop {
+            let end = self.progress.moved_at.get() + patience;
+            if end <= Instant::now() {
+                return Poll::Ready(());
+            }
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+            if timer.is_elapsed() {
+                timer.as_mut().reset(end);
+            }
+            ready!(timer.as_mut().poll(cx));
+        }
     }
 }
 
@@ -52,15 +84,23 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = &mut *self;
-        let frame = ready!(next_data(&mut this.inner, cx));
-        if this.end.as_ref().is_some_and(AccessEnd::is_over) {
+        let credential = this.rules.credential.as_ref();
+        let keep = |trailers: &mut _| filter_request_trailers(trailers, credential);
+        let Poll::Ready(frame) = next_frame(&mut this.inner, cx, keep) else {
+            ready!(this.poll_stalled(cx));
+            this.progress.broken.set(true);
+            return Poll::Ready(Some(Err(Cut::Stalled)));
+        };
+        if this.rules.end.as_ref().is_some_and(AccessEnd::is_over) {
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
         this.progress.moved_at.set(Instant::now());
         match &frame {
             None => this.progress.ended.set(true),
             Some(Err(_)) => this.progress.broken.set(true),
-            Some(Ok(_)) => this.progress.ended.set(this.inner.is_end_stream()),
+            Some(Ok(frame)) => {
+                this.progress.ended.set(frame.is_trailers() || this.inner.is_end_stream());
+            }
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
     }

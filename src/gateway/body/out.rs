@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{Cut, next_data};
+use super::{Cut, next_frame};
 use crate::gateway::framing::Sending;
+use crate::gateway::headers::filter_response_trailers;
 use crate::gateway::lease::Lease;
 use crate::gateway::limits::Slot;
 use crate::gateway::upstream::Lent;
@@ -53,9 +54,13 @@ impl Out {
 
 /// A body that was read to its end frees its connection; any other way of ending drops it.
 fn give_back_at_end(inner: &Incoming, lent: &mut Option<Lent>) {
-    if inner.is_end_stream()
-        && let Some(lent) = lent.take()
-    {
+    if inner.is_end_stream() {
+        give_back(lent);
+    }
+}
+
+fn give_back(lent: &mut Option<Lent>) {
+    if let Some(lent) = lent.take() {
         lent.give_back();
     }
 }
@@ -79,19 +84,22 @@ impl Body for Out {
             drop(lent.take());
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
-        let Poll::Ready(frame) = next_data(inner, cx) else {
+        let Poll::Ready(frame) = next_frame(inner, cx, filter_response_trailers) else {
             let Some(lease) = &mut this.lease else { return Poll::Pending };
             ready!(lease.poll_ended(cx));
             drop(lent.take());
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         };
         match &frame {
-            None => {
-                if let Some(lent) = lent.take() {
-                    lent.give_back();
+            None => give_back(lent),
+            // Nobody asks again after trailers.
+            Some(Ok(frame)) if frame.is_trailers() => give_back(lent),
+            Some(Ok(_)) => {
+                if let Some(lent) = lent {
+                    lent.answer_moved();
                 }
+                give_back_at_end(inner, lent);
             }
-            Some(Ok(_)) => give_back_at_end(inner, lent),
             Some(Err(_)) => drop(lent.take()),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))

@@ -1,8 +1,8 @@
 //! A connection of HTTP/1.1: hyper above the framing guard, and the deadlines beside both.
 
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::deadlines::{Due, due, first_check};
+use super::http2::Begun;
 use super::peer::Peer;
 use crate::gateway::core::Core;
 use crate::gateway::framing::{Guard, Watch};
@@ -24,15 +25,17 @@ use crate::gateway::ports::Ports;
 use crate::gateway::serve;
 use crate::telemetry::events::gateway::HeadRefused;
 
-/// Serves a connection until it ends.
+/// Serves a connection until it ends, or gives it back when it may begin with the preface of HTTP/2,
+/// and does.
 pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
     core: Rc<Core<P>>,
     stream: S,
     peer: Rc<Peer>,
-    mut phase: watch::Receiver<Phase>,
-) {
+    (may_be_http2, mut phase): (bool, watch::Receiver<Phase>),
+) -> Option<Begun<S>> {
     let seen = Rc::new(Watch::new());
     let guard = Guard::new(stream, core.head_limits(), Rc::clone(&seen));
+    let guard = if may_be_http2 { guard.or_http2() } else { guard };
     let service = service_fn(|request| {
         let (core, seen, peer) = (Rc::clone(&core), Rc::clone(&seen), Rc::clone(&peer));
         async move {
@@ -51,14 +54,17 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
         // The guard counts; hyper only needs the room.
         http.max_headers(core.shared.limits.header_count + 1);
     }
-    let mut connection = pin!(http.serve_connection(TokioIo::new(guard), service));
+    let mut connection = http.serve_connection(TokioIo::new(guard), service);
     let mut deadline = pin!(sleep_until(seen.idle_since() + first_check(&core)));
     let mut closing = pin!(phase.wait_for(|phase| *phase == Phase::Closing));
     let mut closing_seen = false;
     let mut ending = false;
     poll_fn(|cx| {
         loop {
-            if connection.as_mut().poll(cx).is_ready() {
+            if Pin::new(&mut connection).poll(cx).is_ready() {
+                return Poll::Ready(());
+            }
+            if seen.is_http2() {
                 return Poll::Ready(());
             }
             let must_end = seen.violation().is_some() && seen.all_answered();
@@ -70,7 +76,7 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
             }
             if (must_end || closing_seen) && !ending {
                 ending = true;
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
                 continue;
             }
             if deadline.as_mut().poll(cx).is_pending() {
@@ -83,7 +89,7 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
                 Due::End => {
                     ending = seen.violation().is_none();
                     if ending {
-                        connection.as_mut().graceful_shutdown();
+                        Pin::new(&mut connection).graceful_shutdown();
                     }
                     deadline.as_mut().reset(Instant::now() + Duration::from_secs(2));
                 }
@@ -91,6 +97,11 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
         }
     })
     .await;
+    if !seen.is_http2() {
+        return None;
+    }
+    let (stream, bytes) = connection.into_parts().io.into_inner().into_begun();
+    Some(Begun { stream, bytes })
 }
 
 /// The bare answer to bytes that are not a request, written before the connection is closed.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
@@ -19,8 +19,9 @@ use crate::telemetry::events::gateway::UpstreamAnswered;
 use crate::telemetry::spans::ClientSpan;
 use crate::telemetry::trace::{Place, TraceContext};
 
+use crate::config::CredentialSource;
 use crate::gateway::admit::Permit;
-use crate::gateway::body::{ClientBody, Out};
+use crate::gateway::body::{ClientBody, Out, Rules};
 use crate::gateway::connection::Peer;
 use crate::gateway::core::Core;
 use crate::gateway::headers::{self, Outbound};
@@ -54,8 +55,12 @@ pub async fn forward<P: Ports>(
     let method = head.method.clone();
     let end = permit.ends_at().map(|at| AccessEnd::new(at, Arc::clone(&core.shared)));
     // Most requests have no body to bind.
-    let bound = end.clone().filter(|_| !body.is_end_stream());
-    let (body, progress) = ClientBody::new(body, bound);
+    let rules = if body.is_end_stream() {
+        Rules::default()
+    } else {
+        rules(core, &permit, &head, end.clone())
+    };
+    let (body, progress) = ClientBody::new(body, rules);
     let mut lease = end.map(Lease::new);
     let context = along.place.context.with_span(core.ids.span());
     let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
@@ -74,6 +79,19 @@ pub async fn forward<P: Ports>(
     .emit(&core.metrics);
     let (response, lent) = answer?;
     Ok(inbound::inbound(response, lent, lease, along.slot))
+}
+
+fn rules<P>(core: &Core<P>, permit: &Permit, head: &Parts, end: Option<AccessEnd>) -> Rules {
+    let tool = &permit.tool().config;
+    let credential = match &tool.credential {
+        CredentialSource::Header(name) if !tool.forward_credential => Some(name.clone()),
+        CredentialSource::Header(_) | CredentialSource::Bearer | CredentialSource::Cookie(_) => {
+            None
+        }
+    };
+    // A connection of HTTP/1.1 has one body at a time, and its own deadline for it.
+    let patience = (head.version == Version::HTTP_2).then_some(core.shared.limits.idle_timeout);
+    Rules { end, credential, patience }
 }
 
 fn outbound(
@@ -98,6 +116,7 @@ fn outbound(
             request_id: &along.request_id,
             traceparent: &context.to_string(),
             keep_tracestate: along.place.is_continued(),
+            speaks_http2: false,
         },
     );
     let mut request = Request::new(body);

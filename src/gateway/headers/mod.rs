@@ -3,8 +3,9 @@
 mod added;
 mod credential;
 mod names;
+mod trailers;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::connection::Peer;
@@ -14,6 +15,7 @@ use crate::telemetry::trace::TRACEPARENT;
 
 use names::{Folded, HOP_BY_HOP, NOT_FROM_CLIENTS};
 pub use names::{is_protected, is_spelling_of};
+pub use trailers::{filter_request_trailers, filter_response_trailers};
 
 pub const DECISION_ID: HeaderName = HeaderName::from_static("tidegate-decision-id");
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -34,13 +36,20 @@ pub struct Outbound<'a> {
     pub request_id: &'a HeaderValue,
     pub traceparent: &'a str,
     pub keep_tracestate: bool,
+    /// The tool is spoken to in HTTP/2: `te: trailers` may go on.
+    pub speaks_http2: bool,
 }
 
 /// Turns the client's headers into those that the tool gets.
 pub fn rewrite_request(headers: &mut HeaderMap, out: &Outbound<'_>) {
     let chunked = headers.contains_key(TRANSFER_ENCODING);
+    let takes_trailers = out.speaks_http2 && says_trailers(headers);
     remove_nominated(headers);
     remove_matching(headers, |name| name.is_any(&HOP_BY_HOP) || name.is_any(&NOT_FROM_CLIENTS));
+    trailers::keep_announced(headers, trailers::passes_to_tool);
+    if takes_trailers {
+        headers.insert(TE, HeaderValue::from_static("trailers"));
+    }
     headers.remove(EXPECT);
     if !out.keep_tracestate {
         headers.remove(TRACESTATE);
@@ -59,6 +68,12 @@ pub fn rewrite_request(headers: &mut HeaderMap, out: &Outbound<'_>) {
 pub fn rewrite_response(headers: &mut HeaderMap) {
     remove_nominated(headers);
     remove_matching(headers, |name| name.is_any(&HOP_BY_HOP) || name.is("tidegate-*"));
+    trailers::keep_announced(headers, trailers::passes_to_client);
+}
+
+/// gRPC servers want to hear it; the only thing that `TE` may say on HTTP/2.
+fn says_trailers(headers: &HeaderMap) -> bool {
+    headers.get(TE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// The headers of a response that decide where it ends leave no doubt.

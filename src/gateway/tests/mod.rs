@@ -3,13 +3,20 @@
 
 mod admission;
 mod explaining;
+mod floods;
 mod framing;
+mod h2_client;
 mod harness;
 mod headers;
+mod http2;
+mod large;
 mod lifecycle;
 mod resources;
+mod secure;
 mod targets;
+mod tls;
 mod tool;
+mod trailers;
 mod upstreams;
 mod wire;
 pub mod world;

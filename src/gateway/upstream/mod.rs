@@ -104,6 +104,13 @@ impl Lent {
         self.request = Some(request);
     }
 
+    /// A piece of the response came. A client that still sends may be waiting for it.
+    pub fn answer_moved(&self) {
+        if let Some(request) = self.request.as_ref().filter(|request| !request.ended.get()) {
+            request.moved_at.set(Instant::now());
+        }
+    }
+
     /// The response was read to its end. An unfinished request still spoils the connection.
     pub fn give_back(self) {
         let finished = self.request.as_ref().is_some_and(|request| request.ended.get());
