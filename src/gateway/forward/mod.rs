@@ -116,7 +116,6 @@ fn outbound(
             request_id: &along.request_id,
             traceparent: &context.to_string(),
             keep_tracestate: along.place.is_continued(),
-            speaks_http2: false,
         },
     );
     let mut request = Request::new(body);

@@ -5,7 +5,7 @@ mod credential;
 mod names;
 mod trailers;
 
-use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::connection::Peer;
@@ -36,20 +36,14 @@ pub struct Outbound<'a> {
     pub request_id: &'a HeaderValue,
     pub traceparent: &'a str,
     pub keep_tracestate: bool,
-    /// The tool is spoken to in HTTP/2: `te: trailers` may go on.
-    pub speaks_http2: bool,
 }
 
 /// Turns the client's headers into those that the tool gets.
 pub fn rewrite_request(headers: &mut HeaderMap, out: &Outbound<'_>) {
     let chunked = headers.contains_key(TRANSFER_ENCODING);
-    let takes_trailers = out.speaks_http2 && says_trailers(headers);
     remove_nominated(headers);
     remove_matching(headers, |name| name.is_any(&HOP_BY_HOP) || name.is_any(&NOT_FROM_CLIENTS));
     trailers::keep_announced(headers, trailers::passes_to_tool);
-    if takes_trailers {
-        headers.insert(TE, HeaderValue::from_static("trailers"));
-    }
     headers.remove(EXPECT);
     if !out.keep_tracestate {
         headers.remove(TRACESTATE);
@@ -69,11 +63,6 @@ pub fn rewrite_response(headers: &mut HeaderMap) {
     remove_nominated(headers);
     remove_matching(headers, |name| name.is_any(&HOP_BY_HOP) || name.is("tidegate-*"));
     trailers::keep_announced(headers, trailers::passes_to_client);
-}
-
-/// gRPC servers want to hear it; the only thing that `TE` may say on HTTP/2.
-fn says_trailers(headers: &HeaderMap) -> bool {
-    headers.get(TE).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"trailers"))
 }
 
 /// The headers of a response that decide where it ends leave no doubt.
