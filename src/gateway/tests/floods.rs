@@ -12,6 +12,9 @@ use super::tool::Answer;
 use crate::config::Limits;
 use crate::telemetry::metrics::CauseLabel;
 
+/// More than the frames that are free.
+const MESSAGES: usize = 1000;
+
 /// Sends pieces until the connection ends; at most 64 MiB of them.
 async fn floods(raw: &mut Raw, mut piece: impl FnMut(u32) -> Vec<u8>) -> bool {
     let mut sent = 0;
@@ -158,6 +161,27 @@ async fn an_orderly_client_may_send_as_many_pings_as_its_work_pays_for() {
         }
     }
     assert_eq!(gateway.tool.seen().len(), 300);
+}
+
+#[tokio::test]
+async fn a_client_may_measure_the_connection_with_every_small_message() {
+    let gateway = Harness::start().await;
+    gateway.tool.answers(|_| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {MESSAGES}\r\n\r\n");
+        let messages = std::iter::repeat_n(b"x".to_vec(), MESSAGES);
+        let all = std::iter::once(head.into_bytes()).chain(messages).collect();
+        Answer::Slow(all, Duration::from_millis(1))
+    });
+    let mut raw = Raw::open(gateway.address()).await;
+    assert!(raw.send(&request(1, &fields("/healthz"))).await);
+    let one = 1_u32.to_be_bytes();
+    let updates = [frame(WINDOW_UPDATE, 0, 0, &one), frame(WINDOW_UPDATE, 0, 1, &one)].concat();
+    let answers = [frame(PING, 0, 0, &[7; 8]), updates].concat();
+    let mut taken = 0;
+    while taken < MESSAGES {
+        taken += raw.next_of(DATA).await.expect("it goes on").len();
+        assert!(raw.send(&answers).await, "after {taken}");
+    }
 }
 
 /// Many answers that are not taken, on many streams: what waits is bounded, and it ends.

@@ -6,10 +6,13 @@ use tokio::time::Instant;
 const MOST: u64 = 1024;
 const PER_SECOND: u64 = 128;
 /// As many bytes in either direction pay for one frame: whoever moves data also sends window
-/// updates and pings.
+/// updates.
 const BYTES_PER_FRAME: u64 = 2048;
+/// What an answer, and each piece of a body, pays for, however small it is: clients of gRPC send a
+/// ping and window updates with each to measure the connection.
+const PER_PIECE: u64 = 4;
 
-/// A bucket of tokens; time, moved bytes and answered requests fill it.
+/// A bucket of tokens; time, moved bytes, answers and pieces of bodies fill it.
 #[derive(Debug)]
 pub struct Budget {
     left: u64,
@@ -29,7 +32,11 @@ impl Budget {
         self.bytes %= BYTES_PER_FRAME;
     }
 
-    pub fn earn(&mut self, tokens: u64) {
+    pub fn carried(&mut self) {
+        self.earn(PER_PIECE);
+    }
+
+    fn earn(&mut self, tokens: u64) {
         self.left = self.left.saturating_add(tokens).min(MOST);
     }
 

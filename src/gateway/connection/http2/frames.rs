@@ -83,8 +83,9 @@ impl Pulse {
         self.idle_since.set(Instant::now());
     }
 
-    pub fn answered(&self) {
-        self.budget.borrow_mut().earn(1);
+    /// An answer, or a piece of a body: the client's frames were not sent for nothing.
+    pub fn carried(&self) {
+        self.budget.borrow_mut().carried();
     }
 }
 
@@ -150,6 +151,9 @@ impl<S> Frames<S> {
             && !self.pulse.budget.borrow_mut().spend(now)
         {
             self.pulse.flood.set(Some(what));
+        }
+        if kind == DATA && length > 0 {
+            self.pulse.carried();
         }
         self.ends_headers = match kind {
             HEADERS | CONTINUATION => flags & END_HEADERS != 0,

@@ -29,9 +29,9 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The request has its answer: its frames were not sent for nothing.
+    /// The request has its answer.
     pub fn answered(&self) {
-        self.pulse.answered();
+        self.pulse.carried();
     }
 }
 
@@ -127,6 +127,7 @@ impl Paced {
     fn piece(&mut self, mut bytes: Bytes) -> Frame<Bytes> {
         self.rest = bytes.split_off(bytes.len().min(PIECE));
         self.stream.waits_since.set(Some(Instant::now()));
+        self.stream.pulse.carried();
         Frame::data(bytes)
     }
 }
