@@ -16,7 +16,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("catalog", &["catalog", "config", "domain"]),
     ("telemetry", &["telemetry", "domain", "entropy", "clock", "problem", "store"]),
     ("cloudevents", &["domain", "store", "telemetry"]),
-    ("tls", &[]),
+    ("tls", &["tls", "config", "domain", "iso8601"]),
     ("http_client", &["tls"]),
     ("strict_json", &[]),
     ("json_weight", &[]),
@@ -57,6 +57,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "gateway",
         &[
             "gateway",
+            "tls",
             "explain",
             "domain",
             "identity",
@@ -74,6 +75,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "approvals",
         &[
             "approvals",
+            "tls",
             "explain",
             "domain",
             "identity",
@@ -119,6 +121,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "app",
         &[
             "app",
+            "tls",
             "admin",
             "approvals",
             "catalog",

@@ -63,8 +63,8 @@ pub enum Flag {
 #[schemars(deny_unknown_fields)]
 pub struct Listeners {
     #[schemars(length(min = 1))]
-    pub proxy: Option<Vec<Listener>>,
-    pub api: Option<Listener>,
+    pub proxy: Option<Vec<ProxyListener>>,
+    pub api: Option<ApiListener>,
     /// Loopback only
     pub admin: Option<Listener>,
 }
@@ -74,6 +74,50 @@ pub struct Listeners {
 pub struct Listener {
     /// IP:PORT
     pub address: Text,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ApiListener {
+    /// IP:PORT
+    pub address: Text,
+    pub tls: Option<ListenerTls>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ProxyListener {
+    /// IP:PORT
+    pub address: Text,
+    /// Speak HTTP/2, too; true when absent
+    pub http2: Option<Flag>,
+    pub tls: Option<ListenerTls>,
+}
+
+/// `certificate` and `key`, or `certificates`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ListenerTls {
+    /// PEM: the certificate and those that lead to a root
+    pub certificate: Option<Text>,
+    /// PEM
+    pub key: Option<Text>,
+    #[schemars(length(min = 1))]
+    pub certificates: Option<Vec<Certificate>>,
+    /// PEM; every client needs a certificate that leads to one of these
+    pub client_ca: Option<Text>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Certificate {
+    /// PEM: the certificate and those that lead to a root
+    pub certificate: Text,
+    /// PEM
+    pub key: Text,
+    /// The names in the certificate when absent
+    #[schemars(length(min = 1))]
+    pub hosts: Option<Texts>,
 }
 
 /// Exactly one of `jwks_file`, `jwks_url`, `discovery`, `pem_file` and `secret_file`
@@ -193,6 +237,7 @@ pub struct Limits {
     pub idle_timeout: Option<Span>,
     pub tunnel_idle: Option<Span>,
     pub concurrent_requests: Option<Count>,
+    pub streams_per_connection: Option<Count>,
 }
 
 #[derive(JsonSchema)]

@@ -4,6 +4,7 @@
 
 pub mod file;
 pub(crate) mod interpolate;
+mod listeners;
 pub(crate) mod load;
 pub(crate) mod map;
 pub mod problems;
@@ -14,6 +15,7 @@ pub(crate) mod units;
 pub mod upstreams;
 pub(crate) mod yaml;
 
+pub use listeners::{CertificateConfig, Listeners, ProxyListener, TlsConfig};
 pub use load::{Loaded, Places, load, survey};
 pub use problems::{Problem, Problems};
 pub use providers::{
@@ -26,7 +28,6 @@ pub use upstreams::{
 };
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,13 +58,6 @@ pub struct Config {
     /// A directory of catalog files; without one the catalog is empty.
     pub catalog: Option<PathBuf>,
     pub audit: AuditConfig,
-}
-
-#[derive(Clone, Debug)]
-pub struct Listeners {
-    pub proxy: Vec<SocketAddr>,
-    pub api: SocketAddr,
-    pub admin: SocketAddr,
 }
 
 #[derive(Clone, Debug)]
@@ -315,6 +309,8 @@ pub struct Limits {
     /// How long a tunnel may be without a byte.
     pub tunnel_idle: Duration,
     pub concurrent_requests: usize,
+    /// Requests at once on one connection of HTTP/2.
+    pub streams_per_connection: u32,
 }
 
 #[derive(Clone, Debug)]

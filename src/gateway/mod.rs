@@ -12,6 +12,7 @@ mod connection;
 mod core;
 mod forward;
 mod framing;
+mod grpc;
 mod headers;
 mod judge;
 mod lease;
@@ -33,7 +34,7 @@ mod values;
 
 pub use self::core::Shared;
 pub use lease::Moves;
-pub use listener::{CoreDied, Gateway, Sockets, spawn};
+pub use listener::{CoreDied, Gateway, Sockets, Speaks, spawn};
 pub use recent::{Explainer, Recent};
 pub use route::Routes;
 pub use upstream::watch as watch_backends;

@@ -25,12 +25,14 @@ use super::body::Out;
 use super::connection::Peer;
 use super::core::Core;
 use super::forward::{Along, forward, own};
+use super::grpc;
 use super::headers::{DECISION_ID, REQUEST_ID};
 use super::limits::Slot;
 use super::ports::Ports;
 use super::recent::Entry;
 use super::record::{self, Grounds, Trail};
 use super::refusal::{self, Refusal};
+use super::target;
 
 /// An unread body of a refused request is read this far, so that the connection can go on.
 const DRAINED_BYTES: usize = 64 * 1024;
@@ -42,6 +44,8 @@ struct Facts {
     /// The number in it.
     number: u64,
     method: Method,
+    scheme: &'static str,
+    is_grpc: bool,
     request_id: HeaderValue,
     /// The connection ends with this response.
     close: bool,
@@ -72,6 +76,8 @@ pub async fn answer<P: Ports>(
     let facts = Facts {
         request_id: request_id(&head.headers, &decision),
         method: head.method.clone(),
+        scheme: peer.scheme(),
+        is_grpc: grpc::is_grpc(&head.headers),
         close: head.version == Version::HTTP_10,
         started: Instant::now(),
         decision,
@@ -94,7 +100,7 @@ async fn decided<P: Ports>(
     let mut trail = Trail { record, grounds: Grounds::default() };
     let (slot, admitted) = match core.slots.take() {
         Some(mut slot) => {
-            let admitted = admit(core, &head, &mut trail).await;
+            let admitted = admitted(core, peer, &head, &mut trail).await;
             let admitted = admitted.and_then(|permit| slot.at(permit));
             (Some(slot), admitted)
         }
@@ -135,6 +141,20 @@ async fn decided<P: Ports>(
             finish(core, &Facts { close: true, ..facts }, response, (tool, route, outcome))
         }
     }
+}
+
+/// Whoever named a host in the TLS handshake asks for that one alone (RFC 9110, section 7.4).
+async fn admitted<P: Ports>(
+    core: &Core<P>,
+    peer: &Peer,
+    head: &Parts,
+    trail: &mut Trail,
+) -> Result<Permit, Refusal> {
+    if peer.name.is_some() && !peer.may_ask_for(&target::one_host(&head.headers)?) {
+        let detail = "the connection was made for another host";
+        return Err(Refusal::new(ProblemCode::Misdirected, detail));
+    }
+    admit(core, head, trail).await
 }
 
 /// Writes the decision record, before anything is forwarded. A permit whose record finds no room
@@ -191,7 +211,12 @@ fn refused<P: Ports>(
     refusal: Refusal,
     slot: Option<Slot>,
 ) -> Response<Out> {
-    own(refusal::respond(refusal, &facts.decision, &core.shared.public_url), slot)
+    let told = facts.is_grpc.then(|| (refusal.code, refusal.detail.clone()));
+    let mut response = refusal::respond(refusal, &facts.decision, &core.shared.public_url);
+    if let Some((code, detail)) = told {
+        grpc::add_status(response.headers_mut(), code, &detail);
+    }
+    own(response, slot)
 }
 
 /// What every response carries, and what every request counts for.
@@ -212,8 +237,8 @@ fn finish<P: Ports>(
     }
     let status = response.status().as_u16();
     let (method, elapsed, span) = (&facts.method, facts.started.elapsed(), &facts.span);
-    let trace = facts.known_trace();
-    RequestAnswered { tool, outcome, method, status, route, elapsed, span, trace }
+    let (scheme, trace) = (facts.scheme, facts.known_trace());
+    RequestAnswered { tool, outcome, method, scheme, status, route, elapsed, span, trace }
         .emit(&core.metrics);
     response
 }
@@ -236,7 +261,8 @@ fn request_id(headers: &HeaderMap, decision: &str) -> HeaderValue {
 /// Reads what is left of a refused request's body, if it is little and comes soon. A client that
 /// waits for `100 Continue` is not asked to send it.
 async fn drained(head: &Parts, mut body: Incoming) -> bool {
-    if body.is_end_stream() {
+    // What is left of a stream of HTTP/2 is in nobody's way.
+    if body.is_end_stream() || head.version == Version::HTTP_2 {
         return true;
     }
     let known = body.size_hint().exact();

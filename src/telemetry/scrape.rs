@@ -60,6 +60,7 @@ mod tests {
         metrics.request_duration.get_or_create(&tool()).observe(0.001, None, None);
         metrics.step_duration.get_or_create(&StepLabel { step: "policy" }).observe(0.000_02);
         metrics.leases_cut.get_or_create(&CauseLabel { cause: "revoked" }).inc();
+        metrics.connections_refused.get_or_create(&CauseLabel { cause: "tls" }).inc();
         metrics.policy_reloads.get_or_create(&ReloadLabel { outcome: "refused" }).inc();
         metrics.revocation_effect.observe(0.01);
         metrics.policy_errors.get_or_create(&KindLabel { kind: "deadline" }).inc();
@@ -100,6 +101,7 @@ mod tests {
             "tidegate_step_duration_seconds_bucket{le=\"0.000025\",step=\"policy\"} 1",
             "tidegate_open_leases 0",
             "tidegate_leases_cut_total{cause=\"revoked\"} 1",
+            "tidegate_connections_refused_total{cause=\"tls\"} 1",
             "tidegate_revocation_effect_seconds_count 1",
             "tidegate_store_errors_total{kind=\"deadline\"} 1",
             "tidegate_approvals_total{template=\"reader\",outcome=\"approved\"} 1",

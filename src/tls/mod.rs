@@ -3,6 +3,8 @@
 
 mod client;
 mod files;
+pub mod server;
 
 pub use client::{Trust, client};
 pub use files::{UnusableTls, certificates, private_key};
+pub use server::{H2, HTTP_1_1, ListenersTls, ServerTls, SharedTls, open};

@@ -6,6 +6,7 @@ mod checks;
 mod files;
 mod hierarchy;
 mod issuers;
+mod listener_tls;
 mod listeners;
 mod policy;
 mod providers;
@@ -31,7 +32,7 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let environment = environment(&map);
     let strict = environment != Some(Environment::Development);
     let deployment = map.or("deployment", "tidegate".into(), name);
-    let listeners = listeners::listeners(&map);
+    let listeners = listeners::listeners(&map, strict);
     let store = map.need("store", store::SHAPE, |at| store::store(at, strict));
     let issuers = map.need("issuers", "at least one issuer", |at| issuers::issuers(at, strict));
     let api = sections::api(&map, issuers.as_deref(), listeners.as_ref());

@@ -52,7 +52,8 @@ fn tool(at: &At<'_>, strict: bool) -> Option<ToolConfig> {
     })
 }
 
-fn hosts(at: &At<'_>) -> Option<Vec<Arc<str>>> {
+/// Names in lower case, none twice.
+pub fn hosts(at: &At<'_>) -> Option<Vec<Arc<str>>> {
     let hosts = at.filled("a list of at least one host", |at| {
         let text = at.text(HOST)?;
         if text == "*" || text.contains('*') {

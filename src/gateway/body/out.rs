@@ -7,8 +7,9 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{Cut, Ending, next_data};
+use super::{Cut, Ending, next_frame};
 use crate::gateway::framing::Sending;
+use crate::gateway::headers::filter_response_trailers;
 use crate::gateway::lease::Lease;
 use crate::gateway::limits::Slot;
 use crate::gateway::tunnel::Opening;
@@ -86,9 +87,13 @@ impl Out {
 
 /// A body that was read to its end frees its connection; any other way of ending drops it.
 fn give_back_at_end(inner: &Incoming, lent: &mut Option<Lent>) {
-    if inner.is_end_stream()
-        && let Some(lent) = lent.take()
-    {
+    if inner.is_end_stream() {
+        give_back(lent);
+    }
+}
+
+fn give_back(lent: &mut Option<Lent>) {
+    if let Some(lent) = lent.take() {
         lent.give_back();
     }
 }
@@ -112,18 +117,21 @@ impl Body for Out {
         if this.bound.as_mut().is_some_and(|(lease, _)| lease.has_ended()) {
             return Poll::Ready(Some(this.cut()));
         }
-        let Poll::Ready(frame) = next_data(inner, cx) else {
+        let Poll::Ready(frame) = next_frame(inner, cx, filter_response_trailers) else {
             let Some((lease, _)) = &mut this.bound else { return Poll::Pending };
             ready!(lease.poll_ended(cx));
             return Poll::Ready(Some(this.cut()));
         };
         match &frame {
-            None => {
-                if let Some(lent) = lent.take() {
-                    lent.give_back();
+            None => give_back(lent),
+            // Nobody asks again after trailers.
+            Some(Ok(frame)) if frame.is_trailers() => give_back(lent),
+            Some(Ok(_)) => {
+                if let Some(lent) = lent {
+                    lent.answer_moved();
                 }
+                give_back_at_end(inner, lent);
             }
-            Some(Ok(_)) => give_back_at_end(inner, lent),
             Some(Err(_)) => drop(lent.take()),
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::deadlines::{Due, due, first_check};
+use super::http2::Begun;
 use super::peer::Peer;
 use crate::gateway::core::Core;
 use crate::gateway::framing::{Guard, Watch};
@@ -30,15 +31,17 @@ use crate::telemetry::events::gateway::HeadRefused;
 /// What is left to do after the last response may take this long.
 const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
-/// Serves a connection until it ends.
+/// Serves a connection until it ends, or gives it back when it may begin with the preface of HTTP/2,
+/// and does.
 pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
     core: Rc<Core<P>>,
     stream: S,
     peer: Rc<Peer>,
-    mut phase: watch::Receiver<Phase>,
-) {
+    (may_be_http2, mut phase): (bool, watch::Receiver<Phase>),
+) -> Option<Begun<S>> {
     let seen = Rc::new(Watch::new());
     let guard = Guard::new(stream, core.head_limits(), Rc::clone(&seen));
+    let guard = if may_be_http2 { guard.or_http2() } else { guard };
     let opening: Cell<Option<Box<Opening>>> = Cell::new(None);
     let service = service_fn(|request| {
         let (core, seen, peer) = (Rc::clone(&core), Rc::clone(&seen), Rc::clone(&peer));
@@ -73,6 +76,9 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
             if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(ended.is_ok());
             }
+            if seen.is_http2() {
+                return Poll::Ready(false);
+            }
             let must_end = seen.violation().is_some() && seen.all_answered();
             if must_end && !ending {
                 say_last_words(&core, &seen);
@@ -103,11 +109,16 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
         }
     })
     .await;
+    if seen.is_http2() {
+        let (stream, bytes) = connection.into_parts().io.into_inner().into_parts();
+        return Some(Begun { stream, bytes });
+    }
     if finished {
         let parts = connection.into_parts();
         let read = (parts.io.into_inner(), parts.read_buf);
         behind_the_last(&core, read, opening.take(), at_the_end).await;
     }
+    None
 }
 
 /// What follows the last response: a tunnel, or the end.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::Instrument;
@@ -20,8 +21,9 @@ use crate::telemetry::events::gateway::UpstreamAnswered;
 use crate::telemetry::spans::ClientSpan;
 use crate::telemetry::trace::{Place, TraceContext};
 
+use crate::config::CredentialSource;
 use crate::gateway::admit::Permit;
-use crate::gateway::body::{ClientBody, Out};
+use crate::gateway::body::{ClientBody, Out, Rules};
 use crate::gateway::connection::Peer;
 use crate::gateway::core::Core;
 use crate::gateway::headers::{self, Outbound};
@@ -59,7 +61,10 @@ pub async fn forward<P: Ports>(
     let method = head.method.clone();
     let trailers = head.version == Version::HTTP_2;
     let asked = Handshake::asked(&head);
-    let (body, progress) = ClientBody::new(body, Held::new(permit, record, &core.leases));
+    // Most requests have no body to bind.
+    let rules = if body.is_end_stream() { Rules::default() } else { rules(core, &permit, &head) };
+    let held = Held::new(permit, record, &core.leases);
+    let (body, progress) = ClientBody::new(body, held, rules);
     let mut lease = Lease::begin(&core.leases, &progress);
     let permit = progress.held.permit();
     let context = along.place.context.with_span(core.ids.span());
@@ -92,6 +97,19 @@ pub async fn forward<P: Ports>(
         return Ok(inbound::tunnel(response, agreed, (lease, tool), along));
     }
     Ok(inbound::inbound(response, lent, (lease, trailers), along))
+}
+
+fn rules<P>(core: &Core<P>, permit: &Permit, head: &Parts) -> Rules {
+    let tool = &permit.tool().config;
+    let credential = match &tool.credential {
+        CredentialSource::Header(name) if !tool.forward_credential => Some(name.clone()),
+        CredentialSource::Header(_) | CredentialSource::Bearer | CredentialSource::Cookie(_) => {
+            None
+        }
+    };
+    // A connection of HTTP/1.1 has one body at a time, and its own deadline for it.
+    let patience = (head.version == Version::HTTP_2).then_some(core.shared.limits.idle_timeout);
+    Rules { credential, patience }
 }
 
 fn outbound(

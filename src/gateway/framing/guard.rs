@@ -19,6 +19,8 @@ const LINGER_BYTES: usize = 256 * 1024;
 const HELD_READ: usize = 4 * 1024;
 /// How much is held behind a request for an upgrade until its answer is there.
 const HELD_UNDECIDED: usize = 64 * 1024;
+/// What a client of HTTP/2 says first (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Debug)]
 pub struct Guard<S> {
@@ -29,6 +31,8 @@ pub struct Guard<S> {
     held: Vec<u8>,
     ready: usize,
     at_end: bool,
+    /// The first bytes are still awaited, and may be the preface of HTTP/2.
+    opening: bool,
     closing: Closing,
 }
 
@@ -49,8 +53,28 @@ impl<S> Guard<S> {
             held: Vec::new(),
             ready: 0,
             at_end: false,
+            opening: false,
             closing: Closing::LastWords(0),
         }
+    }
+
+    /// A connection that begins with the preface of HTTP/2 is held there: nothing of it passes.
+    #[must_use]
+    pub fn or_http2(mut self) -> Self {
+        self.opening = true;
+        self
+    }
+
+    /// Whether the first bytes are the preface of HTTP/2, as far as they go.
+    fn may_be_http2(opening: &mut bool, watch: &Watch, bytes: &[u8]) -> bool {
+        let length = bytes.len().min(PREFACE.len());
+        *opening = bytes.get(..length) == PREFACE.get(..length);
+        if *opening && length == PREFACE.len() {
+            watch.http2.set(true);
+        } else if *opening && watch.head_since.get().is_none() {
+            watch.head_since.set(Some(Instant::now()));
+        }
+        *opening
     }
 
     /// The byte stream as it is, and what was read of it but not handed on.
@@ -102,6 +126,10 @@ impl<S> Guard<S> {
     }
 
     fn refused(&self) -> Option<Poll<io::Result<()>>> {
+        if self.watch.is_http2() {
+            // The connection's task takes it from here.
+            return Some(Poll::Pending);
+        }
         let violation = self.watch.violation()?;
         if violation.is_in_body() {
             return Some(Poll::Ready(Err(broken_body(violation))));
@@ -130,6 +158,11 @@ impl<S: AsyncRead + Unpin> Guard<S> {
             self.at_end = true;
             return Poll::Ready(Ok(true));
         }
+        if self.opening && Self::may_be_http2(&mut self.opening, &self.watch, fresh) {
+            self.held.extend_from_slice(fresh);
+            buf.set_filled(before);
+            return Poll::Ready(Ok(false));
+        }
         let passed = Self::judge(&mut self.framing, &self.watch, fresh);
         if self.watch.violation().is_none() {
             self.held.extend_from_slice(fresh.get(passed..).unwrap_or_default());
@@ -148,6 +181,9 @@ impl<S: AsyncRead + Unpin> Guard<S> {
         self.held.truncate(before + count);
         ready!(polled)?;
         self.at_end = count == 0;
+        if self.opening && Self::may_be_http2(&mut self.opening, &self.watch, &self.held) {
+            return Poll::Ready(Ok(()));
+        }
         self.ready = Self::judge(&mut self.framing, &self.watch, &self.held);
         Poll::Ready(Ok(()))
     }

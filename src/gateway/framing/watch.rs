@@ -12,6 +12,8 @@ use super::Violation;
 #[derive(Debug)]
 pub struct Watch {
     violation: Cell<Option<Violation>>,
+    /// It began with the preface of HTTP/2.
+    pub(super) http2: Cell<bool>,
     /// Whole heads handed to hyper.
     pub(super) heads: Cell<u64>,
     answered: Cell<u64>,
@@ -39,6 +41,7 @@ impl Watch {
     pub fn new() -> Self {
         Self {
             violation: Cell::new(None),
+            http2: Cell::new(false),
             heads: Cell::new(0),
             answered: Cell::new(0),
             streaming: Cell::new(0),
@@ -56,6 +59,11 @@ impl Watch {
     #[must_use]
     pub fn violation(&self) -> Option<Violation> {
         self.violation.get()
+    }
+
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        self.http2.get()
     }
 
     /// The first violation stands.

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::config::{Limits, ToolConfig};
+use crate::gateway::Speaks;
 use crate::gateway::framing::hostile_heads;
 
 use super::harness::{Harness, get, limits, with};
@@ -8,7 +9,9 @@ use super::tool::Answer;
 
 #[tokio::test]
 async fn a_hostile_head_is_answered_bare_and_reaches_nobody() {
-    let gateway = Harness::start().await;
+    // Where HTTP/2 is spoken its preface is no bad head.
+    let only_http1 = Speaks { http2: false, tls: None };
+    let gateway = Harness::speaking(limits(), vec![only_http1]).await;
     for head in hostile_heads() {
         let shown = String::from_utf8_lossy(&head).into_owned();
         let mut client = gateway.client().await;

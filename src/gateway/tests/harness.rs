@@ -17,7 +17,7 @@ use crate::config::{
 use crate::domain::access::PathPattern;
 use crate::domain::hierarchy::RoleHierarchy;
 use crate::domain::template::{Approvers, Catalog, Requesters, Step, Template};
-use crate::gateway::{Gateway, Moves, Recent, Routes, Shared, Sockets, spawn};
+use crate::gateway::{Gateway, Moves, Recent, Routes, Shared, Sockets, Speaks, spawn};
 use crate::identity::roles::RoleRules;
 use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
@@ -47,6 +47,7 @@ pub fn limits() -> Limits {
         idle_timeout: Duration::from_secs(20),
         tunnel_idle: Duration::from_secs(20),
         concurrent_requests: 100,
+        streams_per_connection: 20,
     }
 }
 
@@ -79,6 +80,21 @@ impl Harness {
         limits: Limits,
         change: impl Fn(&mut ToolConfig),
     ) -> Self {
+        Self::whole(connections, cores, limits, change, Vec::new()).await
+    }
+
+    /// One that listens on so many addresses, and speaks this on them.
+    pub async fn speaking(limits: Limits, speak: Vec<Speaks>) -> Self {
+        Self::whole(1000, 1, limits, |_| (), speak).await
+    }
+
+    async fn whole(
+        connections: usize,
+        cores: usize,
+        limits: Limits,
+        change: impl Fn(&mut ToolConfig),
+        speak: Vec<Speaks>,
+    ) -> Self {
         let tool = Tool::start().await;
         let mut tools = tools(tool.address);
         tools.iter_mut().for_each(&change);
@@ -102,7 +118,8 @@ impl Harness {
             users: Arc::new(UserHashes::new().expect("entropy")),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let sockets = Sockets::bind(&[address], cores).expect("a free port");
+        let addresses = vec![address; speak.len().max(1)];
+        let sockets = Sockets::bind(&addresses, cores).expect("a free port").speaking(speak);
         let (drain, draining) = watch::channel(false);
         let fakes = world.clone();
         let gateway = spawn(sockets, &shared, &draining, move |_core| ports(&fakes));

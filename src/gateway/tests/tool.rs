@@ -25,6 +25,8 @@ pub struct Seen {
     pub connection: usize,
     pub head: String,
     pub body: Vec<u8>,
+    /// Line by line.
+    pub trailers: String,
 }
 
 impl Seen {
@@ -270,11 +272,12 @@ fn ends_head(bytes: &[u8]) -> bool {
 fn whole(bytes: &[u8], began: Option<Instant>, connection: usize) -> Option<(Seen, usize)> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let mut seen = Seen { at: began?, connection, head, body: Vec::new() };
+    let (body, trailers) = (Vec::new(), String::new());
+    let mut seen = Seen { at: began?, connection, head, body, trailers };
     let rest = &bytes[end..];
     if seen.header("transfer-encoding").is_some() {
-        let (body, used) = dechunked(rest)?;
-        seen.body = body;
+        let used;
+        (seen.body, seen.trailers, used) = with_trailers(rest)?;
         return Some((seen, end + used));
     }
     let length = seen.header("content-length").map_or(0, |v| v.parse().expect("a length"));
@@ -282,18 +285,31 @@ fn whole(bytes: &[u8], began: Option<Instant>, connection: usize) -> Option<(See
     Some((seen, end + length))
 }
 
-pub fn dechunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
-    let (mut body, mut at) = (Vec::new(), 0);
+/// Body, trailer lines, and how many bytes they took.
+pub fn with_trailers(bytes: &[u8]) -> Option<(Vec<u8>, String, usize)> {
+    let (mut body, mut trailers, mut at) = (Vec::new(), String::new(), 0);
+    let line = |at: usize| {
+        let length = bytes.get(at..)?.windows(2).position(|two| two == b"\r\n")?;
+        Some((std::str::from_utf8(&bytes[at..at + length]).ok()?, at + length + 2))
+    };
     loop {
-        let line = bytes.get(at..)?.windows(2).position(|two| two == b"\r\n")?;
-        let size = std::str::from_utf8(&bytes[at..at + line]).ok()?;
+        let (size, next) = line(at)?;
         let size = usize::from_str_radix(size, 16).ok()?;
-        at += line + 2;
+        at = next;
         if size == 0 {
-            return bytes.get(at..at + 2).map(|_| (body, at + 2));
+            break;
         }
         body.extend_from_slice(bytes.get(at..at + size)?);
         bytes.get(at + size..at + size + 2)?;
         at += size + 2;
+    }
+    loop {
+        let (text, next) = line(at)?;
+        at = next;
+        if text.is_empty() {
+            return Some((body, trailers, at));
+        }
+        trailers.push_str(text);
+        trailers.push('\n');
     }
 }

@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::tool::dechunked;
+use super::tool::with_trailers;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -16,6 +16,8 @@ pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
+    /// Line by line.
+    pub trailers: String,
 }
 
 impl Response {
@@ -85,13 +87,13 @@ impl Client {
         let end = self.bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let head = String::from_utf8_lossy(&self.bytes[..end]).into_owned();
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        let mut response = Response { status, head, body: Vec::new() };
+        let mut response = Response { status, head, body: Vec::new(), trailers: String::new() };
         let rest = &self.bytes[end..];
         let used = if method == "HEAD" || status == 204 || status == 304 || status < 200 {
             0
         } else if response.header("transfer-encoding").is_some() {
-            let (body, used) = dechunked(rest)?;
-            response.body = body;
+            let used;
+            (response.body, response.trailers, used) = with_trailers(rest)?;
             used
         } else {
             let length = response.header("content-length").map_or(0, |v| v.parse().unwrap_or(0));

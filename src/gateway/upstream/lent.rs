@@ -5,6 +5,7 @@ use std::rc::Rc;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1};
+use tokio::time::Instant;
 
 use crate::gateway::body::{ClientBody, Progress};
 
@@ -74,6 +75,13 @@ impl Exclusive {
 }
 
 impl Lent {
+    /// A piece of the response came. A client that still sends may be waiting for it.
+    pub fn answer_moved(&self) {
+        if let Some(request) = self.request.as_ref().filter(|request| !request.ended.get()) {
+            request.moved_at.set(Instant::now());
+        }
+    }
+
     pub(super) fn new(sender: Sender, reused: bool, of: &Rc<BackendPool>) -> Self {
         of.busy.set(of.busy.get() + 1);
         Self { sender, reused, busy: Busy(Rc::clone(of)), request: None }

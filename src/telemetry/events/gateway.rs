@@ -22,6 +22,8 @@ pub struct RequestAnswered<'a> {
     pub tool: Name,
     pub outcome: Outcome,
     pub method: &'a Method,
+    /// `http`, `https`.
+    pub scheme: &'static str,
     pub status: u16,
     /// The pattern of the rule that matched.
     pub route: Option<Name>,
@@ -66,7 +68,8 @@ impl RequestAnswered<'_> {
         self.span.end(self.method, self.route.as_deref(), self.status, problem);
         let labels = RequestLabels { tool: self.tool, outcome, reason };
         metrics.request(labels, self.elapsed, self.trace);
-        metrics.server(http_labels(self.method, self.status, self.route, problem), self.elapsed);
+        let labels = http_labels(self.method, self.status, self.route, problem);
+        metrics.server(HttpLabels { url_scheme: self.scheme, ..labels }, self.elapsed);
     }
 }
 
@@ -241,5 +244,20 @@ pub struct AcceptFailed<'a>(pub &'a std::io::Error);
 impl AcceptFailed<'_> {
     pub fn emit(&self) {
         tracing::warn!(error = %self.0, "a connection could not be accepted");
+    }
+}
+
+/// A client's connection was ended without an answer.
+#[derive(Debug)]
+pub struct ConnectionRefused<'a> {
+    /// `tls`, `tls-timeout`, `flood`.
+    pub cause: &'static str,
+    pub why: &'a str,
+}
+
+impl ConnectionRefused<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.connections_refused.get_or_create(&CauseLabel { cause: self.cause }).inc();
+        tracing::debug!(cause = self.cause, why = self.why, "a connection was ended unanswered");
     }
 }

@@ -46,7 +46,8 @@ pub struct SourceLabels {
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct CauseLabel {
-    /// `expired`, `revoked`, `released`, `killed`, `suspended`, `store-unreachable`.
+    /// Of a lease: `expired`, `revoked`, `released`, `killed`, `suspended`, `denied`, `unreachable`.
+    /// Of a connection: `tls`, `tls-timeout`, `flood`.
     pub cause: &'static str,
 }
 

@@ -39,6 +39,7 @@ pub struct Metrics {
     pub leases_cut: Family<CauseLabel, Counter>,
     pub tunnels_closed: Family<EndLabel, Counter>,
     pub revocation_effect: Histogram,
+    pub connections_refused: Family<CauseLabel, Counter>,
     pub store_errors: Family<KindLabel, Counter>,
     pub provider_requests: Family<SourceLabels, Counter>,
     pub approvals: Family<ApprovalLabels, Counter>,
@@ -144,6 +145,7 @@ impl Metrics {
             leases_cut: Family::default(),
             tunnels_closed: Family::default(),
             revocation_effect: request_histogram(),
+            connections_refused: Family::default(),
             store_errors: Family::default(),
             provider_requests: Family::default(),
             approvals: Family::default(),
@@ -243,6 +245,11 @@ impl Metrics {
             "tidegate_tunnels_closed",
             "WebSocket tunnels that are over",
             Shown(self.tunnels_closed.clone()),
+        );
+        r.register(
+            "tidegate_connections_refused",
+            "Client connections ended without an answer",
+            Shown(self.connections_refused.clone()),
         );
         r.register(
             "tidegate_revocation_effect_seconds",
