@@ -4,7 +4,13 @@
 //! run in this process and are not counted. Each stream takes two descriptors in both processes:
 //! `ulimit -n` decides how many there can be (`STREAMS`, 8,000 without it).
 
-#![expect(clippy::expect_used, clippy::panic, reason = "a benchmark that is surprised should stop")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
+    reason = "a benchmark that is surprised should stop"
+)]
 
 #[path = "../tests/harness/mod.rs"]
 #[expect(dead_code, reason = "the tests use more of it")]

@@ -31,6 +31,10 @@ fn patient() -> Limits {
     Limits { stream_grace: Duration::from_mins(1), ..limits() }
 }
 
+fn impatient() -> Limits {
+    Limits { stream_grace: Duration::from_millis(300), ..limits() }
+}
+
 impl Streams {
     async fn start(limits: Limits) -> Self {
         let long = |tool: &mut crate::config::ToolConfig| {
@@ -355,7 +359,7 @@ async fn nothing_binds_a_public_stream() {
 async fn a_stream_outlives_an_outage_of_the_store_for_the_grace_alone() {
     let fault = |fault| move |state: &mut State| state.fault = Some(fault);
     for told in [true, false] {
-        let streams = Streams::start(limits()).await;
+        let streams = Streams::start(impatient()).await;
         streams.gateway.world.grant(1, "alice", "notes", "operator");
         let mut client = streams.open("/a").await;
         let partition = crate::domain::ids::Partition(7);
@@ -384,7 +388,7 @@ async fn a_stream_outlives_an_outage_that_is_shorter_than_the_grace() {
 
 #[tokio::test]
 async fn a_policy_that_cannot_be_asked_counts_as_a_store_that_cannot() {
-    let streams = Streams::start(limits()).await;
+    let streams = Streams::start(impatient()).await;
     streams.gateway.world.grant(1, "alice", "notes", "operator");
     let mut client = streams.open("/a").await;
     streams.gateway.world.commit(|state| state.verdict = Verdict::Unreachable);
@@ -393,7 +397,7 @@ async fn a_policy_that_cannot_be_asked_counts_as_a_store_that_cannot() {
 
 #[tokio::test]
 async fn a_check_that_panics_lets_nothing_go_on_for_ever() {
-    let streams = Streams::start(limits()).await;
+    let streams = Streams::start(impatient()).await;
     streams.gateway.world.grant(1, "alice", "notes", "operator");
     let mut client = streams.open("/a").await;
     streams.gateway.world.commit(|state| state.verdict = Verdict::Panic);
