@@ -10,7 +10,7 @@ use super::super::{listen, router::router, timers};
 use super::harness::World;
 use crate::config::TlsConfig;
 use crate::tls::ServerTls;
-use crate::tls::tests::{Authority, NOW};
+use crate::tls::server::tests::{Authority, NOW};
 
 async fn run_all(world: &World) {
     for partition in world.api.store.partitions().all() {

@@ -59,18 +59,12 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
             Ok::<_, Infallible>(response)
         }
     });
-    let mut http = http1::Builder::new();
-    http.half_close(false).header_read_timeout(None);
-    if core.shared.limits.header_count > 100 {
-        // The guard counts; hyper only needs the room.
-        http.max_headers(core.shared.limits.header_count + 1);
-    }
-    let mut connection = http.serve_connection(TokioIo::new(guard), service);
+    let mut connection =
+        builder(core.shared.limits.header_count).serve_connection(TokioIo::new(guard), service);
     let mut deadline = pin!(sleep_until(seen.idle_since() + first_check(&core)));
     let at_the_end = phase.clone();
     let mut closing = pin!(phase.wait_for(|phase| *phase == Phase::Closing));
-    let mut closing_seen = false;
-    let mut ending = false;
+    let (mut closing_seen, mut ending) = (false, false);
     let finished = poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
@@ -119,6 +113,16 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
         behind_the_last(&core, read, opening.take(), at_the_end).await;
     }
     None
+}
+
+fn builder(header_count: usize) -> http1::Builder {
+    let mut http = http1::Builder::new();
+    http.half_close(false).header_read_timeout(None);
+    if header_count > 100 {
+        // The guard counts; hyper only needs the room.
+        http.max_headers(header_count + 1);
+    }
+    http
 }
 
 /// What follows the last response: a tunnel, or the end.

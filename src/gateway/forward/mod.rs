@@ -63,8 +63,8 @@ pub async fn forward<P: Ports>(
     let asked = Handshake::asked(&head);
     // Most requests have no body to bind.
     let rules = if body.is_end_stream() { Rules::default() } else { rules(core, &permit, &head) };
-    let held = Held::new(permit, record, &core.leases);
-    let (body, progress) = ClientBody::new(body, held, rules);
+    let bound = Held::new(permit, record, &core.leases);
+    let (body, progress) = ClientBody::new(body, bound, rules);
     let mut lease = Lease::begin(&core.leases, &progress);
     let permit = progress.held.permit();
     let context = along.place.context.with_span(core.ids.span());

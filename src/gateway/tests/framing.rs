@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use crate::config::{Limits, ToolConfig};
+use crate::config::Limits;
 use crate::gateway::Speaks;
 use crate::gateway::framing::hostile_heads;
 

@@ -14,7 +14,7 @@ use super::world::Verdict;
 use crate::config::Limits;
 use crate::gateway::Speaks;
 use crate::telemetry::metrics::RequestLabels;
-use crate::tls::tests::Authority;
+use crate::tls::server::tests::Authority;
 
 /// Waits until something is so.
 async fn until(so: impl Fn() -> bool) {

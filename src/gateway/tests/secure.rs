@@ -14,7 +14,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion
 use crate::config::{CertificateConfig, TlsConfig};
 use crate::gateway::Speaks;
 use crate::tls::ServerTls;
-use crate::tls::tests::{Authority, NOW};
+use crate::tls::server::tests::{Authority, NOW};
 
 /// What a client says of itself.
 #[derive(Clone)]

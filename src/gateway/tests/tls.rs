@@ -10,7 +10,7 @@ use super::secure::{Says, connect, one, speaks};
 use crate::config::{CertificateConfig, Limits, TlsConfig};
 use crate::gateway::Speaks;
 use crate::telemetry::metrics::CauseLabel;
-use crate::tls::tests::{Authority, NOW};
+use crate::tls::server::tests::{Authority, NOW};
 
 /// The whole answer to a request that asks for the connection to be closed.
 async fn call(stream: &mut TlsStream<TcpStream>, request: &str) -> String {

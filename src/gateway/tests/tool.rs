@@ -179,6 +179,22 @@ impl Tool {
     }
 }
 
+/// `false`: the other side has gone.
+async fn piped<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, pipe: &Pipe) -> bool {
+    let mut pipe = pipe.lock().await;
+    loop {
+        let mut byte = [0];
+        let piece = tokio::select! {
+            piece = pipe.recv() => piece,
+            _gone = stream.read(&mut byte) => return false,
+        };
+        match piece {
+            Some(piece) if stream.write_all(&piece).await.is_ok() => (),
+            Some(_) | None => return true,
+        }
+    }
+}
+
 async fn converse<S>(mut stream: S, log: Arc<Log>, reply: Arc<Mutex<Reply>>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -217,18 +233,8 @@ where
                     }
                 }
                 Answer::Piped(pipe) => {
-                    let mut pipe = pipe.lock().await;
-                    loop {
-                        let (mut ended, mut byte) = (false, [0]);
-                        let piece = tokio::select! {
-                            piece = pipe.recv() => piece,
-                            _gone = stream.read(&mut byte) => { ended = true; None }
-                        };
-                        match piece {
-                            Some(piece) if stream.write_all(&piece).await.is_ok() => (),
-                            _ if ended => return,
-                            _ => break,
-                        }
+                    if !piped(&mut stream, &pipe).await {
+                        return;
                     }
                 }
                 Answer::Switch(answer) => {
