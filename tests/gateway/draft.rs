@@ -70,12 +70,12 @@ pub struct Draft {
 
 /// The mark of a request: where it is seen, that request is.
 pub fn mark(number: usize) -> String {
-    format!("c{number:06}z")
+    format!("c{number:08}z")
 }
 
 /// The mark of what is hidden in another request's bytes, and must never be one itself.
 pub fn hidden_mark(number: usize) -> String {
-    format!("s{number:06}z")
+    format!("s{number:08}z")
 }
 
 impl Draft {

@@ -78,7 +78,7 @@ fn whatever_hostile_clients_send_a_tool_sees_only_what_was_allowed() {
     let places =
         [("warehouse.localhost", ""), ("warehouse.localhost", ""), ("any.test", "/warehouse")];
     let ground = scene.ground.at(&places);
-    let conversations = conversations(seed, 0, scale(20_000, 1_000_000), &ground);
+    let conversations = conversations(seed, 0, scale(20_000, 200_000), &ground);
     let told = hold_all(&conversations, scene.gateway.proxy);
     let late = hold_told(&conversations, &told, true);
     let audit = scene.stop();

@@ -246,7 +246,7 @@ struct Leaving {
 
 impl Leaving {
     fn new(rng: &mut Rng, ground: &Ground, number: usize) -> Self {
-        let written = rng.below(2_000);
+        let written = rng.below(800);
         let mut draft = permitted(rng, ground, number, written);
         draft.fate = Fate::UNSURE;
         let case = Case::good(&draft);

@@ -15,6 +15,9 @@ pub fn credentials(rng: &mut Rng, ground: &Ground, draft: &mut Draft) -> Fate {
     let token = ground.token(Who::Alice).expect("she has one").to_owned();
     let other = ground.token(Who::Mallory).expect("she has one").to_owned();
     let bearer = format!("Bearer {token}");
+    if rng.percent(15) {
+        return of_no_use(rng, draft, &bearer);
+    }
     match rng.below(16) {
         0 => {
             draft.field("authorization", &bearer);
@@ -43,6 +46,20 @@ pub fn credentials(rng: &mut Rng, ground: &Ground, draft: &mut Draft) -> Fate {
         _ => draft.field("authorization", format!("Bearer {}", changed(rng, &token))),
     }
     Fate::REFUSED
+}
+
+/// Where nobody is asked for: no token goes on to the tool all the same.
+fn of_no_use(rng: &mut Rng, draft: &mut Draft, bearer: &str) -> Fate {
+    draft.path(&format!("/public/{}", mark(draft.number)));
+    let other = *rng.pick(&["Basic YTpi", "Digest x", "", "Bea\u{e4}rer x", "Bearer"]);
+    let mut both = [other, bearer];
+    if rng.percent(50) {
+        both.reverse();
+    }
+    for value in both {
+        draft.field(*rng.pick(&["authorization", "Authorization"]), value);
+    }
+    Fate::OPEN
 }
 
 fn unsigned(token: &str) -> String {

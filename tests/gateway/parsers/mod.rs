@@ -90,7 +90,7 @@ fn real_servers_behind_the_gateway_read_exactly_what_was_allowed() {
     let mut all: Vec<Conversation> = Vec::new();
     for server in &servers {
         let ground = scene.ground.at(&[(server.kind.host(), "")]);
-        all.extend(conversations(seed, all.len(), scale(1_000, 50_000), &ground));
+        all.extend(conversations(seed, all.len(), scale(1_000, 20_000), &ground));
     }
     let told = hold_all(&all, scene.gateway.proxy);
     let late = hold_told(&all, &told, false);
