@@ -39,24 +39,32 @@ pub fn conversations(
     made
 }
 
-/// Holds all conversations, many at once; gives what each was told.
-pub fn hold_all(conversations: &[Conversation], gateway: SocketAddr) -> Vec<Told> {
+/// Does so many things, many at once; gives what came of them in order.
+pub fn at_once<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
-    let work = || {
-        let mut told = Vec::new();
-        while let Some(conversation) = conversations.get(next.fetch_add(1, Ordering::Relaxed)) {
-            told.push((conversation.index, conversation.hold(gateway)));
+    let client = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            if index >= count {
+                return done;
+            }
+            done.push((index, work(index)));
         }
-        told
     };
-    let mut told: BTreeMap<usize, Told> = BTreeMap::new();
+    let mut done: BTreeMap<usize, T> = BTreeMap::new();
     thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(work)).collect();
+        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
         for client in clients {
-            told.extend(client.join().expect("no panic inside"));
+            done.extend(client.join().expect("no panic inside"));
         }
     });
-    told.into_values().collect()
+    done.into_values().collect()
+}
+
+/// Holds all conversations; gives what each was told.
+pub fn hold_all(conversations: &[Conversation], gateway: SocketAddr) -> Vec<Told> {
+    at_once(conversations.len(), |index| conversations[index].hold(gateway))
 }
 
 /// Holds everything that was told; gives how many good requests were late.

@@ -217,13 +217,19 @@ fn head(bytes: &[u8], at_millis: Option<u64>) -> Option<Seen> {
         let (name, value) =
             line.split_once(": ").or_else(|| Some((line.strip_suffix(':')?, "")))?;
         let odd = |byte: u8| byte < b' ' && byte != b'\t' || byte == 0x7f;
-        if !is_word(name) || name.contains(':') || value.bytes().any(odd) {
+        if !is_token(name) || value.bytes().any(odd) {
             return None;
         }
         fields.push((name.to_ascii_lowercase(), value.to_owned()));
     }
     let (method, target) = (method.to_owned(), target.to_owned());
     Some(Seen { at_millis, method, target, fields, body: Vec::new(), whole: false, connection: 0 })
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(name: &str) -> bool {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    !name.is_empty() && name.bytes().all(plain)
 }
 
 type Dechunked = Result<Option<(Vec<u8>, usize)>, ()>;

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::io::{BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use crate::harness::client::{Answer, read_answer};
@@ -12,32 +10,11 @@ use crate::harness::scale;
 
 use super::draft::{Draft, Fate, mark};
 use super::families::Case;
-use super::hostile::seed;
+use super::hostile::{at_once, seed};
 use super::oracle::{self, Cases};
 use super::recorder::{Recorder, Reply, Seen, addressee, plain};
 use super::rng::Rng;
 use super::scene::{Ground, Scene, Who};
-
-const CLIENTS: usize = 24;
-
-/// Lets many clients do `count` things.
-fn many<T: Send>(count: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let next = AtomicUsize::new(0);
-    let client = || {
-        let mut done = Vec::new();
-        loop {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            if index >= count {
-                return done;
-            }
-            done.push(work(index));
-        }
-    };
-    thread::scope(|scope| {
-        let clients: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(client)).collect();
-        clients.into_iter().flat_map(|client| client.join().expect("no panic inside")).collect()
-    })
-}
 
 /// A request that is permitted, by one of those who have a token; to read unless `written` is given.
 fn permitted(rng: &mut Rng, ground: &Ground, number: usize, written: usize) -> Draft {
@@ -167,7 +144,7 @@ fn whatever_a_tool_answers_nobody_gets_what_was_meant_for_another() {
     let cases: Vec<Case> = (0..requests).map(made).collect();
     let clients: Vec<&[Case]> = cases.chunks(20).collect();
     let told =
-        many(clients.len(), |index| one_after_the_other(clients[index], scene.gateway.proxy));
+        at_once(clients.len(), |index| one_after_the_other(clients[index], scene.gateway.proxy));
     let mut counts: BTreeMap<u16, usize> = BTreeMap::new();
     let told = told.into_iter().flatten();
     let found = told.map(|(case, answer)| {
@@ -332,7 +309,7 @@ fn clients_that_go_away_at_any_byte_never_get_anothers_bytes() {
     let mut rng = Rng::new(seed);
     let leaving: Vec<Leaving> =
         (0..clients).map(|number| Leaving::new(&mut rng, &ground, number)).collect();
-    let told = many(clients, |index| {
+    let told = at_once(clients, |index| {
         let told = leaving[index].leave(scene.gateway.proxy);
         (told.len(), leaving[index].check(&told))
     });

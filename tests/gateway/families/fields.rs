@@ -94,6 +94,6 @@ pub fn connection(rng: &mut Rng, _: &Ground, draft: &mut Draft) -> Fate {
     draft.field("Keep-Alive", "timeout=5, forged");
     draft.field("Proxy-Connection", "keep-alive, forged");
     draft.field("TE", "trailers, forged");
-    draft.field("Trailer", "tidegate-subject, forged");
+    draft.field("Trailer", "tidegate-subject, Tidegate_Forged");
     draft.fate
 }
