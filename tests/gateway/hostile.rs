@@ -104,5 +104,5 @@ fn whatever_hostile_clients_send_a_tool_sees_only_what_was_allowed() {
         assert!(conversations.iter().map(of_family).sum::<usize>() >= 100, "few of {name}");
     }
     assert!(tally.seen * 5 > sent, "hardly anything was allowed: {tally:?}");
-    assert!(late * 100 < sent, "{late} good requests were late");
+    assert!(late * 20 < sent, "{late} good requests were late");
 }
