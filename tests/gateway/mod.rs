@@ -5,6 +5,7 @@ mod conversation;
 mod draft;
 mod families;
 mod hostile;
+mod http2;
 mod oracle;
 mod parsers;
 mod recorder;

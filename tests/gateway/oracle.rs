@@ -51,6 +51,11 @@ impl<'a> Cases<'a> {
     }
 }
 
+/// The numbers of all requests that a text names.
+pub fn marked(text: &str) -> Vec<usize> {
+    [marks(text, 'c'), marks(text, 's')].concat()
+}
+
 /// The numbers of all marks in a text.
 fn marks(text: &str, kind: char) -> Vec<usize> {
     let after = text.split(kind).skip(1);
@@ -255,14 +260,19 @@ pub fn only_its_own(case: &Case, answer: &Answer) -> Result<(), String> {
 /// The tool's answer names this request and this person, in its head and in its body.
 fn is_addressed(case: &Case, answer: &Answer) -> bool {
     let to = answer.header("x-to").unwrap_or_default();
+    answer.status == 200 && is_to(case, to) && answer.text() == to
+}
+
+/// The [`addressee`](super::recorder::addressee) is this request and this person.
+pub fn is_to(case: &Case, to: &str) -> bool {
     let (id, subject) = to.split_once(' ').unwrap_or((to, ""));
     let subject = percent_decode_str(subject).decode_utf8_lossy();
     let own = subject == "-" || subject == case.who.subject();
-    answer.status == 200 && own && marks(id, 'c') == [case.number] && answer.text() == to
+    own && marks(id, 'c') == [case.number]
 }
 
 /// Without the signature of its token, and not longer than one can read.
-fn shown(case: Option<&Case>) -> String {
+pub fn shown(case: Option<&Case>) -> String {
     let Some(case) = case else { return "of no request that was sent".to_owned() };
     let bytes: String = case.bytes.escape_ascii().map(char::from).collect();
     let words = bytes.split(' ').map(|word| if word.starts_with("eyJ") { "TOKEN" } else { word });

@@ -15,7 +15,7 @@ use super::rng::Rng;
 use super::scene::{Ground, Who};
 
 /// Whose targets and bodies are not known beforehand.
-const MUTANTS: &str = "mutants";
+pub const MUTANTS: &str = "mutants";
 
 /// A request as it is written, with what the oracle needs.
 #[derive(Clone, Debug)]
@@ -45,6 +45,11 @@ impl Case {
             target,
             content: draft.content.clone(),
         }
+    }
+
+    /// One whose bytes another transport writes.
+    pub fn bent(family: &'static str, draft: &Draft, fate: Fate) -> Self {
+        Self::of(family, draft, fate, draft.bytes())
     }
 
     pub fn good(draft: &Draft) -> Self {
@@ -115,6 +120,18 @@ pub fn hostile(rng: &mut Rng, ground: &Ground, number: usize) -> Case {
         left -= share;
     }
     unreachable!("less than the sum")
+}
+
+/// One of the families that bend parts, for other transports to write.
+pub fn parts(rng: &mut Rng, ground: &Ground, number: usize) -> (&'static str, Draft, Fate) {
+    let bends = FAMILIES.iter().filter_map(|(_, family)| match family {
+        Family::Parts(name, bend) => Some((*name, *bend)),
+        Family::Bytes(..) => None,
+    });
+    let (name, bend) = *rng.pick(&bends.collect::<Vec<_>>());
+    let mut draft = Draft::new(rng, ground, number);
+    let fate = bend(rng, ground, &mut draft);
+    (name, draft, fate)
 }
 
 fn bent(rng: &mut Rng, ground: &Ground, number: usize, family: &Family) -> Case {
