@@ -1,17 +1,22 @@
 //! A small HTTP(S) client: one total deadline, one bound on the body, no redirects, no pool.
 //!
 //! For the few calls that Tidegate makes on its own behalf (key sets, the command line). Requests
-//! to tools never go through here. HTTPS trusts the roots of Mozilla's list.
+//! to tools never go through here. HTTPS trusts the roots of Mozilla's list, or those of
+//! one file.
 
+use std::path::Path;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper_rustls::builderstates::WantsProtocols1;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+
+use crate::tls::{self, Trust, UnusableTls};
 
 /// Why there is no response. The text names no address, header or body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,8 +49,20 @@ impl Default for HttpClient {
 impl HttpClient {
     #[must_use]
     pub fn new() -> Self {
-        let connector =
-            HttpsConnectorBuilder::new().with_webpki_roots().https_or_http().enable_http1().build();
+        Self::over(HttpsConnectorBuilder::new().with_webpki_roots().https_or_http())
+    }
+
+    /// Trusts the roots in `ca` (PEM) and no others.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn trusting(ca: &Path) -> Result<Self, UnusableTls> {
+        let config = tls::client(Trust { ca: Some(ca), client: None })?;
+        Ok(Self::over(HttpsConnectorBuilder::new().with_tls_config(config).https_or_http()))
+    }
+
+    fn over(builder: HttpsConnectorBuilder<WantsProtocols1>) -> Self {
+        let connector = builder.enable_http1().build();
         let inner =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
         Self { inner }
@@ -182,6 +199,46 @@ mod tests {
             let refused = HttpClient::new().get(uri, Duration::from_secs(10), 10).await;
             assert!(matches!(refused, Err(ClientError::Unreachable(_))), "{refused:?}");
         }
+    }
+
+    /// A server on loopback that answers one request over TLS, and the root that vouches for it.
+    async fn secure(folder: &std::path::Path) -> (Uri, std::path::PathBuf) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = made.signing_key.serialize_der().try_into().unwrap();
+        let provider = tokio_rustls::rustls::crypto::aws_lc_rs::default_provider();
+        let config = tokio_rustls::rustls::ServerConfig::builder_with_provider(provider.into())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![made.cert.der().clone()], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(std::sync::Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri = format!("https://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+                let _ = stream.read(&mut [0; 1024]).await;
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            }
+        });
+        let ca = folder.join("ca.pem");
+        std::fs::write(&ca, made.cert.pem()).unwrap();
+        (uri, ca)
+    }
+
+    #[tokio::test]
+    async fn a_private_root_is_trusted_where_it_is_named_and_nowhere_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let (uri, ca) = secure(folder.path()).await;
+        let wait = Duration::from_secs(10);
+        let named = HttpClient::trusting(&ca).ok().unwrap();
+        assert_eq!(named.get(uri.clone(), wait, 10).await.unwrap().body(), "ok");
+        let other = HttpClient::new().get(uri, wait, 10).await;
+        assert!(matches!(other, Err(ClientError::Unreachable(_))), "{other:?}");
+        let empty = folder.path().join("empty.pem");
+        std::fs::write(&empty, "nothing").unwrap();
+        assert_eq!(HttpClient::trusting(&empty).err(), Some(UnusableTls::NoCertificate(empty)));
     }
 
     #[tokio::test]

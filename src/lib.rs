@@ -31,5 +31,6 @@ pub mod shutdown;
 pub mod store;
 pub mod strict_json;
 pub mod telemetry;
+pub mod tls;
 
 pub use domain::iso8601;

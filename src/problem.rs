@@ -28,6 +28,7 @@ pub enum ProblemCode {
     ReviewDebt,
     PreconditionFailed,
     TooLarge,
+    Misdirected,
     InvalidInput,
     RateLimited,
     UpstreamUnreachable,
@@ -56,7 +57,7 @@ macro_rules! facts {
 }
 
 impl ProblemCode {
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::BadRequest,
         Self::NoCredential,
         Self::InvalidToken,
@@ -78,6 +79,7 @@ impl ProblemCode {
         Self::ReviewDebt,
         Self::PreconditionFailed,
         Self::TooLarge,
+        Self::Misdirected,
         Self::InvalidInput,
         Self::RateLimited,
         Self::UpstreamUnreachable,
@@ -219,6 +221,12 @@ impl ProblemCode {
                 413,
                 "Too large",
                 "The body or a header is larger than accepted. The detail names the limit."
+            ),
+            Self::Misdirected => facts!(
+                "misdirected",
+                421,
+                "The connection was made for another host",
+                "The host of the request is not the one that the TLS handshake named. Ask on a connection of its own."
             ),
             Self::InvalidInput => facts!(
                 "invalid-input",

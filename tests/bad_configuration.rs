@@ -55,7 +55,7 @@ const MISTAKES: [(&str, &str, &[&str]); 46] = [
     ("hosts: [warehouse.localhost]", "hosts: ['warehouse.localhost:8080']", &["tools[0].hosts[0]"]),
     ("path_prefix: /warehouse/", "path_prefix: warehouse", &["tools[0].path_prefix"]),
     ("path_prefix: /warehouse/", "path_prefix: /../", &["tools[0].path_prefix"]),
-    ("upstreams: [\"http://", "upstreams: [\"https://", &["tools[0].upstreams[0]"]),
+    ("upstreams: [\"http://", "upstreams: [\"ftp://", &["tools[0].upstreams[0]"]),
     ("upstreams: [\"http://", "upstreams: [\"gopher://", &["tools[0].upstreams[0]"]),
     ("access: public", "access: open", &["tools[0].rules[0].access", "open", "public"]),
     ("path: \"/me\"", "path: \"me\"", &["tools[0].rules[1].path"]),

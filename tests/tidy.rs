@@ -16,7 +16,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("catalog", &["catalog", "config", "domain"]),
     ("telemetry", &["telemetry", "domain", "entropy", "clock", "problem", "store"]),
     ("cloudevents", &["domain", "store", "telemetry"]),
-    ("http_client", &[]),
+    ("tls", &["tls", "config", "domain", "iso8601"]),
+    ("http_client", &["tls"]),
     ("strict_json", &[]),
     ("json_weight", &[]),
     (
@@ -47,14 +48,16 @@ const LAYERS: &[(&str, &[&str])] = &[
             "strict_json",
             "json_weight",
             "telemetry",
+            "tls",
         ],
     ),
-    ("policy", &["policy", "domain", "config", "json_weight"]),
-    ("store", &["store", "domain", "config", "clock", "entropy"]),
+    ("policy", &["policy", "domain", "config", "json_weight", "tls"]),
+    ("store", &["store", "domain", "config", "clock", "entropy", "tls"]),
     (
         "gateway",
         &[
             "gateway",
+            "tls",
             "explain",
             "domain",
             "identity",
@@ -72,6 +75,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "approvals",
         &[
             "approvals",
+            "tls",
             "explain",
             "domain",
             "identity",
@@ -117,6 +121,7 @@ const LAYERS: &[(&str, &[&str])] = &[
         "app",
         &[
             "app",
+            "tls",
             "admin",
             "approvals",
             "catalog",

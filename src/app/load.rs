@@ -11,10 +11,11 @@ use tokio::time::Instant;
 
 use crate::catalog;
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{Backend, Config, Environment, IssuerConfig, KeySource};
+use crate::config::{Backend, Config, Environment, IssuerConfig, KeySource, TlsConfig};
 use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
+use crate::gateway::Routes;
 use crate::identity::Authenticator;
 use crate::identity::roles::RoleRules;
 use crate::policy::embedded::Engine;
@@ -27,6 +28,7 @@ use crate::store::redis::{self, Redis};
 use super::adapters::WatchedPolicy;
 use super::stores::Stores;
 use crate::telemetry::metrics::Metrics;
+use crate::tls::{self, ListenersTls};
 
 /// How long a PDP may take to be there at start.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -71,6 +73,8 @@ pub struct Ready {
     pub authenticator: Arc<Authenticator>,
     pub roles: RoleRules,
     pub providers: SharedProviders,
+    pub routes: Arc<ArcSwap<Routes>>,
+    pub tls: ListenersTls,
 }
 
 impl Ready {
@@ -88,8 +92,18 @@ impl Ready {
             .map_err(|refused| vec![refused.to_string()]);
         let providers = Providers::open(&config.policy.providers, clock, metrics);
         let providers = keep(providers, &mut problems);
-        match (catalog, policy, keep(authenticator, &mut problems), providers) {
-            (Some(catalog), Some(policy), Some(authenticator), Some(providers)) => {
+        let routes = keep(Routes::open(&config.tools, metrics), &mut problems);
+        let authenticator = keep(authenticator, &mut problems);
+        let tls = keep(tls::open(&config.listeners, clock.now()), &mut problems);
+        let loaded = (catalog, policy, authenticator, providers, (routes, tls));
+        match loaded {
+            (
+                Some(catalog),
+                Some(policy),
+                Some(authenticator),
+                Some(providers),
+                (Some(routes), Some(tls)),
+            ) => {
                 metrics.config_reload_ok.set(1);
                 metrics.policy_loaded.set(i64::try_from(clock.now().seconds()).unwrap_or(0));
                 metrics.policy_reload_ok.set(1);
@@ -99,7 +113,8 @@ impl Ready {
                     hierarchy: config.policy.role_hierarchy.clone(),
                 };
                 let (policy, providers) = (Arc::new(policy), Arc::new(providers));
-                Ok(Self { catalog, policy, authenticator, roles, providers })
+                let routes = Arc::new(ArcSwap::from_pointee(routes));
+                Ok(Self { catalog, policy, authenticator, roles, providers, routes, tls })
             }
             _ => Err(StartError::Problems(problems)),
         }
@@ -181,6 +196,9 @@ pub fn key_and_store_problems(config: &Config) -> Vec<String> {
     let mut problems: Vec<String> = keys.err().iter().map(ToString::to_string).collect();
     let providers = Providers::open(&config.policy.providers, &clock, &Metrics::unregistered());
     problems.extend(providers.err().unwrap_or_default());
+    problems
+        .extend(Routes::open(&config.tools, &Metrics::unregistered()).err().unwrap_or_default());
+    problems.extend(tls::open(&config.listeners, clock.now()).err().unwrap_or_default());
     match &config.store.backend {
         Backend::Embedded { path } if embedded::is_initialised(path) => {
             match open_embedded(config, path, &clock) {
@@ -254,12 +272,16 @@ pub fn watched(config: &Config) -> Vec<PathBuf> {
     };
     let mut paths = Vec::from_iter(config.catalog.clone());
     paths.extend(config.issuers.iter().filter_map(key_file));
+    let proxy = config.listeners.proxy.iter().filter_map(|listener| listener.tls.as_ref());
+    let tls = proxy.chain(&config.listeners.api_tls);
+    paths.extend(tls.flat_map(TlsConfig::files).cloned());
     paths
 }
 
 /// A public URL that was made from port 0 names the real port.
 pub fn settle_public_url(config: &mut Config, api: SocketAddr) {
     if config.listeners.api.port() == 0 && config.api.public_url.ends_with(":0") {
-        config.api.public_url = format!("http://{api}").into();
+        let scheme = if config.listeners.api_tls.is_some() { "https" } else { "http" };
+        config.api.public_url = format!("{scheme}://{api}").into();
     }
 }

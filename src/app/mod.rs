@@ -18,7 +18,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -28,7 +27,7 @@ use crate::approvals::{self, Api, SharedApi};
 use crate::clock::SharedClock;
 use crate::cloudevents;
 use crate::config::Config;
-use crate::gateway::{self, Explainer, Gateway, Recent, Routes, Sockets};
+use crate::gateway::{self, Explainer, Gateway, Recent, Sockets, Speaks};
 use crate::identity::Remembered;
 use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
@@ -39,6 +38,7 @@ use crate::telemetry::ids::{self, DecisionIds, UserHashes};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::sample::{self, Skew};
 use crate::telemetry::scrape::MetricsHandle;
+use crate::tls::ListenersTls;
 
 use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
 pub use inspect::{Held, InspectError, StoreReport, SubjectReport, show_subject, store_status};
@@ -89,7 +89,7 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let ready = Ready::load(&config, &clock, &metrics)?;
     load::reach_policy(&config, &ready.policy).await?;
     let stores = load::open_store(&config, &clock).await?;
-    let bound = bind(&config).await?;
+    let bound = bind(&config, &ready.tls).await?;
     let addresses = bound.addresses()?;
     load::settle_public_url(&mut config, addresses.api);
     let store = stores.store();
@@ -139,9 +139,13 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     })
 }
 
-async fn bind(config: &Config) -> Result<Bound, StartError> {
+async fn bind(config: &Config, tls: &ListenersTls) -> Result<Bound, StartError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let proxy = Sockets::bind(&config.listeners.proxy, cores).map_err(StartError::bind)?;
+    let listeners = &config.listeners.proxy;
+    let addresses: Vec<SocketAddr> = listeners.iter().map(|listener| listener.address).collect();
+    let speak = listeners.iter().zip(&tls.proxy);
+    let speak = speak.map(|(it, tls)| Speaks { http2: it.http2, tls: tls.clone() });
+    let proxy = Sockets::bind(&addresses, cores).map_err(StartError::bind)?.speaking(speak);
     let (api, admin) =
         (listener(config.listeners.api).await?, listener(config.listeners.admin).await?);
     Ok(Bound { proxy, api, admin })
@@ -181,8 +185,9 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     fn gateway(&self, sockets: Sockets) -> Result<Gateway, StartError> {
+        let moved = self.store.clone();
         let shared = gateway::Shared {
-            routes: Arc::new(ArcSwap::from_pointee(Routes::new(&self.config.tools))),
+            routes: self.ready.routes.clone(),
             catalog: self.ready.catalog.clone(),
             roles: self.ready.roles.clone(),
             limits: self.config.limits,
@@ -191,6 +196,7 @@ impl Parts<'_> {
             instance: self.instance.clone(),
             clock: self.clock.clone(),
             decisions: self.outbox.decision_log(),
+            moves: gateway::Moves::new(move || moved.moved()),
             recent: self.recent.clone(),
             metrics: self.metrics.clone(),
             users: self.users.clone(),
@@ -243,9 +249,9 @@ impl Parts<'_> {
     ) -> JoinSet<()> {
         let mut servers = JoinSet::new();
         let router = approvals::router::router(api.clone());
-        let mut stop = self.stop.clone();
+        let (mut stop, tls) = (self.stop.clone(), self.ready.tls.api.clone());
         servers.spawn(async move {
-            approvals::listen::serve(api_listener, router, stop.wait()).await;
+            approvals::listen::serve((api_listener, tls), router, stop.wait()).await;
         });
         let checks = self.checks().into();
         let admin = admin::router(Admin { metrics: scrape, checks, debug: debug.into() });
@@ -313,6 +319,7 @@ impl Parts<'_> {
             tokio::join!(timers, sweeper);
         });
         tasks.spawn(self.ready.authenticator.clone().refresh());
+        tasks.spawn(gateway::watch_backends(self.ready.routes.load().upstreams().to_vec()));
         tasks.spawn(reload.clone().run());
         tasks.spawn(watch::run(reload.clone()));
         tasks.spawn(sample::follow_skew(skew, self.metrics.clone()));
@@ -329,6 +336,7 @@ impl Parts<'_> {
             catalog: self.ready.catalog.clone(),
             policy: self.ready.policy.clone(),
             authenticator: self.ready.authenticator.clone(),
+            tls: self.ready.tls.all().cloned().collect(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             catalog_folder: self.config.catalog.clone(),

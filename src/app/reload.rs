@@ -1,4 +1,4 @@
-//! What SIGHUP, or a changed file, reads anew: catalog, policies, key files. Each is swapped only when all of it is
+//! What SIGHUP, or a changed file, reads anew: catalog, policies, key files, certificates. Each is swapped only when all of it is
 //! good; what is not good is told, and the old one stays.
 
 use std::path::PathBuf;
@@ -15,11 +15,13 @@ use crate::identity::Authenticator;
 use crate::policy::Policy;
 use crate::telemetry::events::reload::Reloaded;
 use crate::telemetry::metrics::{Metrics, ReloadLabel};
+use crate::tls::ServerTls;
 
 pub struct Reload {
     pub(super) catalog: Arc<ArcSwap<Catalog>>,
     pub(super) policy: Arc<Policy>,
     pub(super) authenticator: Arc<Authenticator>,
+    pub(super) tls: Vec<Arc<ServerTls>>,
     pub(super) clock: SharedClock,
     pub(super) metrics: Metrics,
     pub(super) catalog_folder: Option<PathBuf>,
@@ -85,7 +87,9 @@ impl Reload {
 
     fn configured(&self) -> Vec<String> {
         let mut problems = self.catalog();
-        problems.extend(self.authenticator.reload(self.clock.now()).err().unwrap_or_default());
+        let now = self.clock.now();
+        problems.extend(self.authenticator.reload(now).err().unwrap_or_default());
+        problems.extend(self.tls.iter().filter_map(|tls| tls.reload(now).err()).flatten());
         problems
     }
 

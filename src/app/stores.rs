@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use crate::domain::grant::Tombstone;
+use crate::domain::ids::Partition;
 use crate::domain::subject::SubjectKey;
 use crate::store::embedded::{Embedded, EmbeddedReader};
 use crate::store::inspect::Inspect;
 use crate::store::reconcile::Reconciler;
 use crate::store::redis::{Redis, RedisReader};
-use crate::store::{LiveReader, LiveView, SharedStore, StoreFault};
+use crate::store::{Base, LiveReader, LiveView, SharedStore, StoreFault};
 use crate::telemetry::sample::Skew;
 
 #[derive(Clone)]
@@ -78,6 +79,20 @@ impl LiveReader for AnyReader {
         match self {
             Self::Embedded(reader) => reader.read(subject).await,
             Self::Redis(reader) => reader.read(subject).await,
+        }
+    }
+
+    async fn base(&self, partition: Partition) -> Result<Base, StoreFault> {
+        match self {
+            Self::Embedded(reader) => reader.base(partition).await,
+            Self::Redis(reader) => reader.base(partition).await,
+        }
+    }
+
+    fn partition(&self, subject: SubjectKey) -> Partition {
+        match self {
+            Self::Embedded(reader) => reader.partition(subject),
+            Self::Redis(reader) => reader.partition(subject),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Notices changed files of catalog, policies and keys, and reloads them.
+//! Notices changed files of catalog, policies, keys and certificates, and reloads them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -8,9 +8,12 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
+
+use crate::tls::SharedTls;
 
 /// Total time for a head, from when a connection waits for one.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
@@ -25,7 +28,11 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves `router` on `listener` until `shutdown` completes; then open exchanges finish (at most
 /// 10 s) and everything else is closed.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+pub async fn serve(
+    (listener, tls): (TcpListener, SharedTls),
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) {
     let (stop, stopping) = watch::channel(false);
     let slots = Arc::new(Semaphore::new(CONNECTIONS));
     let mut open = JoinSet::new();
@@ -36,7 +43,7 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
             accepted = accept(&listener, &slots) => accepted,
         };
         if let Some((stream, slot)) = accepted {
-            open.spawn(connection(stream, slot, router.clone(), stopping.clone()));
+            open.spawn(greeted(stream, tls.clone(), slot, (router.clone(), stopping.clone())));
         }
         while open.try_join_next().is_some() {}
     }
@@ -63,13 +70,27 @@ async fn accept(
     }
 }
 
-async fn connection(
+/// The handshake, where there is one, within the time for a head.
+async fn greeted(
     stream: TcpStream,
+    tls: SharedTls,
     _slot: OwnedSemaphorePermit,
+    (router, stopping): (Router, watch::Receiver<bool>),
+) {
+    let _best_effort = stream.set_nodelay(true);
+    let Some(tls) = tls else { return connection(stream, router, stopping).await };
+    match tokio::time::timeout(HEAD_TIMEOUT, tls.acceptor().accept(stream)).await {
+        Ok(Ok(stream)) => connection(stream, router, stopping).await,
+        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake with the API failed"),
+        Err(_elapsed) => tracing::debug!("a TLS handshake with the API took too long"),
+    }
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     mut stopping: watch::Receiver<bool>,
 ) {
-    let _best_effort = stream.set_nodelay(true);
     let exchange = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -20,11 +20,13 @@ use crate::domain::iso8601;
 use crate::domain::subject::SubjectKey;
 use crate::store::StoredEvent;
 use crate::telemetry::bounded;
-use crate::telemetry::decision::DecisionRecord;
+use crate::telemetry::decision::{DecisionRecord, LeaseCut};
 
+mod cut;
 mod decision;
 mod transition;
 
+pub use cut::CutData;
 pub use decision::DecisionData;
 pub use transition::{ActorData, BoundsData, SnapshotData, TransitionData};
 
@@ -70,11 +72,13 @@ pub struct CloudEvent {
     pub data: EventData,
 }
 
-/// A transition of a request or grant, or the decision on one proxied request.
+/// A transition of a request or grant, the decision on one proxied request, or the cut of one that
+/// was still open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum EventData {
     Decision(Box<DecisionData>),
+    Cut(Box<CutData>),
     Transition(Box<TransitionData>),
 }
 
@@ -124,6 +128,30 @@ impl CloudEvent {
             authid: record.subject.as_ref().map(|name| bounded::text(name, bounded::NAME)),
             recordedtime: at,
             data: EventData::Decision(Box::new(DecisionData::of(record))),
+        }
+    }
+
+    /// The cut of an open exchange as an event; its `id` is that of the decision, and `-cut`.
+    #[must_use]
+    pub fn of_cut(cut: &LeaseCut, source: &str) -> Self {
+        let (at, record) = (iso8601::time(cut.at), &cut.record);
+        let key = record.issuer.as_deref().zip(record.subject.as_deref());
+        Self {
+            specversion: "1.0".to_owned(),
+            id: format!("{}-cut", record.id),
+            source: source.to_owned(),
+            event_type: "dev.tidegate.lease.cut.v1".to_owned(),
+            subject: cut.grants.first().map(|id| format!("grants/{id}")),
+            time: at.clone(),
+            datacontenttype: "application/json".to_owned(),
+            sequence: None,
+            partitionkey: key.map(|(issuer, name)| SubjectKey::new(issuer, name).to_string()),
+            correlationid: None,
+            causationid: None,
+            traceparent: text_of(record.trace.as_ref()),
+            authid: Some("system".to_owned()),
+            recordedtime: at,
+            data: EventData::Cut(Box::new(CutData::of(cut))),
         }
     }
 

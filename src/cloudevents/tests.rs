@@ -193,3 +193,29 @@ fn no_field_of_an_event_is_named_like_a_secret() {
         assert!(!line.contains(word), "{word}");
     }
 }
+
+#[test]
+fn the_cut_of_an_open_exchange_names_its_decision_its_grants_and_its_cause() {
+    let record = Arc::new(record());
+    let cut = LeaseCut {
+        grants: record.grants.clone(),
+        record,
+        cause: "revoked",
+        at: Timestamp::from_millis(1_795_339_805_123),
+        open: std::time::Duration::from_secs(5),
+    };
+    let event = CloudEvent::of_cut(&cut, SOURCE);
+    assert_eq!(event.event_type, "dev.tidegate.lease.cut.v1");
+    assert_eq!(event.id, "abcd0123-0000000000001-cut");
+    assert_eq!(event.subject, cut.grants.first().map(|id| format!("grants/{id}")));
+    assert_eq!(event.authid.as_deref(), Some("system"));
+    let text = event.to_json().expect("JSON");
+    let json: Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(json["data"]["decision_id"], "abcd0123-0000000000001");
+    assert_eq!(
+        (&json["data"]["cause"], &json["data"]["open_for"]),
+        (&json!("revoked"), &json!(5000))
+    );
+    let read: CloudEvent = serde_json::from_str(&text).expect("an event");
+    assert_eq!(read, event);
+}

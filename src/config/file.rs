@@ -29,9 +29,11 @@ pub struct File {
 
 mod providers;
 mod store;
+mod upstreams;
 
 use providers::Provider;
 use store::Store;
+use upstreams::{Ejection, Hash, Health, Timeouts, UpstreamTls};
 
 type Text = String;
 type Texts = Vec<String>;
@@ -61,8 +63,8 @@ pub enum Flag {
 #[schemars(deny_unknown_fields)]
 pub struct Listeners {
     #[schemars(length(min = 1))]
-    pub proxy: Option<Vec<Listener>>,
-    pub api: Option<Listener>,
+    pub proxy: Option<Vec<ProxyListener>>,
+    pub api: Option<ApiListener>,
     /// Loopback only
     pub admin: Option<Listener>,
 }
@@ -72,6 +74,50 @@ pub struct Listeners {
 pub struct Listener {
     /// IP:PORT
     pub address: Text,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ApiListener {
+    /// IP:PORT
+    pub address: Text,
+    pub tls: Option<ListenerTls>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ProxyListener {
+    /// IP:PORT
+    pub address: Text,
+    /// Speak HTTP/2, too; true when absent
+    pub http2: Option<Flag>,
+    pub tls: Option<ListenerTls>,
+}
+
+/// `certificate` and `key`, or `certificates`
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct ListenerTls {
+    /// PEM: the certificate and those that lead to a root
+    pub certificate: Option<Text>,
+    /// PEM
+    pub key: Option<Text>,
+    #[schemars(length(min = 1))]
+    pub certificates: Option<Vec<Certificate>>,
+    /// PEM; every client needs a certificate that leads to one of these
+    pub client_ca: Option<Text>,
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Certificate {
+    /// PEM: the certificate and those that lead to a root
+    pub certificate: Text,
+    /// PEM
+    pub key: Text,
+    /// The names in the certificate when absent
+    #[schemars(length(min = 1))]
+    pub hosts: Option<Texts>,
 }
 
 /// Exactly one of `jwks_file`, `jwks_url`, `discovery`, `pem_file` and `secret_file`
@@ -94,6 +140,10 @@ pub struct Issuer {
     pub prefix: Option<Text>,
     /// At most 60s
     pub leeway: Option<Span>,
+    /// PEM with the roots that are trusted when keys are fetched
+    pub ca: Option<Text>,
+    /// How long keys from the network count without a refresh
+    pub max_stale: Option<Span>,
 }
 
 #[derive(JsonSchema)]
@@ -120,8 +170,19 @@ pub struct Tool {
     pub name: Text,
     pub hosts: Option<Texts>,
     pub path_prefix: Option<Text>,
+    /// `http://HOST:PORT`, `https://HOST:PORT`, `h2c://HOST:PORT` or `unix:/PATH`
     #[schemars(length(min = 1))]
     pub upstreams: Texts,
+    pub tls: Option<UpstreamTls>,
+    /// `least_loaded` (default), `round_robin` or `consistent_hash`
+    pub balance: Option<Text>,
+    pub hash: Option<Hash>,
+    pub health: Option<Health>,
+    pub ejection: Option<Ejection>,
+    /// Share of requests that may be tried again; 20% when absent
+    pub retry_budget: Option<Text>,
+    /// Requests at once, 503 beyond
+    pub max_concurrent: Option<Count>,
     /// refuse (default) or opaque
     pub encoded: Option<Text>,
     pub credential: Option<Credential>,
@@ -145,13 +206,6 @@ pub enum Credential {
 pub struct NamedCredential {
     pub header: Option<Text>,
     pub cookie: Option<Text>,
-}
-
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct Timeouts {
-    pub connect: Option<Span>,
-    pub response: Option<Span>,
 }
 
 #[derive(JsonSchema)]
@@ -181,7 +235,9 @@ pub struct Limits {
     pub header_count: Option<Count>,
     pub header_timeout: Option<Span>,
     pub idle_timeout: Option<Span>,
+    pub tunnel_idle: Option<Span>,
     pub concurrent_requests: Option<Count>,
+    pub streams_per_connection: Option<Count>,
 }
 
 #[derive(JsonSchema)]

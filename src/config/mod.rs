@@ -4,6 +4,7 @@
 
 pub mod file;
 pub(crate) mod interpolate;
+mod listeners;
 pub(crate) mod load;
 pub(crate) mod map;
 pub mod problems;
@@ -11,17 +12,22 @@ pub mod providers;
 pub(crate) mod read;
 pub(crate) mod reader;
 pub(crate) mod units;
+pub mod upstreams;
 pub(crate) mod yaml;
 
+pub use listeners::{CertificateConfig, Listeners, ProxyListener, TlsConfig};
 pub use load::{Loaded, Places, load, survey};
 pub use problems::{Problem, Problems};
 pub use providers::{
     Attributes, CacheConfig, CheckConfig, HttpSourceConfig, KeyConfig, LookupPart, LookupTemplate,
     Otherwise, ProviderConfig, RedisSourceConfig, SourceConfig,
 };
+pub use upstreams::{
+    Balance, EjectionConfig, HashKey, HealthCheck, HealthConfig, ToolTimeouts, Upstream,
+    UpstreamOptions, UpstreamTls,
+};
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,13 +58,6 @@ pub struct Config {
     /// A directory of catalog files; without one the catalog is empty.
     pub catalog: Option<PathBuf>,
     pub audit: AuditConfig,
-}
-
-#[derive(Clone, Debug)]
-pub struct Listeners {
-    pub proxy: Vec<SocketAddr>,
-    pub api: SocketAddr,
-    pub admin: SocketAddr,
 }
 
 #[derive(Clone, Debug)]
@@ -177,6 +176,10 @@ pub struct IssuerConfig {
     pub prefix: Arc<str>,
     /// At most 60 s.
     pub leeway: Duration,
+    /// PEM: the roots trusted when keys are fetched. Absent: Mozilla's.
+    pub ca: Option<PathBuf>,
+    /// After the last success, keys from the network count no longer than this.
+    pub max_stale: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -232,24 +235,12 @@ pub struct ToolConfig {
     /// Begins and ends with `/`.
     pub path_prefix: Option<Arc<str>>,
     pub upstreams: Vec<Upstream>,
+    pub upstream: UpstreamOptions,
     pub encoded: Encoded,
     pub credential: CredentialSource,
     pub forward_credential: bool,
     pub rules: Vec<Rule>,
     pub timeouts: ToolTimeouts,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Upstream {
-    /// `http://host:port`
-    Http { host: Arc<str>, port: u16 },
-}
-
-#[derive(Clone, Copy, Debug)]
-pub struct ToolTimeouts {
-    pub connect: Duration,
-    /// Until the response head.
-    pub response: Duration,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -315,7 +306,11 @@ pub struct Limits {
     pub header_timeout: Duration,
     /// How long an idle connection is kept.
     pub idle_timeout: Duration,
+    /// How long a tunnel may be without a byte.
+    pub tunnel_idle: Duration,
     pub concurrent_requests: usize,
+    /// Requests at once on one connection of HTTP/2.
+    pub streams_per_connection: u32,
 }
 
 #[derive(Clone, Debug)]

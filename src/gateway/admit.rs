@@ -1,5 +1,6 @@
 //! Admission: the one way to a [`Permit`].
 
+use std::fmt;
 use std::sync::Arc;
 
 use http::Uri;
@@ -13,7 +14,7 @@ use crate::domain::time::Timestamp;
 use crate::identity::{Identity, credential};
 use crate::policy::RawToken;
 use crate::problem::ProblemCode;
-use crate::store::StoreFault;
+use crate::store::{Seen, StoreFault};
 use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::{Step, StoreReadFailed};
 
@@ -23,6 +24,7 @@ use super::record::Trail;
 use super::refusal::{Refusal, how_to_ask};
 use super::route::{Route, Tool};
 use super::target::Target;
+use super::tunnel::check_origin;
 
 /// How long an ended grant is told apart from none.
 const REMEMBERED: std::time::Duration = std::time::Duration::from_hours(24);
@@ -39,11 +41,38 @@ pub struct Permit {
     uri: Uri,
     /// The tool's prefix was taken off.
     stripped: bool,
-    identity: Option<Arc<Identity>>,
+    /// `None`: anybody is let in.
+    holder: Option<Holder>,
     /// Sorted.
     grants: Vec<GrantId>,
-    /// When the first of them ends; an exchange that is still open then is cut.
+    /// When the first of the roles that they give runs out.
     ends_at: Option<Timestamp>,
+}
+
+/// Who is let in, and what was read of them.
+#[derive(Debug)]
+struct Holder {
+    identity: Arc<Identity>,
+    seen: Seen,
+    token: Option<KeptToken>,
+}
+
+/// A token for policy engines that verify it themselves, when they are asked again.
+struct KeptToken(Box<str>);
+
+/// It is a secret.
+impl fmt::Debug for KeptToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeptToken")
+    }
+}
+
+/// Why something is not permitted now.
+#[derive(Debug)]
+pub enum NotPermitted {
+    /// The rule asks for a grant and none counts.
+    NoGrant,
+    Refused(Refusal),
 }
 
 /// Decides on one request; `trail` learns on the way what the decision record needs.
@@ -63,39 +92,68 @@ pub async fn admit<P: Ports>(
     trail.grounds.tool = Some(Arc::clone(&tool));
     let route = tool.route(&target, head)?;
     note_route(&mut trail.record, &route);
+    check_origin(head, &route.tool.config.credential)?;
     if route.access() == AccessMode::Public {
         return permit(&route, head, None, &[]);
     }
     let mut identity = identify(core, head, &target, &route).await?;
     note_person(trail, &identity);
     let live = read_live(core, &identity, trail).await?;
-    if route.access() == AccessMode::Authenticated {
-        identity = still_valid(core, head, &target, &route, identity).await?;
-        return permit(&route, head, Some(identity), &[]);
-    }
+    let token = token(core, head, &target, &route);
     loop {
-        let now = core.shared.clock.now();
-        let grants = matching(&live, &route, &target, now);
-        trail.grounds.now = now;
-        trail.record.grants = grants.iter().map(|grant| grant.id).collect();
-        if route.access() == AccessMode::Grant && grants.is_empty() {
-            return Err(why_no_grant(core, &identity, &live, (&route, &target), trail).await);
-        }
-        let token = token(core, head, &target, &route);
-        super::judge::judge(core, &identity, &route, (&target, token), &grants, trail).await?;
+        let (now, facts) = (core.shared.clock.now(), (&route, &target, token));
+        let grants = match permitted(core, &identity, &live, facts, now, trail).await {
+            Ok(grants) => grants,
+            Err(NotPermitted::Refused(refusal)) => return Err(refusal),
+            Err(NotPermitted::NoGrant) => {
+                return Err(why_no_grant(core, &identity, &live, (&route, &target), trail).await);
+            }
+        };
         // What ended while the policy was asked no longer permits anything.
         identity = still_valid(core, head, &target, &route, identity).await?;
         let after = core.shared.clock.now();
         if grants.iter().all(|grant| after < grant.expires_at) {
-            return permit(&route, head, Some(identity), &grants);
+            let token = token.map(|token| KeptToken(token.0.into()));
+            let holder = Holder { identity, seen: live.seen(), token };
+            return permit(&route, head, Some(holder), &grants);
         }
     }
+}
+
+/// The grants that permit it at `now`, if it is permitted. What is still open later is asked the
+/// same ([`super::lease`]).
+///
+/// # Errors
+/// The first reason against it: suspended, no grant, or what the policy says.
+pub async fn permitted<P: Ports>(
+    core: &Core<P>,
+    identity: &Identity,
+    live: &<P::Live as Live>::View,
+    (route, target, token): (&Route<'_>, &Target<'_>, Option<RawToken<'_>>),
+    now: Timestamp,
+    trail: &mut Trail,
+) -> Result<Vec<MatchedGrant>, NotPermitted> {
+    trail.grounds.now = now;
+    if live.is_suspended() {
+        let refusal = Refusal::new(ProblemCode::Suspended, "access is suspended for this subject");
+        return Err(NotPermitted::Refused(refusal));
+    }
+    if matches!(route.access(), AccessMode::Public | AccessMode::Authenticated) {
+        return Ok(Vec::new());
+    }
+    let grants = matching(live, route, target, now);
+    trail.record.grants = grants.iter().map(|grant| grant.id).collect();
+    if route.access() == AccessMode::Grant && grants.is_empty() {
+        return Err(NotPermitted::NoGrant);
+    }
+    let judged = super::judge::judge(core, identity, route, (target, token), &grants, trail).await;
+    judged.map(|()| grants).map_err(NotPermitted::Refused)
 }
 
 fn permit(
     route: &Route<'_>,
     head: &Parts,
-    identity: Option<Arc<Identity>>,
+    holder: Option<Holder>,
     grants: &[MatchedGrant],
 ) -> Result<Permit, Refusal> {
     Ok(Permit {
@@ -103,18 +161,16 @@ fn permit(
         rule: Arc::clone(&route.rule),
         uri: upstream_uri(route, head)?,
         stripped: route.stripped,
-        identity,
+        holder,
         grants: grants.iter().map(|grant| grant.id).collect(),
-        ends_at: ends_at(route.access(), grants),
+        ends_at: ends_at(grants),
     })
 }
 
-/// When an open exchange has to end. Grants of one role stand in for each other; of grants of several
-/// roles it is not known which one the policy needed, so the first role to run out ends it.
-fn ends_at(access: AccessMode, grants: &[MatchedGrant]) -> Option<Timestamp> {
-    if access != AccessMode::Grant {
-        return None;
-    }
+/// When an open exchange has to end, or to be looked at again. Grants of one role stand in for each
+/// other; of grants of several roles it is not known which one the policy needed, so the first role
+/// to run out counts.
+pub fn ends_at(grants: &[MatchedGrant]) -> Option<Timestamp> {
     let of_role = |role: &str| {
         grants.iter().filter(|grant| *grant.role == *role).map(|grant| grant.expires_at).max()
     };
@@ -200,7 +256,7 @@ async fn still_valid<P: Ports>(
     identify(core, head, target, route).await
 }
 
-/// The subject's grants at this moment; a suspended subject has none.
+/// The subject's grants at this moment.
 async fn read_live<P: Ports>(
     core: &Core<P>,
     identity: &Identity,
@@ -212,10 +268,6 @@ async fn read_live<P: Ports>(
     };
     let live = core.step(Step::Grants, live).await?;
     trail.grounds.live = live.kept();
-    trail.grounds.now = core.shared.clock.now();
-    if live.is_suspended() {
-        return Err(Refusal::new(ProblemCode::Suspended, "access is suspended for this subject"));
-    }
     Ok(live)
 }
 
@@ -310,7 +362,33 @@ impl Permit {
 
     #[must_use]
     pub fn identity(&self) -> Option<&Identity> {
-        self.identity.as_deref()
+        self.holder.as_ref().map(|holder| &*holder.identity)
+    }
+
+    /// What admission read of the store; `None`: it read nothing.
+    #[must_use]
+    pub fn seen(&self) -> Option<Seen> {
+        self.holder.as_ref().map(|holder| holder.seen)
+    }
+
+    /// The token for an engine that wants it, until it has expired.
+    #[must_use]
+    pub fn token(&self, now: Timestamp) -> Option<RawToken<'_>> {
+        let holder = self.holder.as_ref().filter(|holder| now < holder.identity.expires_at)?;
+        holder.token.as_ref().map(|token| RawToken(&token.0))
+    }
+
+    /// The route once more, of what `record` says that admission found.
+    #[must_use]
+    pub fn route(&self, record: &DecisionRecord) -> Route<'_> {
+        Route {
+            tool: Arc::clone(&self.tool),
+            rule: Arc::clone(&self.rule),
+            path: self.uri.path(),
+            stripped: self.stripped,
+            id: record.object_id.clone().unwrap_or_default(),
+            scope: record.scope.clone().unwrap_or_default(),
+        }
     }
 
     #[must_use]

@@ -23,6 +23,7 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::spans;
 
 use super::framing::HeadLimits;
+use super::lease::{Leases, Moves};
 use super::limits::Slots;
 use super::ports::Ports;
 use super::recent::Recent;
@@ -47,6 +48,8 @@ pub struct Shared {
     pub instance: Arc<str>,
     pub clock: SharedClock,
     pub decisions: SharedDecisionLog,
+    /// When to look at what permits the open exchanges.
+    pub moves: Moves,
     /// Recent decisions, so that they can be explained.
     pub recent: Arc<Recent>,
     pub metrics: Metrics,
@@ -59,6 +62,7 @@ pub struct Core<P> {
     pub ports: P,
     pub shared: Arc<Shared>,
     pub pool: Rc<Pool>,
+    pub leases: Rc<Leases>,
     pub slots: Slots,
     pub index: usize,
     pub ids: Ids,
@@ -87,6 +91,7 @@ impl<P: Ports> Core<P> {
         Ok(Self {
             ports,
             pool: Rc::default(),
+            leases: Leases::new(Arc::clone(&shared)),
             slots,
             index,
             ids,

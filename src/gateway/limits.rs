@@ -2,8 +2,14 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use prometheus_client::metrics::gauge::Gauge;
+
+use super::admit::Permit;
+use super::refusal::Refusal;
+use super::upstream::{Place, Upstreams};
+use crate::problem::ProblemCode;
 
 /// The places of one core.
 #[derive(Debug)]
@@ -18,6 +24,8 @@ pub struct Slots {
 pub struct Slot {
     taken: Rc<Cell<usize>>,
     active: Gauge,
+    /// Where its tool has a limit of its own.
+    place: Option<Place>,
 }
 
 impl Slots {
@@ -34,7 +42,23 @@ impl Slots {
         }
         self.taken.set(self.taken.get() + 1);
         self.active.inc();
-        Some(Slot { taken: Rc::clone(&self.taken), active: self.active.clone() })
+        Some(Slot { taken: Rc::clone(&self.taken), active: self.active.clone(), place: None })
+    }
+}
+
+impl Slot {
+    /// Takes a place at the tool, too.
+    ///
+    /// # Errors
+    /// `overloaded`: the tool has as many requests as it may.
+    pub fn at(&mut self, permit: Permit) -> Result<Permit, Refusal> {
+        let tool: &Arc<Upstreams> = &permit.tool().upstreams;
+        let full = |_full| {
+            let detail = format!("{} has as many requests at once as it may", tool.tool);
+            Refusal::new(ProblemCode::Overloaded, detail)
+        };
+        self.place = tool.take_place().map_err(full)?;
+        Ok(permit)
     }
 }
 

@@ -14,9 +14,11 @@ use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::telemetry::events::gateway::AcceptFailed;
+use crate::tls::ServerTls;
 
 use super::connection;
 use super::core::{Core, Shared};
+use super::lease;
 use super::ports::Ports;
 
 const BACKLOG: i32 = 1024;
@@ -35,11 +37,21 @@ pub enum Phase {
     Closing,
 }
 
+/// What is spoken on one address.
+#[derive(Clone, Debug)]
+pub struct Speaks {
+    /// HTTP/2, too.
+    pub http2: bool,
+    pub tls: Option<Arc<ServerTls>>,
+}
+
 /// Bound sockets: one list of listeners per core, all of the same addresses.
 #[derive(Debug)]
 pub struct Sockets {
     cores: Vec<Vec<TcpListener>>,
     addresses: Vec<SocketAddr>,
+    /// One for each address.
+    speak: Vec<Speaks>,
 }
 
 impl Sockets {
@@ -53,7 +65,8 @@ impl Sockets {
         for address in addresses.iter().filter(|address| address.port() != 0) {
             bound(*address, false).map_err(naming(*address))?;
         }
-        let mut sockets = Self { cores: Vec::new(), addresses: addresses.to_vec() };
+        let speak = vec![Speaks { http2: true, tls: None }; addresses.len()];
+        let mut sockets = Self { cores: Vec::new(), addresses: addresses.to_vec(), speak };
         for _ in 0..cores.max(1) {
             let mut listeners = Vec::new();
             for address in &mut sockets.addresses {
@@ -64,6 +77,15 @@ impl Sockets {
             sockets.cores.push(listeners);
         }
         Ok(sockets)
+    }
+
+    /// With what is spoken on each of them; plain HTTP, both versions, on those that are not named.
+    #[must_use]
+    pub fn speaking(mut self, speak: impl IntoIterator<Item = Speaks>) -> Self {
+        for (ours, theirs) in self.speak.iter_mut().zip(speak) {
+            *ours = theirs;
+        }
+        self
     }
 
     /// The addresses that were bound, with their real ports.
@@ -134,6 +156,7 @@ where
     let mut threads = Vec::new();
     for (index, listeners) in sockets.cores.into_iter().enumerate() {
         let (shared, draining) = (Arc::clone(shared), draining.clone());
+        let listeners: Vec<_> = listeners.into_iter().zip(sockets.speak.clone()).collect();
         let (make_core, report) = (make_core.clone(), Report(Some(report.clone())));
         let run = move || {
             let ended = run_core(listeners, shared, draining, |shared| {
@@ -187,7 +210,7 @@ impl Drop for Report {
 }
 
 fn run_core<P: Ports>(
-    listeners: Vec<TcpListener>,
+    listeners: Vec<(TcpListener, Speaks)>,
     shared: Arc<Shared>,
     draining: watch::Receiver<bool>,
     make: impl FnOnce(Arc<Shared>) -> io::Result<Core<P>>,
@@ -202,14 +225,15 @@ fn run_core<P: Ports>(
 
 async fn run<P: Ports>(
     core: Rc<Core<P>>,
-    listeners: Vec<TcpListener>,
+    listeners: Vec<(TcpListener, Speaks)>,
     mut draining: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let (phase, _) = watch::channel(Phase::Serving);
+    lease::watch(&core);
     let open = Rc::new(Cell::new(0));
     let mut accepting = Vec::new();
-    for listener in listeners {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
+    for (listener, speaks) in listeners {
+        let listener = (tokio::net::TcpListener::from_std(listener)?, Rc::new(speaks));
         let accept = accept(Rc::clone(&core), listener, phase.clone(), Rc::clone(&open));
         accepting.push(tokio::task::spawn_local(accept));
     }
@@ -237,7 +261,7 @@ async fn until_none(open: &Cell<usize>, end: Instant) {
 
 async fn accept<P: Ports>(
     core: Rc<Core<P>>,
-    listener: tokio::net::TcpListener,
+    (listener, speaks): (tokio::net::TcpListener, Rc<Speaks>),
     phase: watch::Sender<Phase>,
     open: Rc<Cell<usize>>,
 ) {
@@ -250,7 +274,8 @@ async fn accept<P: Ports>(
                 // A connection without TCP_NODELAY is slower, not wrong.
                 let _slower = stream.set_nodelay(true);
                 let counted = Open::new(&open);
-                let serve = connection::serve(Rc::clone(&core), stream, peer, phase.subscribe());
+                let came = (stream, peer.ip(), Rc::clone(&speaks));
+                let serve = connection::serve(Rc::clone(&core), came, phase.subscribe());
                 tokio::task::spawn_local(async move {
                     let _counted = counted;
                     serve.await;

@@ -1,6 +1,6 @@
 //! The data plane, in the order in which a request meets it: listener, connection, framing,
 //! (hyper,) serve, admit (target, route, values, identity, live grants, judge), record, forward
-//! (headers, upstream, body), or refusal.
+//! (headers, upstream, body), or refusal. A connection that was switched goes on in `tunnel`.
 //!
 //! Invariants: a request reaches a tool only through [`admit::Permit`], which admission alone
 //! makes; its decision record is taken before its first byte is sent; every request reads the store
@@ -12,6 +12,7 @@ mod connection;
 mod core;
 mod forward;
 mod framing;
+mod grpc;
 mod headers;
 mod judge;
 mod lease;
@@ -27,10 +28,13 @@ mod serve;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod upstream;
 mod values;
 
 pub use self::core::Shared;
-pub use listener::{CoreDied, Gateway, Sockets, spawn};
+pub use lease::Moves;
+pub use listener::{CoreDied, Gateway, Sockets, Speaks, spawn};
 pub use recent::{Explainer, Recent};
 pub use route::Routes;
+pub use upstream::watch as watch_backends;

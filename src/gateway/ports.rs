@@ -8,14 +8,15 @@ use http::HeaderMap;
 
 use crate::config::CredentialSource;
 use crate::domain::grant::{EndedWhy, Tombstone};
-use crate::domain::ids::GrantId;
+use crate::domain::ids::{GrantId, Partition};
+use crate::domain::markers::{Generation, KillTarget};
 use crate::domain::subject::SubjectKey;
 use crate::domain::time::Timestamp;
 use crate::identity::Identity;
 use crate::policy::{Decision, Query};
 use crate::problem::ProblemCode;
 use crate::resources::{NotProvided, Provided, SharedProviders, Wanted};
-use crate::store::{LiveReader, LiveView, StoreFault};
+use crate::store::{Base, LiveReader, LiveView, NotLive, Seen, StoreFault};
 
 /// From the credential of a request to a verified identity.
 pub trait Identify: 'static {
@@ -61,6 +62,15 @@ pub trait Live: 'static {
         &self,
         subject: SubjectKey,
     ) -> impl Future<Output = Result<Vec<Tombstone>, StoreFault>>;
+
+    /// Head and markers of a partition.
+    ///
+    /// # Errors
+    /// As for [`Live::read`].
+    fn base(&self, partition: Partition) -> impl Future<Output = Result<Base, StoreFault>>;
+
+    /// Where a subject's grants are.
+    fn partition(&self, subject: SubjectKey) -> Partition;
 }
 
 /// One subject's grants at one moment.
@@ -83,9 +93,33 @@ pub trait LiveSet {
     /// The same, for keeping: it holds on to no buffer. `None` where there is nothing to keep.
     fn kept(&self) -> Option<LiveView>;
 
+    /// What this was read of.
+    fn seen(&self) -> Seen;
+
+    /// What has become of a grant for `tool`.
+    fn fate(&self, grant: GrantId, tool: &str, now: Timestamp) -> Fate;
+
+    /// When the last kill was thrown that hit everything made under `generation`, among those whose
+    /// target `hits`.
+    fn killed_since(
+        &self,
+        generation: Generation,
+        hits: impl Fn(&KillTarget) -> bool,
+    ) -> Option<Timestamp>;
+
     /// When and why the grant for `tool` that ended last did so, as far as the grants themselves
     /// tell: past their end although no timer has run yet, or killed.
     fn latest_end(&self, tool: &str, now: Timestamp) -> Option<(Timestamp, EndedWhy)>;
+}
+
+/// What has become of a grant, as far as the grants themselves tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    Counts,
+    Expired(Timestamp),
+    Killed(Timestamp),
+    /// It is not there, or does not count for another reason.
+    Gone,
 }
 
 /// A live grant that covers the request.
@@ -108,6 +142,14 @@ impl<R: LiveReader> Live for R {
         subject: SubjectKey,
     ) -> impl Future<Output = Result<Vec<Tombstone>, StoreFault>> {
         LiveReader::tombstones(self, subject)
+    }
+
+    fn base(&self, partition: Partition) -> impl Future<Output = Result<Base, StoreFault>> {
+        LiveReader::base(self, partition)
+    }
+
+    fn partition(&self, subject: SubjectKey) -> Partition {
+        LiveReader::partition(self, subject)
     }
 }
 
@@ -134,6 +176,29 @@ impl LiveSet for LiveView {
 
     fn kept(&self) -> Option<LiveView> {
         Some(self.detached())
+    }
+
+    fn seen(&self) -> Seen {
+        Self::seen(self)
+    }
+
+    fn fate(&self, id: GrantId, tool: &str, now: Timestamp) -> Fate {
+        let Some(grant) = self.grants().find(|grant| grant.id == id) else { return Fate::Gone };
+        match self.against(&grant, tool, now) {
+            None => Fate::Counts,
+            Some(NotLive::Expired) => Fate::Expired(grant.expires_at),
+            Some(NotLive::Killed(kill)) => Fate::Killed(kill.at),
+            Some(NotLive::OtherTool | NotLive::Unconfirmed | NotLive::NotStarted(_)) => Fate::Gone,
+        }
+    }
+
+    fn killed_since(
+        &self,
+        generation: Generation,
+        hits: impl Fn(&KillTarget) -> bool,
+    ) -> Option<Timestamp> {
+        let later = self.markers.kills.iter().filter(|kill| generation < kill.below);
+        later.filter(|kill| hits(&kill.target)).map(|kill| kill.at).max()
     }
 
     fn counts_for(&self, tool: &str, now: Timestamp) -> bool {

@@ -14,9 +14,11 @@ use rustc_hash::FxHashMap;
 
 use crate::config::{AccessMode, Rule, ToolConfig};
 use crate::problem::ProblemCode;
+use crate::telemetry::metrics::Metrics;
 
 use super::refusal::Refusal;
 use super::target::{Target, check_path};
+use super::upstream::Upstreams;
 use super::values::Source;
 
 /// The routing table, made once per configuration.
@@ -26,6 +28,7 @@ pub struct Routes {
     anywhere: Vec<(Arc<str>, Arc<Tool>)>,
     /// Every method that some rule names.
     methods: Vec<Method>,
+    upstreams: Vec<Arc<Upstreams>>,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +41,7 @@ struct Site {
 #[derive(Debug)]
 pub struct Tool {
     pub config: Arc<ToolConfig>,
+    pub upstreams: Arc<Upstreams>,
     rules: Vec<Arc<Rule>>,
 }
 
@@ -69,52 +73,80 @@ impl Route<'_> {
 impl Routes {
     /// Of tools whose hosts and prefixes do not collide (the configuration was checked); should
     /// two collide all the same, the first keeps the place.
-    #[must_use]
-    pub fn new(tools: &[Arc<ToolConfig>]) -> Self {
+    ///
+    /// # Errors
+    /// What is wrong with the TLS files of each tool that cannot be reached with them.
+    pub fn open(tools: &[Arc<ToolConfig>], metrics: &Metrics) -> Result<Self, Vec<String>> {
         let mut routes = Self::default();
-        for config in tools {
+        let mut problems = Vec::new();
+        for (index, config) in tools.iter().enumerate() {
+            let upstreams = match Upstreams::open(config, metrics) {
+                Ok(upstreams) => upstreams,
+                Err(problem) => {
+                    problems.push(format!("tools[{index}].{problem}"));
+                    continue;
+                }
+            };
             let alone = |test: &dyn Fn(&ToolConfig) -> bool| {
                 tools.iter().filter(|other| test(other)).count() == 1
             };
             let owns_prefix = alone(&|other| other.path_prefix == config.path_prefix);
             let owns_host = |host: &Arc<str>| alone(&|other| other.hosts.contains(host));
-            routes.add(config, owns_prefix, &owns_host);
+            let tool = routes.tool_of(config, upstreams);
+            routes.add(&tool, owns_prefix, &owns_host);
+        }
+        if !problems.is_empty() {
+            return Err(problems);
         }
         let longest_first = |list: &mut Vec<(Arc<str>, Arc<Tool>)>| {
             list.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
         };
         longest_first(&mut routes.anywhere);
         routes.hosts.values_mut().for_each(|site| longest_first(&mut site.prefixed));
-        routes
+        Ok(routes)
     }
 
-    fn add(
-        &mut self,
-        config: &Arc<ToolConfig>,
-        owns_prefix: bool,
-        owns_host: &dyn Fn(&Arc<str>) -> bool,
-    ) {
+    fn tool_of(&mut self, config: &Arc<ToolConfig>, upstreams: Arc<Upstreams>) -> Arc<Tool> {
         let rules: Vec<Arc<Rule>> = config.rules.iter().cloned().map(Arc::new).collect();
         for method in rules.iter().flat_map(|rule| &rule.methods) {
             if !self.methods.contains(method) {
                 self.methods.push(method.clone());
             }
         }
-        let tool = Arc::new(Tool { config: Arc::clone(config), rules });
+        let tool = Arc::new(Tool { config: Arc::clone(config), upstreams, rules });
+        self.upstreams.push(Arc::clone(&tool.upstreams));
+        tool
+    }
+
+    fn add(&mut self, tool: &Arc<Tool>, owns_prefix: bool, owns_host: &dyn Fn(&Arc<str>) -> bool) {
+        let config = &tool.config;
         for host in &config.hosts {
             let site = self.hosts.entry(Arc::clone(host)).or_default();
             if let Some(prefix) = &config.path_prefix {
-                site.prefixed.push((Arc::clone(prefix), Arc::clone(&tool)));
+                site.prefixed.push((Arc::clone(prefix), Arc::clone(tool)));
             }
             if config.path_prefix.is_none() || owns_host(host) {
-                site.whole.get_or_insert_with(|| Arc::clone(&tool));
+                site.whole.get_or_insert_with(|| Arc::clone(tool));
             }
         }
         if let Some(prefix) = &config.path_prefix
             && (config.hosts.is_empty() || owns_prefix)
         {
-            self.anywhere.push((Arc::clone(prefix), tool));
+            self.anywhere.push((Arc::clone(prefix), Arc::clone(tool)));
         }
+    }
+
+    #[cfg(test)]
+    #[must_use]
+    pub fn tool_named(&self, name: &str) -> &Tool {
+        let whole = self.hosts.values().filter_map(|site| site.whole.as_ref());
+        whole.into_iter().find(|tool| &*tool.config.name == name).expect("a tool with a host")
+    }
+
+    /// The backends of all tools.
+    #[must_use]
+    pub fn upstreams(&self) -> &[Arc<Upstreams>] {
+        &self.upstreams
     }
 
     #[must_use]

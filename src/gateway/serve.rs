@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use http::header::{CONNECTION, EXPECT, HeaderMap};
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, Response, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -25,12 +25,14 @@ use super::body::Out;
 use super::connection::Peer;
 use super::core::Core;
 use super::forward::{Along, forward, own};
+use super::grpc;
 use super::headers::{DECISION_ID, REQUEST_ID};
 use super::limits::Slot;
 use super::ports::Ports;
 use super::recent::Entry;
 use super::record::{self, Grounds, Trail};
 use super::refusal::{self, Refusal};
+use super::target;
 
 /// An unread body of a refused request is read this far, so that the connection can go on.
 const DRAINED_BYTES: usize = 64 * 1024;
@@ -42,6 +44,8 @@ struct Facts {
     /// The number in it.
     number: u64,
     method: Method,
+    scheme: &'static str,
+    is_grpc: bool,
     request_id: HeaderValue,
     /// The connection ends with this response.
     close: bool,
@@ -72,6 +76,8 @@ pub async fn answer<P: Ports>(
     let facts = Facts {
         request_id: request_id(&head.headers, &decision),
         method: head.method.clone(),
+        scheme: peer.scheme(),
+        is_grpc: grpc::is_grpc(&head.headers),
         close: head.version == Version::HTTP_10,
         started: Instant::now(),
         decision,
@@ -93,7 +99,11 @@ async fn decided<P: Ports>(
     let record = record::begin(id, now, &head, facts.place.context);
     let mut trail = Trail { record, grounds: Grounds::default() };
     let (slot, admitted) = match core.slots.take() {
-        Some(slot) => (Some(slot), admit(core, &head, &mut trail).await),
+        Some(mut slot) => {
+            let admitted = admitted(core, peer, &head, &mut trail).await;
+            let admitted = admitted.and_then(|permit| slot.at(permit));
+            (Some(slot), admitted)
+        }
         None => (None, Err(Refusal::new(ProblemCode::Overloaded, "too many requests at once"))),
     };
     if let (Some(issuer), Some(name)) = (&trail.record.issuer, &trail.record.subject) {
@@ -103,10 +113,10 @@ async fn decided<P: Ports>(
     let route = trail.record.route.clone();
     let has_body = !body.is_end_stream();
     match (recorded(core, facts.number, trail, admitted), slot) {
-        (Ok((permit, outcome)), Some(slot)) => {
+        (Ok((permit, record, outcome)), Some(slot)) => {
             let (request_id, place) = (facts.request_id.clone(), facts.place);
-            let along = Along { peer, request_id, place, slot };
-            match forward(core, permit, head, body, along).await {
+            let along = Along { peer, decision: &facts.decision, request_id, place, slot };
+            match forward(core, (permit, record), head, body, along).await {
                 Ok(response) => finish(core, &facts, response, (tool, route, outcome)),
                 Err(refusal) => {
                     let outcome = Outcome::Failed(refusal.code);
@@ -133,6 +143,20 @@ async fn decided<P: Ports>(
     }
 }
 
+/// Whoever named a host in the TLS handshake asks for that one alone (RFC 9110, section 7.4).
+async fn admitted<P: Ports>(
+    core: &Core<P>,
+    peer: &Peer,
+    head: &Parts,
+    trail: &mut Trail,
+) -> Result<Permit, Refusal> {
+    if peer.name.is_some() && !peer.may_ask_for(&target::one_host(&head.headers)?) {
+        let detail = "the connection was made for another host";
+        return Err(Refusal::new(ProblemCode::Misdirected, detail));
+    }
+    admit(core, head, trail).await
+}
+
 /// Writes the decision record, before anything is forwarded. A permit whose record finds no room
 /// is void.
 fn recorded<P: Ports>(
@@ -140,7 +164,7 @@ fn recorded<P: Ports>(
     number: u64,
     trail: Trail,
     admitted: Result<Permit, Refusal>,
-) -> Result<(Permit, Outcome), Refusal> {
+) -> Result<(Permit, Arc<DecisionRecord>, Outcome), Refusal> {
     let Trail { mut record, grounds } = trail;
     record.at = core.shared.clock.now();
     let admitted = match admitted {
@@ -169,8 +193,8 @@ fn recorded<P: Ports>(
         }
         // A refusal stands whether or not there is room for its record.
         (admitted, Ok(()) | Err(_)) => {
-            recent(record);
-            admitted
+            recent(Arc::clone(&record));
+            admitted.map(|(permit, outcome)| (permit, record, outcome))
         }
     }
 }
@@ -187,7 +211,12 @@ fn refused<P: Ports>(
     refusal: Refusal,
     slot: Option<Slot>,
 ) -> Response<Out> {
-    own(refusal::respond(refusal, &facts.decision, &core.shared.public_url), slot)
+    let told = facts.is_grpc.then(|| (refusal.code, refusal.detail.clone()));
+    let mut response = refusal::respond(refusal, &facts.decision, &core.shared.public_url);
+    if let Some((code, detail)) = told {
+        grpc::add_status(response.headers_mut(), code, &detail);
+    }
+    own(response, slot)
 }
 
 /// What every response carries, and what every request counts for.
@@ -197,18 +226,19 @@ fn finish<P: Ports>(
     mut response: Response<Out>,
     (tool, route, outcome): (Name, Option<Name>, Outcome),
 ) -> Response<Out> {
+    let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(&facts.decision) {
         headers.insert(DECISION_ID, id);
     }
     headers.insert(REQUEST_ID, facts.request_id.clone());
-    if facts.close || core.draining.get() {
+    if (facts.close || core.draining.get()) && !switches {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let status = response.status().as_u16();
     let (method, elapsed, span) = (&facts.method, facts.started.elapsed(), &facts.span);
-    let trace = facts.known_trace();
-    RequestAnswered { tool, outcome, method, status, route, elapsed, span, trace }
+    let (scheme, trace) = (facts.scheme, facts.known_trace());
+    RequestAnswered { tool, outcome, method, scheme, status, route, elapsed, span, trace }
         .emit(&core.metrics);
     response
 }
@@ -231,7 +261,8 @@ fn request_id(headers: &HeaderMap, decision: &str) -> HeaderValue {
 /// Reads what is left of a refused request's body, if it is little and comes soon. A client that
 /// waits for `100 Continue` is not asked to send it.
 async fn drained(head: &Parts, mut body: Incoming) -> bool {
-    if body.is_end_stream() {
+    // What is left of a stream of HTTP/2 is in nobody's way.
+    if body.is_end_stream() || head.version == Version::HTTP_2 {
         return true;
     }
     let known = body.size_hint().exact();

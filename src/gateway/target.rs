@@ -66,7 +66,11 @@ fn check_method(method: &Method, named: &[Method]) -> Result<(), Refusal> {
     Err(Refusal::bad_request("the method is not one that this gateway knows"))
 }
 
-fn one_host(headers: &HeaderMap) -> Result<Cow<'_, str>, Refusal> {
+/// The host of the only `Host`, in lower case, without port.
+///
+/// # Errors
+/// `bad-request`: none, several, or one that is not a plain name.
+pub fn one_host(headers: &HeaderMap) -> Result<Cow<'_, str>, Refusal> {
     let mut values = headers.get_all(HOST).iter();
     let (Some(value), None) = (values.next(), values.next()) else {
         return Err(Refusal::bad_request("a request needs exactly one Host"));

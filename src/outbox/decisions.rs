@@ -15,7 +15,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::cloudevents::CloudEvent;
 use crate::config::OnFull;
-use crate::telemetry::decision::{DecisionLog, DecisionLogFull, DecisionRecord};
+use crate::domain::time::Timestamp;
+use crate::telemetry::decision::{DecisionLog, DecisionLogFull, DecisionRecord, LeaseCut};
 use crate::telemetry::events::outbox::{
     DecisionLogFilled, DecisionsDropped, SinkFailed, SinkRecovered,
 };
@@ -34,10 +35,33 @@ const BATCH: usize = 2048;
 /// So many batches become one write when a sink is slow.
 const BATCHES_PER_WRITE: usize = 32;
 
+/// What the data plane tells.
+#[derive(Clone)]
+enum Told {
+    Decision(Arc<DecisionRecord>),
+    Cut(Arc<LeaseCut>),
+}
+
+impl Told {
+    fn at(&self) -> Timestamp {
+        match self {
+            Self::Decision(record) => record.at,
+            Self::Cut(cut) => cut.at,
+        }
+    }
+
+    fn event(&self, source: &str) -> CloudEvent {
+        match self {
+            Self::Decision(record) => CloudEvent::of_decision(record, source),
+            Self::Cut(cut) => CloudEvent::of_cut(cut, source),
+        }
+    }
+}
+
 /// The front of the log: what the gateway holds.
 pub struct BufferedDecisionLog {
     /// `None` without sinks.
-    queue: Option<mpsc::UnboundedSender<Arc<DecisionRecord>>>,
+    queue: Option<mpsc::UnboundedSender<Told>>,
     slots: Arc<Slots>,
     /// The records in each pump.
     queued: Vec<Arc<AtomicUsize>>,
@@ -105,16 +129,27 @@ impl BufferedDecisionLog {
     }
 
     fn full(&self) -> Result<(), DecisionLogFull> {
+        match self.on_full {
+            OnFull::Refuse => {
+                self.tell_full();
+                Err(DecisionLogFull)
+            }
+            OnFull::Drop => {
+                self.dropped_one();
+                Ok(())
+            }
+        }
+    }
+
+    fn dropped_one(&self) {
+        self.tell_full();
+        self.dropped.inc();
+    }
+
+    fn tell_full(&self) {
         let refusing = self.on_full == OnFull::Refuse;
         if !self.slots.told_full.swap(true, Ordering::Relaxed) {
             DecisionLogFilled { capacity: self.slots.capacity, refusing }.emit();
-        }
-        match self.on_full {
-            OnFull::Refuse => Err(DecisionLogFull),
-            OnFull::Drop => {
-                self.dropped.inc();
-                Ok(())
-            }
         }
     }
 }
@@ -125,10 +160,21 @@ impl DecisionLog for BufferedDecisionLog {
         if !self.slots.take() {
             return self.full();
         }
-        queue.send(record).or_else(|_closed| {
+        queue.send(Told::Decision(record)).or_else(|_closed| {
             self.slots.free(1);
             self.full()
         })
+    }
+
+    fn cut(&self, cut: Arc<LeaseCut>) {
+        let Some(queue) = &self.queue else { return };
+        if !self.slots.take() {
+            return self.dropped_one();
+        }
+        if queue.send(Told::Cut(cut)).is_err() {
+            self.slots.free(1);
+            self.dropped_one();
+        }
     }
 }
 
@@ -162,7 +208,7 @@ impl Slots {
 
 /// Records on their way to the sinks. Their slots are free again when the last of them is gone.
 struct Batch {
-    records: Vec<Arc<DecisionRecord>>,
+    records: Vec<Told>,
     slots: Arc<Slots>,
     /// How many slots they still hold.
     held: usize,
@@ -188,7 +234,7 @@ struct Collector {
 }
 
 impl Collector {
-    async fn run(mut self, mut records: mpsc::UnboundedReceiver<Arc<DecisionRecord>>) {
+    async fn run(mut self, mut records: mpsc::UnboundedReceiver<Told>) {
         let mut stop = self.context.stop.clone();
         loop {
             let mut batch = Vec::new();
@@ -209,11 +255,7 @@ impl Collector {
         }
     }
 
-    fn drain(
-        &mut self,
-        mut batch: Vec<Arc<DecisionRecord>>,
-        records: &mut mpsc::UnboundedReceiver<Arc<DecisionRecord>>,
-    ) {
+    fn drain(&mut self, mut batch: Vec<Told>, records: &mut mpsc::UnboundedReceiver<Told>) {
         while let Ok(record) = records.try_recv() {
             batch.push(record);
             if batch.len() >= BATCH {
@@ -225,7 +267,7 @@ impl Collector {
         }
     }
 
-    fn hand_on(&self, records: Vec<Arc<DecisionRecord>>) {
+    fn hand_on(&self, records: Vec<Told>) {
         let count = records.len();
         // A dropping log frees the slots here and bounds each pump's queue instead, so that one
         // dead sink costs the others nothing.
@@ -268,9 +310,8 @@ impl Pump {
         while batches.recv_many(&mut batch, BATCHES_PER_WRITE).await > 0 {
             let records = batch.iter().flat_map(|batch: &Arc<Batch>| &batch.records);
             let count = records.clone().count();
-            self.lag.decisions(records.clone().map(|record| record.at).min());
-            let events: Events =
-                records.map(|record| CloudEvent::of_decision(record, &self.source)).collect();
+            self.lag.decisions(records.clone().map(Told::at).min());
+            let events: Events = records.map(|record| record.event(&self.source)).collect();
             self.deliver(&events).await;
             self.queued.fetch_sub(count, Ordering::Relaxed);
             self.lag.decisions(None);

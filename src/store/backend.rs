@@ -135,6 +135,9 @@ pub trait LiveSource: 'static {
         live: &Key,
     ) -> impl Future<Output = Result<RawLive, StoreFault>>;
 
+    /// Head and markers alone.
+    fn base(&self, partition: Partition) -> impl Future<Output = Result<RawLive, StoreFault>>;
+
     fn one(
         &self,
         partition: Partition,

@@ -25,6 +25,16 @@ pub struct LiveView {
     content: Bytes,
 }
 
+/// What a view is of: until any of it moves, another read shows the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    pub head: Head,
+    /// Of the partition's markers.
+    pub generation: Generation,
+    /// Of the subject.
+    pub version: u64,
+}
+
 /// One grant as the live value keeps it, borrowed from its bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveGrant<'a> {
@@ -83,6 +93,11 @@ impl LiveView {
     pub fn weight(&self) -> usize {
         let markers = self.markers.kills.len() * 256 + self.markers.suspended.len() * 32;
         self.content.len().saturating_add(markers)
+    }
+
+    #[must_use]
+    pub fn seen(&self) -> Seen {
+        Seen { head: self.head, generation: self.markers.generation, version: self.version }
     }
 
     #[must_use]

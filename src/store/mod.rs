@@ -41,7 +41,8 @@ pub mod seal;
 mod versions;
 
 pub use crate::domain::markers::KillOrder;
-pub use live::{LiveGrant, LiveView, NotLive};
+pub use checks::Base;
+pub use live::{LiveGrant, LiveView, NotLive, Seen};
 pub use retention::{RetainPlace, Retained, Retention};
 
 /// Why the store could not answer. Every one of them refuses.
@@ -335,6 +336,12 @@ pub type SharedStore = Arc<dyn Store>;
 pub trait LiveReader: 'static {
     /// Head, markers and the subject's live value in one atomic read.
     fn read(&self, subject: SubjectKey) -> impl Future<Output = Result<LiveView, StoreFault>>;
+
+    /// Head and markers of a partition, checked like those of every read of a subject.
+    fn base(&self, partition: Partition) -> impl Future<Output = Result<Base, StoreFault>>;
+
+    /// Where a subject's grants are.
+    fn partition(&self, subject: SubjectKey) -> Partition;
 
     /// What ended lately; read only when refusing.
     fn tombstones(

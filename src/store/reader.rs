@@ -6,12 +6,14 @@ use std::time::Duration;
 
 use crate::clock::SharedClock;
 use crate::domain::grant::Tombstone;
+use crate::domain::ids::Partition;
 use crate::domain::subject::SubjectKey;
 
-use super::backend::LiveSource;
-use super::checks::Checks;
+use super::backend::{LiveSource, RawLive};
+use super::checks::{Base, Checks};
 use super::keys;
 use super::live::LiveView;
+use super::memory::Known;
 use super::record::open_json;
 use super::seal::invalid;
 use super::{LiveReader, StoreFault};
@@ -31,6 +33,22 @@ impl<S: LiveSource> Reader<S> {
     pub fn new(source: S, checks: Arc<Checks>, clock: SharedClock) -> Self {
         Self { source, checks, clock }
     }
+
+    /// Head and markers of a reply, once the log proved that nothing is lost that was known.
+    async fn believed(
+        &self,
+        partition: Partition,
+        known: &Known,
+        raw: &RawLive,
+    ) -> Result<Base, StoreFault> {
+        let (head, markers) = (raw.head.as_ref(), raw.markers.as_ref());
+        let (base, proof) = self.checks.base(partition, known, head, markers)?;
+        if let Some(proof) = proof {
+            let found = self.source.commit_at(partition, proof.seq).await?;
+            self.checks.prove(partition, proof, found)?;
+        }
+        Ok(base)
+    }
 }
 
 impl<S: LiveSource> LiveReader for Reader<S> {
@@ -42,12 +60,7 @@ impl<S: LiveSource> LiveReader for Reader<S> {
 
         let raw = self.source.live(partition, &key).await?;
 
-        let (base, proof) =
-            checks.base(partition, &known, raw.head.as_ref(), raw.markers.as_ref())?;
-        if let Some(proof) = proof {
-            let found = self.source.commit_at(partition, proof.seq).await?;
-            checks.prove(partition, proof, found)?;
-        }
+        let base = self.believed(partition, &known, &raw).await?;
         let live = checks.live(&key, raw.live.as_ref())?;
         let seen = live.as_ref().map(|opened| (subject, opened.version));
         if let Some((_, version)) = seen {
@@ -56,6 +69,18 @@ impl<S: LiveSource> LiveReader for Reader<S> {
         checks.learn(partition, &known, &base, seen)?;
         LiveView::new(subject, base.head, base.markers, live)
             .ok_or_else(|| invalid(&key, "not a live value of a known format"))
+    }
+
+    async fn base(&self, partition: Partition) -> Result<Base, StoreFault> {
+        let known = self.checks.memory.known(partition, None);
+        let raw = self.source.base(partition).await?;
+        let base = self.believed(partition, &known, &raw).await?;
+        self.checks.learn(partition, &known, &base, None)?;
+        Ok(base)
+    }
+
+    fn partition(&self, subject: SubjectKey) -> Partition {
+        subject.partition(self.checks.partitions)
     }
 
     async fn tombstones(&self, subject: SubjectKey) -> Result<Vec<Tombstone>, StoreFault> {

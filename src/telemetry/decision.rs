@@ -2,6 +2,7 @@
 //! anything is forwarded.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::domain::ids::GrantId;
 use crate::domain::time::Timestamp;
@@ -58,11 +59,29 @@ pub struct DecisionRecord {
 #[error("the decision log is full")]
 pub struct DecisionLogFull;
 
+/// An open exchange was cut, because what had permitted it does so no more.
+#[derive(Clone, Debug)]
+pub struct LeaseCut {
+    /// Of the decision that had let it through.
+    pub record: Arc<DecisionRecord>,
+    /// The grants that permitted it last.
+    pub grants: Vec<GrantId>,
+    /// One of a closed set: `expired`, `revoked`, `released`, `killed`, `suspended`, `denied`,
+    /// `unreachable`.
+    pub cause: &'static str,
+    pub at: Timestamp,
+    /// For how long it was open.
+    pub open: Duration,
+}
+
 /// Where records go. Shared by all cores; never blocks.
 pub trait DecisionLog: Send + Sync + 'static {
     /// # Errors
     /// The buffer is full and the configuration says to refuse.
     fn record(&self, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull>;
+
+    /// Tells of a cut, on the same way; dropped and counted when there is no room.
+    fn cut(&self, cut: Arc<LeaseCut>);
 }
 
 pub type SharedDecisionLog = Arc<dyn DecisionLog>;

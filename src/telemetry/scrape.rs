@@ -39,7 +39,7 @@ mod tests {
     use super::*;
     use crate::telemetry::metrics::{
         ApprovalLabels, CauseLabel, HttpLabels, IssuerLabel, KindLabel, OutcomeLabel, ReloadLabel,
-        RequestLabels, SinkLabel, StepLabel, TemplateLabel, ToolLabel, count,
+        RequestLabels, SinkLabel, StepLabel, TemplateLabel, ToolLabel, ToolOutcome, count,
     };
 
     /// One value in every metric.
@@ -60,6 +60,7 @@ mod tests {
         metrics.request_duration.get_or_create(&tool()).observe(0.001, None, None);
         metrics.step_duration.get_or_create(&StepLabel { step: "policy" }).observe(0.000_02);
         metrics.leases_cut.get_or_create(&CauseLabel { cause: "revoked" }).inc();
+        metrics.connections_refused.get_or_create(&CauseLabel { cause: "tls" }).inc();
         metrics.policy_reloads.get_or_create(&ReloadLabel { outcome: "refused" }).inc();
         metrics.revocation_effect.observe(0.01);
         metrics.policy_errors.get_or_create(&KindLabel { kind: "deadline" }).inc();
@@ -72,6 +73,13 @@ mod tests {
         let issuer = IssuerLabel { issuer: "https://idp".into() };
         metrics.jwks_refreshed.get_or_create(&issuer).set(1.0);
         metrics.outbox_age.get_or_create(&SinkLabel { sink: "stdout".into() }).set(1.0);
+        let upstreams = &metrics.upstreams;
+        upstreams.connections.get_or_create(&tool()).set(1);
+        upstreams.ejections.get_or_create(&tool()).inc();
+        upstreams.unhealthy.get_or_create(&tool()).set(1);
+        let outcome = |outcome| ToolOutcome { tool: "notes".into(), outcome };
+        upstreams.connects.get_or_create(&outcome("failed")).inc();
+        upstreams.retries.get_or_create(&outcome("granted")).inc();
         metrics.http_server_duration.get_or_create(&http()).observe(0.001);
         metrics.http_client_duration.get_or_create(&http()).observe(0.001);
     }
@@ -93,6 +101,7 @@ mod tests {
             "tidegate_step_duration_seconds_bucket{le=\"0.000025\",step=\"policy\"} 1",
             "tidegate_open_leases 0",
             "tidegate_leases_cut_total{cause=\"revoked\"} 1",
+            "tidegate_connections_refused_total{cause=\"tls\"} 1",
             "tidegate_revocation_effect_seconds_count 1",
             "tidegate_store_errors_total{kind=\"deadline\"} 1",
             "tidegate_approvals_total{template=\"reader\",outcome=\"approved\"} 1",
@@ -113,6 +122,11 @@ mod tests {
             &format!("http_server_request_duration_seconds_count{{{HTTP}}} 1"),
             &format!("http_client_request_duration_seconds_count{{{HTTP}}} 1"),
             "http_server_active_requests 0",
+            "tidegate_upstream_connections{tool=\"notes\"} 1",
+            "tidegate_upstream_ejections_total{tool=\"notes\"} 1",
+            "tidegate_upstream_unhealthy{tool=\"notes\"} 1",
+            "tidegate_upstream_connects_total{tool=\"notes\",outcome=\"failed\"} 1",
+            "tidegate_upstream_retries_total{tool=\"notes\",outcome=\"granted\"} 1",
         ] {
             assert!(text.lines().any(|line| line.starts_with(series)), "{series}\n{text}");
         }

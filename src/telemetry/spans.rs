@@ -139,8 +139,11 @@ impl ClientSpan {
     }
 
     /// Which of the tool's addresses it goes to.
-    pub fn goes_to(&self, host: &str, port: u16) {
-        self.0.record("server.address", host).record("server.port", port);
+    pub fn goes_to(&self, host: &str, port: Option<u16>) {
+        self.0.record("server.address", host);
+        if let Some(port) = port {
+            self.0.record("server.port", port);
+        }
     }
 
     pub fn end(&self, status: Option<u16>, code: Option<ProblemCode>) {

@@ -7,12 +7,12 @@ use tempfile::TempDir;
 use tidegate::policy::embedded::api::CheckRequest;
 use tidegate::policy::embedded::{Engine, Options as EngineOptions};
 
-use super::compare::{common, decision};
+use super::compare::{Decision, common, decision};
 use super::pdp::{self, Pdp};
 use super::policies::{self, Knobs, Set};
 use super::report::Report;
 use super::rng::Rng;
-use super::{failure, faults, known, requests, shrink};
+use super::{failure, faults, known, order, requests, shrink};
 
 pub struct Options {
     pub seed: u64,
@@ -29,6 +29,8 @@ pub struct Difference {
     pub what: String,
     pub ours: String,
     pub theirs: Vec<String>,
+    /// What is said about an action: by the engine, and by each PDP.
+    pub sides: Vec<Decision>,
     /// The engine allows what a PDP denies.
     pub is_open: bool,
 }
@@ -39,6 +41,10 @@ pub struct Loaded {
     pub engine: Engine,
     pub pdps: Vec<Pdp>,
 }
+
+/// How many more PDPs are asked before an answer is taken for one that none gives.
+const MORE_PDPS: usize = 24;
+const FEW: usize = 4;
 
 /// A status of 400 stands for every refusal.
 pub type Answer = (u16, Json);
@@ -64,8 +70,11 @@ pub fn run(options: &Options) -> Report {
             }
         };
         let requests: Vec<Json> = (0..count).map(|_| requests::generate(&mut rng, kinds)).collect();
-        Round { binary: &binary, set: &set, loaded, more: Vec::new(), report: &mut report }
-            .run(&requests);
+        let (more, turned) = (Vec::new(), None);
+        let mut round =
+            Round { binary: &binary, set: &set, loaded, more, turned, report: &mut report };
+        round.run(&requests);
+        report.tell_progress();
     }
     report
 }
@@ -146,8 +155,10 @@ struct Round<'r> {
     binary: &'r Path,
     set: &'r Set,
     loaded: Loaded,
-    /// Started when an answer has to be asked for again.
+    /// Started, a few at a time, when an answer has to be asked for again.
     more: Vec<Pdp>,
+    /// The policies with lists turned round, for every other few of them.
+    turned: Option<TempDir>,
     report: &'r mut Report,
 }
 
@@ -172,12 +183,17 @@ impl Round<'_> {
     fn judge(&mut self, request: &Json, ours: &Answer, difference: &Difference) {
         if difference.is_open {
             self.report.open += 1;
-        } else if let Some(id) = known::difference(&self.loaded.engine, request, difference) {
+        } else if let Some(id) =
+            known::difference(&self.loaded.engine, self.set, (request, &ours.1), difference)
+        {
             *self.report.known.entry(id).or_default() += 1;
             return;
         } else if self.is_said_by_another(request, ours, difference) {
             self.report.disagreed += 1;
             self.report.found_again += 1;
+            return;
+        } else if let Some(id) = order::of_one_effect(self.set, request, difference) {
+            *self.report.unseen.entry(id).or_default() += 1;
             return;
         }
         let folder = shrink::write(self.binary, self.set, request, difference);
@@ -190,16 +206,13 @@ impl Round<'_> {
         self.report.new.push(folder);
     }
 
-    /// The PDP is not a function of its input: others may give the engine's answer.
+    /// The PDP is not a function of its input: other processes may give the engine's answer. Of
+    /// some, the policies have been written with those lists turned round whose order means nothing:
+    /// what was rare among the others is common there.
     fn is_said_by_another(&mut self, request: &Json, ours: &Answer, it: &Difference) -> bool {
-        if self.more.is_empty() {
-            let folder = self.loaded.folder.path();
-            self.more = start(self.binary, folder, &self.set.knobs, 8).expect("more PDPs");
-        }
         let text = request.to_string();
-        let again: Vec<&mut Pdp> = self.more.iter_mut().chain(&mut self.loaded.pdps).collect();
-        again.into_iter().any(|pdp| {
-            (0..4).any(|_| {
+        let says = |pdp: &mut Pdp| {
+            (0..3).any(|_| {
                 let answer = pdp.check(&text);
                 answer.0 == ours.0
                     && match &it.action {
@@ -210,7 +223,29 @@ impl Round<'_> {
                         None => common(&answer.1, it.resource) == common(&ours.1, it.resource),
                     }
             })
-        })
+        };
+        if self.loaded.pdps.iter_mut().chain(&mut self.more).any(says) {
+            return true;
+        }
+        while self.more.len() < MORE_PDPS {
+            let folder = if (self.more.len() / FEW).is_multiple_of(2) {
+                self.loaded.folder.path()
+            } else {
+                let turned = || {
+                    let folder = tempfile::tempdir().expect("a folder");
+                    order::turned_round(self.set).write(folder.path());
+                    folder
+                };
+                self.turned.get_or_insert_with(turned).path()
+            };
+            let started = start(self.binary, folder, &self.set.knobs, FEW).expect("more PDPs");
+            let first = self.more.len();
+            self.more.extend(started);
+            if self.more[first..].iter_mut().any(says) {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -234,6 +269,7 @@ pub fn differences(
                 what: "status".to_owned(),
                 ours: format!("{ours:?}"),
                 theirs: theirs.iter().map(|it| format!("{it:?}")).collect(),
+                sides: Vec::new(),
                 is_open: ours.0 == 200 && theirs.iter().any(|it| it.0 == 400),
             });
         }
@@ -258,6 +294,7 @@ pub fn differences(
                 what: what.to_owned(),
                 ours: format!("{own:?}"),
                 theirs: others.iter().map(|it| format!("{it:?}")).collect(),
+                sides: Vec::new(),
                 is_open: false,
             });
         }
@@ -304,6 +341,7 @@ fn action_difference(
         what: what.to_owned(),
         ours: format!("{own:?}"),
         theirs: others.iter().map(|it| format!("{it:?}")).collect(),
+        sides: std::iter::once(own).chain(others).collect(),
         is_open,
     })
 }

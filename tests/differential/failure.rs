@@ -30,7 +30,9 @@ pub fn of(engine: &Engine, request: &Json, resource: usize, action: &str) -> Opt
     let facts = Given { principal: attributes(who), resource: attributes(what) };
     let roles: Vec<&str> =
         who["roles"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
-    let actions = [action];
+    let asked = request["resources"][resource]["actions"].as_array();
+    let actions: Vec<&str> = asked.into_iter().flatten().filter_map(Json::as_str).collect();
+    let index = actions.iter().position(|it| *it == action)?;
     let input = Input {
         principal: subject(who),
         roles: &roles,
@@ -39,7 +41,7 @@ pub fn of(engine: &Engine, request: &Json, resource: usize, action: &str) -> Opt
         actions: &actions,
         facts: &facts,
     };
-    engine.with_checked(&input, false, |checked| match &checked.verdicts.first()?.cause {
+    engine.with_checked(&input, false, |checked| match &checked.verdicts.get(index)?.cause {
         Cause::Failed { why, .. } => Some(why.to_string()),
         Cause::Unknown
         | Cause::Elsewhere

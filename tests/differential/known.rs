@@ -5,19 +5,29 @@ use tidegate::policy::embedded::Engine;
 
 use super::campaign::Difference;
 use super::compare::Decision;
-use super::failure;
+use super::policies::Set;
+use super::{failure, order};
 
 /// What the engine refuses while loading although the PDP takes it: part of the message, and the
 /// reason as docs/policies.md has it.
-const REFUSALS: [(&str, &str); 3] = [
+const REFUSALS: [(&str, &str); 5] = [
+    ("is a constant that is no bool", "a constant that is no bool in `&&`, `||` or a test"),
+    ("always an empty list", "`in` a constant that is an empty list"),
     ("of a parent scope is missing", "a policy above was refused"),
     ("always fails", "a constant part that always fails"),
     ("over constants", "a comprehension over constants alone"),
 ];
 
-/// The same for an expression alone.
-const REFUSALS_OF_EXPRESSIONS: [(&str, &str); 2] =
-    [("is no index", "an index that always fails"), ("the pattern '", "a pattern that is refused")];
+/// What both refuse: sets of policies go on without it.
+const REFUSALS_OF_BOTH: [(&str, &str); 1] =
+    [("whose type is not known", "an optional entry whose value has no known type")];
+
+/// The same as `REFUSALS` for an expression alone.
+const REFUSALS_OF_EXPRESSIONS: [(&str, &str); 3] = [
+    ("is no index", "an index that always fails"),
+    ("the pattern '", "a pattern that is refused"),
+    ("format: %", "a clause of `format` and a value of a type known only from its neighbours"),
+];
 
 pub fn refusal_of_an_expression(message: &str) -> Option<&'static str> {
     let mut all = REFUSALS.iter().chain(&REFUSALS_OF_EXPRESSIONS);
@@ -25,7 +35,8 @@ pub fn refusal_of_an_expression(message: &str) -> Option<&'static str> {
 }
 
 pub fn refusal(message: &str) -> Option<&'static str> {
-    REFUSALS.iter().find(|(part, _)| message.contains(part)).map(|(_, reason)| *reason)
+    let mut all = REFUSALS.iter().chain(&REFUSALS_OF_BOTH);
+    all.find(|(part, _)| message.contains(part)).map(|(_, reason)| *reason)
 }
 
 /// What the engine alone refuses of the sets with a fault.
@@ -38,41 +49,55 @@ pub fn refusal_of_a_fault(name: &str, message: &str) -> Option<&'static str> {
 pub fn refusal_of_the_pdp(message: &str) -> Option<&'static str> {
     let all = message.matches("Invalid expression").count();
     let formats = message.matches("error during formatting: ").count();
-    let optionals = message.matches("[expected type 'optional_type(_var").count();
-    if all > 0 && all == optionals {
-        return Some("an optional entry whose value has no known type: the engine loads it");
-    }
     let is_known = all > 0 && all == formats;
     is_known.then_some("a value that `format` never takes: the engine fails when it is asked")
 }
 
 /// Never one in which the engine is the more open of the two.
-pub fn difference(engine: &Engine, request: &Json, it: &Difference) -> Option<&'static str> {
+pub fn difference(
+    engine: &Engine,
+    set: &Set,
+    (request, ours): (&Json, &Json),
+    it: &Difference,
+) -> Option<&'static str> {
     let action = it.action.as_ref().filter(|_| !it.is_open)?;
-    if is_about_role_policies(it) {
-        return Some(
-            "which rows of role policies speak, which the PDP asks in an order of its own",
-        );
+    if let Some(reason) = order::of_a_rule_mistaken(set, request, it) {
+        return Some(reason);
+    }
+    if it.what == "outputs" {
+        return output_failure(ours, it, action);
     }
     let why = failure::of(engine, request, it.resource, action)?;
-    if has_one_effect(it) {
-        return Some("which row that fails ends the action, as the PDP has an order of its own");
-    }
+    failure_on_purpose(&why)
+}
+
+fn failure_on_purpose(why: &str) -> Option<&'static str> {
     FAILURES.iter().find(|(part, _)| why.contains(part)).map(|(_, reason)| *reason)
 }
 
-fn has_one_effect(it: &Difference) -> bool {
-    matches!(&*it.what, "policy" | "scope" | "outputs")
-}
-
-/// The effect is the same on both sides, and a role policy is named on one of them.
-fn is_about_role_policies(it: &Difference) -> bool {
-    let names_one = |text: &String| text.contains("policy: \"role.");
-    has_one_effect(it) && (names_one(&it.ours) || it.theirs.iter().any(names_one))
+/// Outputs that differ in nothing but that they fail here, on purpose.
+fn output_failure(ours: &Json, it: &Difference, action: &str) -> Option<&'static str> {
+    let entries = ours["results"][it.resource]["outputs"].as_array()?;
+    let why = |source: &str| {
+        let of = |entry: &&Json| entry["src"] == source && entry["action"] == action;
+        failure_on_purpose(entries.iter().find(of)?["error"].as_str()?)
+    };
+    let (own, theirs) = it.sides.split_first()?;
+    let others = |outputs: &[(String, Json)]| -> Vec<(String, Json)> {
+        let it = outputs.iter().filter(|(source, _)| why(source).is_none());
+        it.cloned().collect()
+    };
+    let is_alike = |other: &Decision| {
+        other.outputs.len() == own.outputs.len() && others(&other.outputs) == others(&own.outputs)
+    };
+    let reason = own.outputs.iter().find_map(|(source, _)| why(source))?;
+    theirs.iter().all(is_alike).then_some(reason)
 }
 
 /// What the engine fails with, on purpose, where the PDP has a value.
-const FAILURES: [(&str, &str); 4] = [
+const FAILURES: [(&str, &str); 6] = [
+    ("inside of a map or list has no fields", "fields of an optional inside of a map or list"),
+    ("' is refused: ", "a pattern that is refused, known only when evaluated"),
     ("cannot be shown as JSON", "an output that holds optionals"),
     ("too many values", "`format` with more values than clauses"),
     ("unsupported key type", "a key of a map that is no text, bool or integer"),
@@ -91,8 +116,12 @@ pub fn value(
     {
         return Some(reason);
     }
-    if error.is_some() && text.contains(" in regex.extractAll(") {
-        return Some("`in` a call that the PDP knows to be an empty list");
+    let is_optional = ["[?", ".?", "optional.", "optMap("].iter().any(|it| text.contains(it));
+    if is_optional
+        && text.contains(".matches(")
+        && error.is_some_and(|error| error.contains("no such overload"))
+    {
+        return Some("`matches` of an optional text");
     }
     if text.contains("NaN") && error.is_some_and(|error| error.contains("no such overload")) {
         return Some("NaN compared with what is no number");
@@ -104,9 +133,13 @@ pub fn value(
     let is_same = theirs
         .iter()
         .all(|it| it.effect == ours.effect && unordered(&it.outputs) == unordered(&ours.outputs));
-    let loops = [".map(", ".filter(", ".transformList("];
-    (is_same && loops.iter().any(|part| text.contains(part)))
+    (is_same && makes_lists(text))
         .then_some("the order of a map's entries, which is random in the PDP")
+}
+
+/// Whether lists may be made of maps, whose order is random in the PDP.
+pub fn makes_lists(text: &str) -> bool {
+    [".map(", ".filter(", ".transformList("].iter().any(|part| text.contains(part))
 }
 
 fn unordered(outputs: &[(String, Json)]) -> Vec<Json> {

@@ -17,6 +17,7 @@ mod expressions;
 mod failure;
 mod faults;
 mod known;
+mod order;
 mod pdp;
 mod policies;
 mod report;

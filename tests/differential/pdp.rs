@@ -16,7 +16,8 @@ pub struct Pdp {
     stream: Option<UnixStream>,
 }
 
-const PATIENCE: Duration = Duration::from_secs(60);
+/// Long: other work may have the machine.
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// Where the program is, fetched when it was never used before.
 pub fn binary() -> PathBuf {

@@ -15,6 +15,9 @@ pub struct Report {
     pub disagreed: usize,
     /// Those among them that only more processes and questions showed.
     pub found_again: usize,
+    /// The policies show that the PDP's answer hangs on its order there, but none of many processes
+    /// gave the engine's.
+    pub unseen: BTreeMap<&'static str, usize>,
     pub known: BTreeMap<&'static str, usize>,
     pub refused: BTreeMap<&'static str, usize>,
     /// Sets with a fault, and those among them that both refuse.
@@ -27,7 +30,29 @@ pub struct Report {
 
 impl Report {
     pub fn is_good(&self) -> bool {
-        self.open == 0 && self.new.is_empty()
+        self.open == 0 && self.new.is_empty() && self.unseen() <= self.most_unseen()
+    }
+
+    fn unseen(&self) -> usize {
+        self.unseen.values().sum()
+    }
+
+    /// More of them would be a difference that hides behind the shape of its policies. One unlucky
+    /// set alone has a dozen.
+    fn most_unseen(&self) -> usize {
+        20 + self.decisions / 100
+    }
+
+    /// A line for whoever waits.
+    pub fn tell_progress(&self) {
+        eprintln!(
+            "{} sets, {} decisions, {} asked again and seen, {} not seen, {} new",
+            self.sets,
+            self.decisions,
+            self.found_again,
+            self.unseen(),
+            self.new.len()
+        );
     }
 }
 
@@ -50,6 +75,15 @@ impl fmt::Display for Report {
             ("new differences", self.new.len()),
         ] {
             writeln!(f, "| {name} | {count} |")?;
+        }
+        writeln!(
+            f,
+            "| random by the policies, not seen (at most {}) | {} |",
+            self.most_unseen(),
+            self.unseen()
+        )?;
+        for (id, count) in &self.unseen {
+            writeln!(f, "| of them: {id} | {count} |")?;
         }
         for (id, count) in &self.known {
             writeln!(f, "| known difference: {id} | {count} |")?;

@@ -7,6 +7,7 @@ mod commands;
 mod crashes;
 mod failover;
 mod forged;
+mod leases;
 mod levels;
 mod lost;
 mod outages;

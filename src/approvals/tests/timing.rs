@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
@@ -7,6 +8,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::super::{listen, router::router, timers};
 use super::harness::World;
+use crate::config::TlsConfig;
+use crate::tls::ServerTls;
+use crate::tls::tests::{Authority, NOW};
 
 async fn run_all(world: &World) {
     for partition in world.api.store.partitions().all() {
@@ -83,7 +87,8 @@ async fn the_listener_serves_refuses_large_heads_and_drains() {
     let address = listener.local_addr().expect("an address");
     let (stop, stopped) = oneshot::channel::<()>();
     let shutdown = async { drop(stopped.await) };
-    let serving = tokio::spawn(listen::serve(listener, router(world.api.clone()), shutdown));
+    let serving =
+        tokio::spawn(listen::serve((listener, None), router(world.api.clone()), shutdown));
 
     let talk = async |head: String| {
         let mut stream = TcpStream::connect(address).await.expect("connected");
@@ -108,4 +113,30 @@ async fn the_listener_serves_refuses_large_heads_and_drains() {
     serving.await.expect("it ends");
     assert!(TcpStream::connect(address).await.is_err());
     let _ = json!(null);
+}
+
+#[tokio::test]
+async fn the_api_speaks_tls_where_it_is_told_to() {
+    let (world, authority) = (World::new(), Authority::new());
+    let pair = authority.signed("api", &["api.test"]);
+    let config = TlsConfig { certificates: vec![pair], client_ca: None };
+    let tls = ServerTls::open("listeners.api.tls".to_owned(), &config, false, NOW).expect("fits");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let (_stop, stopped) = oneshot::channel::<()>();
+    let shutdown = async { drop(stopped.await) };
+    let listener = (listener, Some(Arc::new(tls)));
+    tokio::spawn(listen::serve(listener, router(world.api.clone()), shutdown));
+    let ask = async |name: &'static str| {
+        let stream = TcpStream::connect(address).await.expect("connected");
+        let name = name.try_into().expect("a name");
+        let mut stream = authority.trusting().connect(name, stream).await.ok()?;
+        let request = b"GET /openapi.json HTTP/1.1\r\nHost: api.test\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).await.expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.expect("an answer");
+        Some(answer)
+    };
+    assert!(ask("api.test").await.expect("a handshake").starts_with("HTTP/1.1 200"));
+    assert_eq!(ask("other.test").await, None);
 }

@@ -65,7 +65,9 @@ fn skip_line(reader: &mut impl BufRead) -> io::Result<()> {
 fn event(line: &[u8], id: &str) -> Option<Value> {
     let value: Value = serde_json::from_slice(line).ok()?;
     let found = value.get("data")?.get("decision_id")?.as_str()? == id;
-    found.then_some(value)
+    // A cut names the decision that had let the exchange through.
+    let is_cut = value.get("type").is_some_and(|kind| kind == "dev.tidegate.lease.cut.v1");
+    (found && !is_cut).then_some(value)
 }
 
 #[cfg(test)]
@@ -82,6 +84,17 @@ mod tests {
 
     fn line(id: &str) -> String {
         serde_json::json!({ "data": { "decision_id": id, "method": "GET" } }).to_string()
+    }
+
+    #[test]
+    fn the_cut_of_an_exchange_is_not_taken_for_its_decision() {
+        let cut = serde_json::json!({
+            "type": "dev.tidegate.lease.cut.v1", "data": { "decision_id": "a-1", "cause": "revoked" },
+        });
+        let folder = tempfile::tempdir().unwrap();
+        let log = log(folder.path(), "log", &[cut.to_string(), line("a-1") + "\n"]);
+        let Ok(Some(found)) = find(&[log], "a-1") else { panic!("the decision is there") };
+        assert_eq!(found["data"]["method"], "GET");
     }
 
     #[test]

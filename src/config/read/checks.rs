@@ -9,8 +9,8 @@ use crate::config::{ApiConfig, IssuerConfig, Listeners, ToolConfig};
 /// No two listeners on one port of one address; `0.0.0.0` and `[::]` take every address.
 pub fn listeners(map: &Map<'_>, listeners: Option<&Listeners>) {
     let Some(found) = listeners else { return };
-    let named =
-        (0..).zip(&found.proxy).map(|(i, address): (usize, _)| (format!("proxy[{i}]"), address));
+    let named = (0..).zip(&found.proxy);
+    let named = named.map(|(i, it): (usize, _)| (format!("proxy[{i}]"), &it.address));
     let rest = [("api".to_owned(), &found.api), ("admin".to_owned(), &found.admin)];
     let all: Vec<(String, &SocketAddr)> = named.chain(rest).collect();
     for (index, (name, address)) in all.iter().enumerate() {

@@ -1,6 +1,7 @@
 //! `issuers`: whose tokens are accepted.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ use super::{distinct, files, word, words};
 
 const SOURCES: &str = "exactly one of jwks_file, jwks_url, discovery: true, pem_file, secret_file";
 const MOST_LEEWAY: Duration = Duration::from_secs(60);
+const STALE: Duration = Duration::from_hours(24);
+/// Ten minutes outlast one refresh that fails.
+const STALENESS: RangeInclusive<Duration> = Duration::from_mins(10)..=Duration::from_hours(7 * 24);
 const ALGORITHMS: [(&str, Algorithm); 12] = [
     ("RS256", Algorithm::RS256),
     ("RS384", Algorithm::RS384),
@@ -48,6 +52,8 @@ fn issuer(at: &At<'_>, strict: bool) -> Option<IssuerConfig> {
     let prefix = map.or("prefix", "".into(), word);
     let leeway =
         map.or("leeway", Duration::ZERO, |at| at.duration(&(Duration::ZERO..=MOST_LEEWAY)));
+    let ca = map.maybe("ca", files::readable);
+    let max_stale = map.or("max_stale", STALE, |at| at.duration(&STALENESS));
     map.finish();
     let typ = typ?;
     let (issuer, keys) = (issuer?, keys?);
@@ -64,6 +70,8 @@ fn issuer(at: &At<'_>, strict: bool) -> Option<IssuerConfig> {
         claims: claims?,
         prefix: prefix?,
         leeway: leeway?,
+        ca: ca?,
+        max_stale: max_stale?,
     })
 }
 

@@ -2,23 +2,29 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use crate::config::Listeners;
 use crate::config::map::Map;
 use crate::config::reader::At;
+use crate::config::{Listeners, ProxyListener, TlsConfig};
+
+use super::listener_tls::tls;
 
 const SHAPE: &str = "`{ address: IP:PORT }`";
+const EXPOSED: &str = "listens beyond loopback without TLS: put it behind something that has TLS";
 
-pub fn listeners(map: &Map<'_>) -> Option<Listeners> {
-    let defaults = Listeners { proxy: vec![local(8080)], api: local(8081), admin: local(9090) };
+pub fn listeners(map: &Map<'_>, strict: bool) -> Option<Listeners> {
+    let plain = vec![ProxyListener::plain(local(8080))];
+    let defaults =
+        Listeners { proxy: plain.clone(), api: local(8081), api_tls: None, admin: local(9090) };
     map.or("listeners", defaults, |at| {
         let map = at.map("a mapping with proxy, api and admin")?;
-        let proxy = map.or("proxy", vec![local(8080)], |at| {
-            at.filled("a list of at least one `{ address: IP:PORT }`", address)
+        let proxy = map.or("proxy", plain, |at| {
+            at.filled("a list of at least one `{ address: IP:PORT }`", |at| proxy(at, strict))
         });
-        let api = map.or("api", local(8081), address);
+        let api = map.or("api", (local(8081), None), |at| api(at, strict));
         let admin = map.or("admin", local(9090), admin);
         map.finish();
-        Some(Listeners { proxy: proxy?, api: api?, admin: admin? })
+        let (proxy, (api, api_tls)) = (proxy?, api?);
+        Some(Listeners { proxy, api, api_tls, admin: admin? })
     })
 }
 
@@ -26,12 +32,31 @@ fn local(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
 }
 
-fn address(at: &At<'_>) -> Option<SocketAddr> {
-    let found = bare_address(at)?;
-    if !found.ip().is_loopback() {
-        at.warn("listens beyond loopback without TLS: put it behind something that has TLS");
+fn proxy(at: &At<'_>, strict: bool) -> Option<ProxyListener> {
+    let map = at.map(SHAPE)?;
+    map.later(&["token"]);
+    let address = address(&map);
+    let http2 = map.or("http2", true, At::flag);
+    let tls = map.maybe("tls", |at| tls(at, strict));
+    map.finish();
+    let listener = ProxyListener { address: address?, http2: http2?, tls: tls? };
+    if listener.tls.is_none() && !listener.address.ip().is_loopback() {
+        at.warn(EXPOSED);
     }
-    Some(found)
+    Some(listener)
+}
+
+fn api(at: &At<'_>, strict: bool) -> Option<(SocketAddr, Option<TlsConfig>)> {
+    let map = at.map(SHAPE)?;
+    map.later(&["token"]);
+    let address = address(&map);
+    let tls = map.maybe("tls", |at| tls(at, strict));
+    map.finish();
+    let (address, tls) = (address?, tls?);
+    if tls.is_none() && !address.ip().is_loopback() {
+        at.warn(EXPOSED);
+    }
+    Some((address, tls))
 }
 
 fn admin(at: &At<'_>) -> Option<SocketAddr> {
@@ -48,8 +73,12 @@ fn admin(at: &At<'_>) -> Option<SocketAddr> {
 fn bare_address(at: &At<'_>) -> Option<SocketAddr> {
     let map = at.map(SHAPE)?;
     map.later(&["tls", "token"]);
-    let expected = "an address IP:PORT, like 127.0.0.1:8080 or [::1]:8080";
-    let address = map.need("address", expected, |at| at.parse(expected, |text| text.parse().ok()));
+    let address = address(&map);
     map.finish();
     address
+}
+
+fn address(map: &Map<'_>) -> Option<SocketAddr> {
+    let expected = "an address IP:PORT, like 127.0.0.1:8080 or [::1]:8080";
+    map.need("address", expected, |at| at.parse(expected, |text| text.parse().ok()))
 }

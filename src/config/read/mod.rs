@@ -6,6 +6,7 @@ mod checks;
 mod files;
 mod hierarchy;
 mod issuers;
+mod listener_tls;
 mod listeners;
 mod policy;
 mod providers;
@@ -16,6 +17,7 @@ mod sections;
 mod store;
 mod templates;
 mod tools;
+mod upstreams;
 
 use std::sync::Arc;
 
@@ -30,11 +32,11 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let environment = environment(&map);
     let strict = environment != Some(Environment::Development);
     let deployment = map.or("deployment", "tidegate".into(), name);
-    let listeners = listeners::listeners(&map);
+    let listeners = listeners::listeners(&map, strict);
     let store = map.need("store", store::SHAPE, |at| store::store(at, strict));
     let issuers = map.need("issuers", "at least one issuer", |at| issuers::issuers(at, strict));
     let api = sections::api(&map, issuers.as_deref(), listeners.as_ref());
-    let tools = map.need("tools", "at least one tool", tools::tools);
+    let tools = map.need("tools", "at least one tool", |at| tools::tools(at, strict));
     let limits = sections::limits(&map);
     let policy = policy::policy(&map, strict);
     let catalog = map.maybe("catalog", sections::catalog);

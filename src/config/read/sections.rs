@@ -27,7 +27,10 @@ pub fn api(
         issuers.unwrap_or_default().iter().flat_map(|issuer| issuer.audiences.clone()).collect();
     usual.sort();
     usual.dedup();
-    let address = listeners.map_or_else(String::new, |l| format!("http://{}", l.api));
+    let address = listeners.map_or_else(String::new, |listeners| {
+        let scheme = if listeners.api_tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", listeners.api)
+    });
     let defaults = ApiConfig { audiences: usual, public_url: address.into() };
     let everywhere = listeners.is_some_and(|l| l.api.ip().is_unspecified());
     if everywhere && !map.has("api") {
@@ -70,7 +73,9 @@ pub fn limits(map: &Map<'_>) -> Option<Limits> {
         header_count: 100,
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(60),
+        tunnel_idle: Duration::from_mins(10),
         concurrent_requests: 4096,
+        streams_per_connection: 100,
     };
     map.or("limits", usual, |at| {
         let map = at.map("a mapping of limits")?;
@@ -81,8 +86,11 @@ pub fn limits(map: &Map<'_>) -> Option<Limits> {
         let header_count = size(&map, "header_count", usual.header_count, &(8..=1000));
         let header_timeout = span(&map, "header_timeout", usual.header_timeout, 300);
         let idle_timeout = span(&map, "idle_timeout", usual.idle_timeout, 3600);
+        let tunnel_idle = span(&map, "tunnel_idle", usual.tunnel_idle, 24 * 3600);
         let concurrent_requests =
             size(&map, "concurrent_requests", usual.concurrent_requests, &(1..=1_000_000));
+        let streams_per_connection =
+            map.or("streams_per_connection", usual.streams_per_connection, streams);
         map.finish();
         Some(Limits {
             stream_grace: stream_grace?,
@@ -92,7 +100,9 @@ pub fn limits(map: &Map<'_>) -> Option<Limits> {
             header_count: header_count?,
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
+            tunnel_idle: tunnel_idle?,
             concurrent_requests: concurrent_requests?,
+            streams_per_connection: streams_per_connection?,
         })
     })
 }
@@ -108,6 +118,10 @@ fn size(
     range: &RangeInclusive<u64>,
 ) -> Option<usize> {
     map.or(key, usual, |at| at.count(range).and_then(|count| usize::try_from(count).ok()))
+}
+
+fn streams(at: &At<'_>) -> Option<u32> {
+    u32::try_from(at.count(&(1..=1000))?).ok()
 }
 
 pub fn catalog(at: &At<'_>) -> Option<PathBuf> {

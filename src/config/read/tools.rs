@@ -1,28 +1,24 @@
 //! `tools`: what stands behind the gateway, and under which names.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::{HeaderName, Uri, header};
+use http::{HeaderName, header};
 
-use crate::config::map::Map;
 use crate::config::reader::At;
-use crate::config::{CredentialSource, Encoded, ToolConfig, ToolTimeouts, Upstream};
+use crate::config::{CredentialSource, Encoded, ToolConfig};
 
-use super::{distinct, name, rules};
+use super::{distinct, name, rules, upstreams};
 
-const LEAST: Duration = Duration::from_millis(1);
 const HOST: &str = "a host name in lower case without scheme, port, path or `*`";
 const PREFIX: &str = "a path prefix like /warehouse/ (plain segments between two slashes)";
-const UPSTREAM: &str = "an address http://HOST:PORT without credentials, path or query";
 
-pub fn tools(at: &At<'_>) -> Option<Vec<ToolConfig>> {
-    let found = at.filled("a list of at least one tool", tool)?;
+pub fn tools(at: &At<'_>, strict: bool) -> Option<Vec<ToolConfig>> {
+    let found = at.filled("a list of at least one tool", |at| tool(at, strict))?;
     let names: Vec<&str> = found.iter().map(|tool| &*tool.name).collect();
     distinct(at, "name", &names).then_some(found)
 }
 
-fn tool(at: &At<'_>) -> Option<ToolConfig> {
+fn tool(at: &At<'_>, strict: bool) -> Option<ToolConfig> {
     let map = at.map("a mapping with name, hosts or path_prefix, upstreams and rules")?;
     let name = map.need("name", "the tool's name", name);
     let hosts = map.or("hosts", Vec::new(), hosts);
@@ -32,22 +28,22 @@ fn tool(at: &At<'_>) -> Option<ToolConfig> {
     if unreachable {
         map.refuse::<()>("a tool without hosts and without path_prefix", "one of them, or both");
     }
-    let upstreams = map.need("upstreams", "a list of at least one http://HOST:PORT", |at| {
-        at.filled("a list of at least one http://HOST:PORT", upstream)
-    });
+    let backends = upstreams::upstreams(&map);
+    let options = upstreams::options(&map, backends.as_deref(), strict);
     let encoded = map.or("encoded", Encoded::Refuse, |at| {
         at.one_of(&[("refuse", Encoded::Refuse), ("opaque", Encoded::Opaque)])
     });
     let credential = map.or("credential", CredentialSource::Bearer, credential);
     let forward_credential = map.or("forward_credential", false, At::flag);
     let rules = map.need("rules", rules::SOME, rules::rules);
-    let timeouts = timeouts(&map);
+    let timeouts = upstreams::timeouts(&map);
     map.finish();
     Some(ToolConfig {
         name: name?,
         hosts: hosts?,
         path_prefix: path_prefix?,
-        upstreams: upstreams?,
+        upstreams: backends?,
+        upstream: options?,
         encoded: encoded?,
         credential: credential?,
         forward_credential: forward_credential?,
@@ -56,7 +52,8 @@ fn tool(at: &At<'_>) -> Option<ToolConfig> {
     })
 }
 
-fn hosts(at: &At<'_>) -> Option<Vec<Arc<str>>> {
+/// Names in lower case, none twice.
+pub fn hosts(at: &At<'_>) -> Option<Vec<Arc<str>>> {
     let hosts = at.filled("a list of at least one host", |at| {
         let text = at.text(HOST)?;
         if text == "*" || text.contains('*') {
@@ -90,28 +87,6 @@ fn path_prefix(at: &At<'_>) -> Option<Arc<str>> {
     }
 }
 
-fn upstream(at: &At<'_>) -> Option<Upstream> {
-    let text = at.text(UPSTREAM)?;
-    let scheme = text.split(':').next().unwrap_or_default();
-    if matches!(scheme, "https" | "h2c" | "unix") {
-        let found = format!("the scheme {scheme}, which is not supported by this version yet");
-        return at.refuse_as(found, UPSTREAM);
-    }
-    let Some(uri) = text.parse::<Uri>().ok().filter(is_plain_origin) else {
-        return at.refuse(UPSTREAM);
-    };
-    let port = uri.port_u16().unwrap_or(80);
-    let host = uri.host().unwrap_or_default();
-    if host.is_empty() || port == 0 || text.contains(['@', '#', '?']) {
-        return at.refuse(UPSTREAM);
-    }
-    Some(Upstream::Http { host: host.into(), port })
-}
-
-fn is_plain_origin(uri: &Uri) -> bool {
-    uri.scheme_str() == Some("http") && uri.path() == "/" && uri.query().is_none()
-}
-
 fn credential(at: &At<'_>) -> Option<CredentialSource> {
     let expected = "bearer, { header: NAME } or { cookie: NAME }";
     if !at.is_map() {
@@ -119,7 +94,7 @@ fn credential(at: &At<'_>) -> Option<CredentialSource> {
     }
     let map = at.map(expected)?;
     let header = map.get("header").map(|at| credential_header(&at));
-    let cookie = map.get("cookie").map(|at| credential_cookie(&at));
+    let cookie = map.get("cookie").map(|at| cookie_name(&at));
     map.finish();
     match (header, cookie) {
         (Some(header), None) => header.map(CredentialSource::Header),
@@ -139,21 +114,9 @@ fn credential_header(at: &At<'_>) -> Option<HeaderName> {
 }
 
 /// A token of RFC 6265, section 4.1.1.
-fn credential_cookie(at: &At<'_>) -> Option<Arc<str>> {
+pub(super) fn cookie_name(at: &At<'_>) -> Option<Arc<str>> {
     let letter = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     at.parse("the name of a cookie", |text| {
         (!text.is_empty() && text.bytes().all(letter)).then(|| text.into())
-    })
-}
-
-fn timeouts(map: &Map<'_>) -> Option<ToolTimeouts> {
-    let usual = ToolTimeouts { connect: Duration::from_secs(2), response: Duration::from_secs(30) };
-    map.or("timeouts", usual, |at| {
-        let map = at.map("`{ connect: 2s, response: 30s }`")?;
-        let bound = |most| move |at: &At<'_>| at.duration(&(LEAST..=Duration::from_secs(most)));
-        let connect = map.or("connect", usual.connect, bound(60));
-        let response = map.or("response", usual.response, bound(3600));
-        map.finish();
-        Some(ToolTimeouts { connect: connect?, response: response? })
     })
 }

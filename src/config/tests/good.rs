@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Folder, GOOD, changed};
-use crate::config::{AccessMode, Backend, Environment, SinkConfig, Upstream, load};
+use crate::config::{AccessMode, Backend, Environment, ProxyListener, SinkConfig, Upstream, load};
 
 /// The example as it is shipped, with the files that it names beside it.
 #[test]
@@ -34,7 +34,8 @@ fn the_complete_example_loads_and_so_does_its_catalog() {
 fn what_is_left_out_has_its_documented_default() {
     let folder = Folder::new();
     let config = folder.load(GOOD).map_err(|p| p.to_string()).expect("loads").config;
-    assert_eq!(config.listeners.proxy, ["127.0.0.1:8080".parse().expect("address")]);
+    let plain = ProxyListener::plain("127.0.0.1:8080".parse().expect("address"));
+    assert_eq!(config.listeners.proxy, [plain]);
     assert_eq!(config.listeners.admin, "127.0.0.1:9090".parse().expect("address"));
     assert_eq!(&*config.api.public_url, "http://127.0.0.1:8081");
     assert_eq!(config.api.audiences, [std::sync::Arc::<str>::from("tidegate")]);

@@ -4,42 +4,82 @@ use std::cell::Cell;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Cut, next_data};
-use crate::gateway::lease::AccessEnd;
+use super::{Cut, next_frame};
+use crate::gateway::headers::filter_request_trailers;
+use crate::gateway::lease::{Held, Side};
 
-/// How far the client's body has got, seen from beside it.
+/// How far the client's body has got, seen from beside it, and what binds the exchange.
 #[derive(Debug)]
 pub struct Progress {
+    pub held: Held,
     pub ended: Cell<bool>,
-    /// The client's side broke: a framing violation or an abort.
+    /// The client's side broke: a framing violation, an abort, or too long a silence.
     pub broken: Cell<bool>,
+    /// When the body, or the answer that comes meanwhile, last moved.
     pub moved_at: Cell<Instant>,
+}
+
+/// What a client's body is held to.
+#[derive(Debug, Default)]
+pub struct Rules {
+    /// The header that carries the credential, if it is none of the usual: no trailer may be called
+    /// like it.
+    pub credential: Option<HeaderName>,
+    /// How long neither it nor the answer may move. `None`: the connection has that deadline itself.
+    pub patience: Option<Duration>,
 }
 
 /// The client's body on its way to the tool.
 #[derive(Debug)]
 pub struct ClientBody {
-    inner: Incoming,
+    /// `None`: there is none.
+    inner: Option<Incoming>,
     progress: Rc<Progress>,
-    /// Asked before every piece: a tool may have answered long before the body's end.
-    end: Option<AccessEnd>,
+    rules: Rules,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientBody {
     #[must_use]
-    pub fn new(inner: Incoming, end: Option<AccessEnd>) -> (Self, Rc<Progress>) {
+    pub fn new(inner: Incoming, held: Held, rules: Rules) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress {
             ended: Cell::new(inner.is_end_stream()),
             broken: Cell::new(false),
-            moved_at: Cell::new(Instant::now()),
+            moved_at: Cell::new(held.opened()),
+            held,
         });
-        (Self { inner, progress: Rc::clone(&progress), end }, progress)
+        let inner = Some(inner);
+        (Self { inner, progress: Rc::clone(&progress), rules, timer: None }, progress)
+    }
+
+    /// Of a request that has no body, for a second try.
+    #[must_use]
+    pub fn empty(progress: Rc<Progress>) -> Self {
+        Self { inner: None, progress, rules: Rules::default(), timer: None }
+    }
+
+    /// Ready when nothing has moved for too long.
+    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(patience) = self.rules.patience else { return Poll::Pending };
+        loop {
+            let end = self.progress.moved_at.get() + patience;
+            if end <= Instant::now() {
+                return Poll::Ready(());
+            }
+            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+            if timer.is_elapsed() {
+                timer.as_mut().reset(end);
+            }
+            ready!(timer.as_mut().poll(cx));
+        }
     }
 }
 
@@ -52,24 +92,38 @@ impl Body for ClientBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = &mut *self;
-        let frame = ready!(next_data(&mut this.inner, cx));
-        if this.end.as_ref().is_some_and(AccessEnd::is_over) {
+        // A tool may have answered long before the body's end: nobody else looks then.
+        if this.progress.held.cause().is_some() {
+            return Poll::Ready(Some(Err(Cut::AccessEnded)));
+        }
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        let credential = this.rules.credential.as_ref();
+        let keep = |trailers: &mut _| filter_request_trailers(trailers, credential);
+        let Poll::Ready(frame) = next_frame(inner, cx, keep) else {
+            this.progress.held.waits(Side::Request, cx.waker());
+            ready!(this.poll_stalled(cx));
+            this.progress.broken.set(true);
+            return Poll::Ready(Some(Err(Cut::Stalled)));
+        };
+        if this.progress.held.has_ended() {
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
         this.progress.moved_at.set(Instant::now());
         match &frame {
             None => this.progress.ended.set(true),
             Some(Err(_)) => this.progress.broken.set(true),
-            Some(Ok(_)) => this.progress.ended.set(this.inner.is_end_stream()),
+            Some(Ok(frame)) => {
+                this.progress.ended.set(frame.is_trailers() || inner.is_end_stream());
+            }
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.is_end_stream()
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.size_hint()
+        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }

@@ -1,43 +1,57 @@
 //! A connection of HTTP/1.1: hyper above the framing guard, and the deadlines beside both.
 
+use std::cell::Cell;
 use std::convert::Infallible;
-use std::future::poll_fn;
-use std::pin::pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::deadlines::{Due, due, first_check};
+use super::http2::Begun;
 use super::peer::Peer;
 use crate::gateway::core::Core;
 use crate::gateway::framing::{Guard, Watch};
 use crate::gateway::listener::Phase;
 use crate::gateway::ports::Ports;
 use crate::gateway::serve;
+use crate::gateway::tunnel::Opening;
 use crate::telemetry::events::gateway::HeadRefused;
 
-/// Serves a connection until it ends.
+/// What is left to do after the last response may take this long.
+const CLOSE_WITHIN: Duration = Duration::from_secs(2);
+
+/// Serves a connection until it ends, or gives it back when it may begin with the preface of HTTP/2,
+/// and does.
 pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
     core: Rc<Core<P>>,
     stream: S,
     peer: Rc<Peer>,
-    mut phase: watch::Receiver<Phase>,
-) {
+    (may_be_http2, mut phase): (bool, watch::Receiver<Phase>),
+) -> Option<Begun<S>> {
     let seen = Rc::new(Watch::new());
     let guard = Guard::new(stream, core.head_limits(), Rc::clone(&seen));
+    let guard = if may_be_http2 { guard.or_http2() } else { guard };
+    let opening: Cell<Option<Box<Opening>>> = Cell::new(None);
     let service = service_fn(|request| {
         let (core, seen, peer) = (Rc::clone(&core), Rc::clone(&seen), Rc::clone(&peer));
+        let opening = &opening;
         async move {
-            let response = serve::answer(&*core, &peer, request).await;
-            if response.headers().contains_key(CONNECTION) {
+            let mut response = serve::answer(&*core, &peer, request).await;
+            if let Some(tunnel) = response.body_mut().take_tunnel() {
+                seen.switches();
+                opening.set(Some(tunnel));
+            } else if response.headers().contains_key(CONNECTION) {
                 // It says `close`: no other option is ever sent.
                 seen.said_goodbye();
             }
@@ -51,15 +65,19 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
         // The guard counts; hyper only needs the room.
         http.max_headers(core.shared.limits.header_count + 1);
     }
-    let mut connection = pin!(http.serve_connection(TokioIo::new(guard), service));
+    let mut connection = http.serve_connection(TokioIo::new(guard), service);
     let mut deadline = pin!(sleep_until(seen.idle_since() + first_check(&core)));
+    let at_the_end = phase.clone();
     let mut closing = pin!(phase.wait_for(|phase| *phase == Phase::Closing));
     let mut closing_seen = false;
     let mut ending = false;
-    poll_fn(|cx| {
+    let finished = poll_fn(|cx| {
         loop {
-            if connection.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(());
+            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
+                return Poll::Ready(ended.is_ok());
+            }
+            if seen.is_http2() {
+                return Poll::Ready(false);
             }
             let must_end = seen.violation().is_some() && seen.all_answered();
             if must_end && !ending {
@@ -70,7 +88,7 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
             }
             if (must_end || closing_seen) && !ending {
                 ending = true;
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
                 continue;
             }
             if deadline.as_mut().poll(cx).is_pending() {
@@ -78,19 +96,45 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
             }
             match due(&core, &seen, Instant::now()) {
                 Due::Nothing(at) => deadline.as_mut().reset(at),
-                Due::Abort => return Poll::Ready(()),
-                Due::End if ending => return Poll::Ready(()),
+                Due::Abort => return Poll::Ready(false),
+                Due::End if ending => return Poll::Ready(false),
                 Due::End => {
                     ending = seen.violation().is_none();
                     if ending {
-                        connection.as_mut().graceful_shutdown();
+                        Pin::new(&mut connection).graceful_shutdown();
                     }
-                    deadline.as_mut().reset(Instant::now() + Duration::from_secs(2));
+                    deadline.as_mut().reset(Instant::now() + CLOSE_WITHIN);
                 }
             }
         }
     })
     .await;
+    if seen.is_http2() {
+        let (stream, bytes) = connection.into_parts().io.into_inner().into_parts();
+        return Some(Begun { stream, bytes });
+    }
+    if finished {
+        let parts = connection.into_parts();
+        let read = (parts.io.into_inner(), parts.read_buf);
+        behind_the_last(&core, read, opening.take(), at_the_end).await;
+    }
+    None
+}
+
+/// What follows the last response: a tunnel, or the end.
+async fn behind_the_last<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
+    core: &Core<P>,
+    (mut guard, read): (Guard<S>, Bytes),
+    opening: Option<Box<Opening>>,
+    phase: watch::Receiver<Phase>,
+) {
+    if let Some(opening) = opening {
+        let (stream, held) = guard.into_parts();
+        opening.run((stream, [&read[..], &held].concat()), &core.shared, phase).await;
+    } else {
+        // hyper leaves a connection open on which an upgrade was asked for.
+        let _late = timeout(CLOSE_WITHIN, guard.shutdown()).await;
+    }
 }
 
 /// The bare answer to bytes that are not a request, written before the connection is closed.

@@ -6,6 +6,7 @@ use hyper::body::Incoming;
 use crate::gateway::body::Progress;
 use crate::gateway::headers;
 use crate::gateway::refusal::Refusal;
+use crate::gateway::tunnel::{Agreed, Handshake};
 use crate::gateway::upstream::Lent;
 use crate::problem::ProblemCode;
 use crate::telemetry::events::gateway::UpstreamFailed;
@@ -16,12 +17,28 @@ pub(super) fn checked(
     lent: Lent,
 ) -> Result<(Response<Incoming>, Lent), Refusal> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(unreachable(tool, "it switched protocols without being asked"));
+        // Its headers are held against the request's in `switched`.
+        return Ok((response, lent));
     }
     if !headers::is_framed_clearly(response.headers()) {
         return Err(unreachable(tool, "the length of its response cannot be read in one way"));
     }
     Ok((response, lent))
+}
+
+/// What a switch of protocols agreed on; `None` when there is none.
+pub(super) fn switched(
+    tool: &str,
+    asked: Option<&Handshake>,
+    response: &Response<Incoming>,
+) -> Result<Option<Agreed>, Refusal> {
+    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        return Ok(None);
+    }
+    let Some(asked) = asked else {
+        return Err(unreachable(tool, "it switched protocols without being asked"));
+    };
+    asked.answered(response.headers()).map(Some).map_err(|why| unreachable(tool, why))
 }
 
 pub(super) fn broken(tool: &str, progress: &Progress, error: &hyper::Error) -> Refusal {

@@ -4,54 +4,103 @@ use std::rc::Rc;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 
 use super::answer::{broken, checked, unreachable};
+use super::http2::{Spare, into_http1, into_http2, was_refused};
 use super::wait::in_time;
 use crate::gateway::admit::Permit;
 use crate::gateway::body::{ClientBody, Progress};
 use crate::gateway::core::Core;
-use crate::gateway::lease::Lease;
+use crate::gateway::lease::{Cause, Lease};
 use crate::gateway::ports::Ports;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::upstream::Lent;
+use crate::gateway::upstream::{Lent, ToolPool, tries};
 use crate::problem::ProblemCode;
 use crate::telemetry::spans::ClientSpan;
 
-/// One try, and a second one only for a request that the first connection gave back unsent.
+/// One try, and further ones only for a request of which no byte was sent, or that the tool says it
+/// did nothing with.
 pub(super) async fn exchange<P: Ports>(
     core: &Core<P>,
     permit: &Permit,
-    mut request: Request<ClientBody>,
+    (mut request, wants_trailers): (Request<ClientBody>, bool),
     (progress, lease): (&Rc<Progress>, &mut Option<Lease>),
     span: &ClientSpan,
 ) -> Result<(Response<Incoming>, Lent), Refusal> {
     let tool = &permit.tool().config;
+    let pool = core.pool.of(&permit.tool().upstreams);
+    pool.budget.earn();
+    let mut tries = tries(&pool.upstreams, &request, permit.identity());
     let mut fresh = false;
     loop {
-        let lent = core.pool.lend(&tool.upstreams, tool.timeouts.connect, fresh).await;
+        let lent = pool.lend(&mut tries, fresh).await;
         let mut lent = lent.map_err(|error| unreachable(&tool.name, &error.to_string()))?;
         let (host, port) = lent.address();
         span.goes_to(host, port);
         lent.carries(Rc::clone(progress));
+        let spare = fitted(&mut request, &lent, wants_trailers)?;
         let sent = lent.sender.try_send_request(request);
         let answer = in_time(sent, tool.timeouts.response, progress, lease.as_mut()).await;
         if lease.as_mut().is_some_and(Lease::has_ended) {
-            let detail = format!("the access to {} ended before it answered", tool.name);
-            return Err(Refusal::new(ProblemCode::GrantExpired, detail));
+            let cause = lease.as_ref().and_then(Lease::cause).unwrap_or(Cause::Expired);
+            return Err(cause.refusal(&tool.name));
         }
         match answer {
             None => {
+                lent.failed();
                 let detail = format!("{} did not answer in time", tool.name);
                 return Err(Refusal::new(ProblemCode::UpstreamTimeout, detail));
             }
-            Some(Ok(response)) => return checked(&tool.name, response, lent),
-            Some(Err(mut failed)) => {
-                let unsent = failed.take_message().filter(|_| lent.reused && !fresh);
-                let Some(again) = unsent else {
-                    return Err(broken(&tool.name, progress, &failed.into_error()));
-                };
-                (request, fresh) = (again, true);
+            Some(Ok(response)) => {
+                lent.answered(response.status());
+                return checked(&tool.name, response, lent);
             }
+            Some(Err(failed)) => match again(failed, (&lent, fresh), spare, (&pool, progress)) {
+                Ok(unsent) => {
+                    // It was not this backend's fault: it may be asked again.
+                    (request, fresh) = (unsent, true);
+                    tries.forget_last();
+                }
+                Err(error) => {
+                    if !progress.broken.get() {
+                        lent.failed();
+                    }
+                    return Err(broken(&tool.name, progress, &error));
+                }
+            },
         }
+    }
+}
+
+/// Gives the request the form of the connection's protocol.
+fn fitted(
+    request: &mut Request<ClientBody>,
+    lent: &Lent,
+    wants_trailers: bool,
+) -> Result<Option<Spare>, Refusal> {
+    if !lent.is_http2() {
+        into_http1(request)?;
+        return Ok(None);
+    }
+    into_http2(request, lent.scheme(), wants_trailers)?;
+    Ok(Spare::of(request))
+}
+
+/// The request, if it may be sent again.
+fn again(
+    mut failed: TrySendError<Request<ClientBody>>,
+    (lent, fresh): (&Lent, bool),
+    spare: Option<Spare>,
+    (pool, progress): (&ToolPool, &Rc<Progress>),
+) -> Result<Request<ClientBody>, hyper::Error> {
+    // The tool closed a connection just when it was to be used again.
+    if let Some(unsent) = failed.take_message().filter(|_| lent.reused && !fresh) {
+        return Ok(unsent);
+    }
+    let error = failed.into_error();
+    match spare.filter(|_| was_refused(&error)) {
+        Some(spare) if !fresh && pool.may_try_again() => Ok(spare.into_request(progress)),
+        Some(_) | None => Err(error),
     }
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod exchange;
+mod http2;
 mod inbound;
 mod wait;
 
@@ -9,71 +10,106 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::request::Parts;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::UpstreamAnswered;
 use crate::telemetry::spans::ClientSpan;
 use crate::telemetry::trace::{Place, TraceContext};
 
+use crate::config::CredentialSource;
 use crate::gateway::admit::Permit;
-use crate::gateway::body::{ClientBody, Out};
+use crate::gateway::body::{ClientBody, Out, Rules};
 use crate::gateway::connection::Peer;
 use crate::gateway::core::Core;
 use crate::gateway::headers::{self, Outbound};
-use crate::gateway::lease::{AccessEnd, Lease};
+use crate::gateway::lease::{Held, Lease};
 use crate::gateway::limits::Slot;
 use crate::gateway::ports::Ports;
 use crate::gateway::refusal::Refusal;
+use crate::gateway::tunnel::{self, Handshake};
 
 /// What goes along with a request, beside its permit.
 #[derive(Debug)]
 pub struct Along<'a> {
     pub peer: &'a Peer,
+    /// The decision's id.
+    pub decision: &'a Arc<str>,
     pub request_id: HeaderValue,
     /// The span of the request, parent of the exchange's.
     pub place: Place,
     pub slot: Slot,
 }
 
-/// Sends the request and waits for the head of the response.
+/// Sends the request and waits for the head of the response. `record` is of the decision that made
+/// the permit.
 ///
 /// # Errors
 /// `upstream-unreachable`, `upstream-timeout`, `bad-request` when the client's body broke, or
-/// `grant-expired` when the access ended before the tool answered.
+/// the code of the cause when the access ended before the tool answered (`grant-expired`).
 pub async fn forward<P: Ports>(
     core: &Core<P>,
-    permit: Permit,
+    (permit, record): (Permit, Arc<DecisionRecord>),
     head: Parts,
     body: Incoming,
     along: Along<'_>,
 ) -> Result<Response<Out>, Refusal> {
     let method = head.method.clone();
-    let end = permit.ends_at().map(|at| AccessEnd::new(at, Arc::clone(&core.shared)));
+    let trailers = head.version == Version::HTTP_2;
+    let asked = Handshake::asked(&head);
     // Most requests have no body to bind.
-    let bound = end.clone().filter(|_| !body.is_end_stream());
-    let (body, progress) = ClientBody::new(body, bound);
-    let mut lease = end.map(Lease::new);
+    let rules = if body.is_end_stream() { Rules::default() } else { rules(core, &permit, &head) };
+    let held = Held::new(permit, record, &core.leases);
+    let (body, progress) = ClientBody::new(body, held, rules);
+    let mut lease = Lease::begin(&core.leases, &progress);
+    let permit = progress.held.permit();
     let context = along.place.context.with_span(core.ids.span());
     let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
-    let request = outbound(&permit, head, &along, context, body);
+    let wants_trailers = http2::wants_trailers(&head.headers);
+    let mut request = outbound(permit, head, &along, context, body);
+    if asked.is_some() {
+        tunnel::mark(request.headers_mut());
+    }
     let started = Instant::now();
-    let exchange = exchange::exchange(core, &permit, request, (&progress, &mut lease), &span);
+    let request = (request, wants_trailers);
+    let exchange = exchange::exchange(core, permit, request, (&progress, &mut lease), &span);
     let answer = exchange.instrument(span.0.clone()).await;
+    let tool = &permit.tool().config.name;
+    let answer = answer.and_then(|(response, lent)| {
+        let agreed = answer::switched(tool, asked.as_ref(), &response)?;
+        Ok((response, lent, agreed))
+    });
     UpstreamAnswered {
         method: &method,
-        status: answer.as_ref().ok().map(|(response, _)| response.status().as_u16()),
+        status: answer.as_ref().ok().map(|(response, ..)| response.status().as_u16()),
         route: permit.rule().path.shared(),
         failure: answer.as_ref().err().map(|refusal| refusal.code),
         took: started.elapsed(),
         span: &span,
     }
     .emit(&core.metrics);
-    let (response, lent) = answer?;
-    Ok(inbound::inbound(response, lent, lease, along.slot))
+    let (response, lent, agreed) = answer?;
+    if let Some(agreed) = agreed {
+        return Ok(inbound::tunnel(response, agreed, (lease, tool), along));
+    }
+    Ok(inbound::inbound(response, lent, (lease, trailers), along))
+}
+
+fn rules<P>(core: &Core<P>, permit: &Permit, head: &Parts) -> Rules {
+    let tool = &permit.tool().config;
+    let credential = match &tool.credential {
+        CredentialSource::Header(name) if !tool.forward_credential => Some(name.clone()),
+        CredentialSource::Header(_) | CredentialSource::Bearer | CredentialSource::Cookie(_) => {
+            None
+        }
+    };
+    // A connection of HTTP/1.1 has one body at a time, and its own deadline for it.
+    let patience = (head.version == Version::HTTP_2).then_some(core.shared.limits.idle_timeout);
+    Rules { credential, patience }
 }
 
 fn outbound(

@@ -1,5 +1,7 @@
 //! Waiting for the head of the response.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -16,13 +18,17 @@ pub(super) async fn in_time<T>(
     mut lease: Option<&mut Lease>,
 ) -> Option<T> {
     let mut answer = std::pin::pin!(answer);
+    let mut answer_or_end = poll_fn(|cx| match answer.as_mut().poll(cx) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending => match &mut lease {
+            Some(lease) => lease.poll_ended(cx).map(|()| None),
+            None => Poll::Pending,
+        },
+    });
     let mut deadline = Instant::now() + limit;
     loop {
-        let look = lease.as_ref().map_or(deadline, |lease| lease.look_again().min(deadline));
-        match timeout_at(look, answer.as_mut()).await {
-            Ok(answer) => return Some(answer),
-            Err(_elapsed) if lease.as_mut().is_some_and(|lease| lease.has_ended()) => return None,
-            Err(_elapsed) if look < deadline => (),
+        match timeout_at(deadline, &mut answer_or_end).await {
+            Ok(answer) => return answer,
             Err(_elapsed) => {
                 let moved = progress.moved_at.get() + limit;
                 if moved <= deadline {

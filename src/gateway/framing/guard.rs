@@ -17,6 +17,10 @@ use super::{Framing, HeadLimits, Violation, Watch};
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 256 * 1024;
 const HELD_READ: usize = 4 * 1024;
+/// How much is held behind a request for an upgrade until its answer is there.
+const HELD_UNDECIDED: usize = 64 * 1024;
+/// What a client of HTTP/2 says first (RFC 9113, section 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Debug)]
 pub struct Guard<S> {
@@ -27,6 +31,8 @@ pub struct Guard<S> {
     held: Vec<u8>,
     ready: usize,
     at_end: bool,
+    /// The first bytes are still awaited, and may be the preface of HTTP/2.
+    opening: bool,
     closing: Closing,
 }
 
@@ -47,8 +53,50 @@ impl<S> Guard<S> {
             held: Vec::new(),
             ready: 0,
             at_end: false,
+            opening: false,
             closing: Closing::LastWords(0),
         }
+    }
+
+    /// A connection that begins with the preface of HTTP/2 is held there: nothing of it passes.
+    #[must_use]
+    pub fn or_http2(mut self) -> Self {
+        self.opening = true;
+        self
+    }
+
+    /// Whether the first bytes are the preface of HTTP/2, as far as they go.
+    fn may_be_http2(opening: &mut bool, watch: &Watch, bytes: &[u8]) -> bool {
+        let length = bytes.len().min(PREFACE.len());
+        *opening = bytes.get(..length) == PREFACE.get(..length);
+        if *opening && length == PREFACE.len() {
+            watch.http2.set(true);
+        } else if *opening && watch.head_since.get().is_none() {
+            watch.head_since.set(Some(Instant::now()));
+        }
+        *opening
+    }
+
+    /// The byte stream as it is, and what was read of it but not handed on.
+    pub fn into_parts(self) -> (S, Vec<u8>) {
+        (self.io, self.held)
+    }
+
+    /// Whether what follows is, or may become, a tunnel's. Once it is known to be none, it is read
+    /// as the next request.
+    fn must_hold(&mut self) -> bool {
+        if !self.framing.is_undecided() {
+            return false;
+        }
+        if self.watch.has_switched() {
+            return true;
+        }
+        if self.watch.all_answered() {
+            self.framing.refuse_upgrade();
+            self.ready = Self::judge(&mut self.framing, &self.watch, &self.held);
+            return false;
+        }
+        self.held.len() >= HELD_UNDECIDED
     }
 
     /// Notes what the newest bytes meant; returns how many of them may pass.
@@ -78,6 +126,10 @@ impl<S> Guard<S> {
     }
 
     fn refused(&self) -> Option<Poll<io::Result<()>>> {
+        if self.watch.is_http2() {
+            // The connection's task takes it from here.
+            return Some(Poll::Pending);
+        }
         let violation = self.watch.violation()?;
         if violation.is_in_body() {
             return Some(Poll::Ready(Err(broken_body(violation))));
@@ -106,6 +158,11 @@ impl<S: AsyncRead + Unpin> Guard<S> {
             self.at_end = true;
             return Poll::Ready(Ok(true));
         }
+        if self.opening && Self::may_be_http2(&mut self.opening, &self.watch, fresh) {
+            self.held.extend_from_slice(fresh);
+            buf.set_filled(before);
+            return Poll::Ready(Ok(false));
+        }
         let passed = Self::judge(&mut self.framing, &self.watch, fresh);
         if self.watch.violation().is_none() {
             self.held.extend_from_slice(fresh.get(passed..).unwrap_or_default());
@@ -124,6 +181,9 @@ impl<S: AsyncRead + Unpin> Guard<S> {
         self.held.truncate(before + count);
         ready!(polled)?;
         self.at_end = count == 0;
+        if self.opening && Self::may_be_http2(&mut self.opening, &self.watch, &self.held) {
+            return Poll::Ready(Ok(()));
+        }
         self.ready = Self::judge(&mut self.framing, &self.watch, &self.held);
         Poll::Ready(Ok(()))
     }
@@ -140,6 +200,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
             return Poll::Ready(Ok(()));
         }
         loop {
+            if this.must_hold() {
+                this.watch.wake_with_the_answer(cx.waker());
+                return Poll::Pending;
+            }
             if this.ready > 0 {
                 this.hand_on(buf);
                 return Poll::Ready(Ok(()));
@@ -160,7 +224,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guard<S> {
                 Poll::Ready(Ok(false)) => (),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
-                    if !this.framing.is_in_head() && this.watch.body_since.get().is_none() {
+                    if this.framing.is_undecided() {
+                        this.watch.wake_with_the_answer(cx.waker());
+                    } else if !this.framing.is_in_head() && this.watch.body_since.get().is_none() {
                         this.watch.body_since.set(Some(Instant::now()));
                     }
                     return Poll::Pending;

@@ -8,6 +8,8 @@ use super::violation::Violation;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Follows {
     Nothing,
+    /// Nothing, or a tunnel when the answer says so.
+    Undecided,
     Sized(u64),
     Chunked,
 }
@@ -22,6 +24,7 @@ pub struct Head {
     fields: usize,
     length: Option<u64>,
     chunked: bool,
+    upgrade: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,6 +99,8 @@ impl Head {
                 return Err(Violation::Head("a Transfer-Encoding other than one chunked"));
             }
             self.chunked = true;
+        } else if name.eq_ignore_ascii_case(b"upgrade") {
+            self.upgrade = true;
         }
         Ok(())
     }
@@ -106,13 +111,18 @@ impl Head {
                 return Err(Violation::Head("both Content-Length and Transfer-Encoding"));
             }
             (true, None) => Follows::Chunked,
+            (false, None | Some(0)) if self.upgrade => Follows::Undecided,
             (false, None | Some(0)) => Follows::Nothing,
             (false, Some(length)) => Follows::Sized(length),
         };
-        if version == Version::Http10 && follows != Follows::Nothing {
-            return Err(Violation::Head("an HTTP/1.0 request with a body"));
+        match (version, follows) {
+            (Version::Http11, _) | (Version::Http10, Follows::Nothing) => Ok(follows),
+            // Only HTTP/1.1 switches.
+            (Version::Http10, Follows::Undecided) => Ok(Follows::Nothing),
+            (Version::Http10, Follows::Sized(_) | Follows::Chunked) => {
+                Err(Violation::Head("an HTTP/1.0 request with a body"))
+            }
         }
-        Ok(follows)
     }
 
     #[must_use]

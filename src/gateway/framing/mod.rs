@@ -40,6 +40,8 @@ pub struct HeadLimits {
 #[derive(Debug)]
 enum State {
     Head(Head),
+    /// Behind a head that asks for an upgrade: nobody knows yet what the next byte is.
+    Undecided,
     Body(u64),
     ChunkSize,
     ChunkData(u64),
@@ -87,7 +89,20 @@ impl Framing {
     /// Between two requests, or in a head.
     #[must_use]
     pub const fn is_in_head(&self) -> bool {
-        matches!(self.state, State::Head(_))
+        matches!(self.state, State::Head(_) | State::Undecided)
+    }
+
+    /// Whether what follows waits for [`Framing::refuse_upgrade`].
+    #[must_use]
+    pub const fn is_undecided(&self) -> bool {
+        matches!(self.state, State::Undecided)
+    }
+
+    /// There is no tunnel: what follows is the next request.
+    pub fn refuse_upgrade(&mut self) {
+        if self.is_undecided() {
+            self.state = State::Head(Head::default());
+        }
     }
 
     /// Some bytes of a head are here, but not all.
@@ -105,11 +120,13 @@ impl Framing {
                 self.heads += 1;
                 self.state = match follows {
                     Follows::Nothing => State::Head(Head::default()),
+                    Follows::Undecided => State::Undecided,
                     Follows::Sized(length) => State::Body(length),
                     Follows::Chunked => State::ChunkSize,
                 };
                 Ok(Some(length))
             }
+            State::Undecided => Ok(None),
             State::Body(left) => {
                 let (taken, left) = take(rest, *left);
                 self.state =

@@ -184,6 +184,26 @@ fn a_good_message_passes_whole_however_it_is_cut() {
 }
 
 #[test]
+fn nothing_passes_behind_a_request_for_an_upgrade_until_it_is_refused() {
+    let asked = "GET / HTTP/1.1\r\nupGrade: foo\r\n\r\n";
+    let both = format!("{asked}GET / HTTP/1.1\r\n\r\n");
+    let mut framing = Framing::new(LIMITS);
+    assert_eq!(framing.accept(both.as_bytes()), Ok(asked.len()));
+    assert!(framing.is_undecided());
+    assert_eq!(framing.accept(&both.as_bytes()[asked.len()..]), Ok(0));
+    framing.refuse_upgrade();
+    assert_eq!(framing.accept(&both.as_bytes()[asked.len()..]), Ok(both.len() - asked.len()));
+    assert_eq!(framing.heads(), 2);
+    // With a body, or in HTTP/1.0, nothing can be switched.
+    for message in [
+        "POST / HTTP/1.1\r\nUpgrade: websocket\r\nContent-Length: 1\r\n\r\nxGET / HTTP/1.1\r\n\r\n",
+        "GET / HTTP/1.0\r\nUpgrade: websocket\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+    ] {
+        assert_eq!(accept(message.as_bytes()), (message.len(), None));
+    }
+}
+
+#[test]
 fn a_chunk_that_can_be_read_in_two_ways_is_refused_where_it_begins() {
     let head = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
     for body in [

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::task::Waker;
 
 use tokio::time::Instant;
 
@@ -11,6 +12,8 @@ use super::Violation;
 #[derive(Debug)]
 pub struct Watch {
     violation: Cell<Option<Violation>>,
+    /// It began with the preface of HTTP/2.
+    pub(super) http2: Cell<bool>,
     /// Whole heads handed to hyper.
     pub(super) heads: Cell<u64>,
     answered: Cell<u64>,
@@ -25,6 +28,10 @@ pub struct Watch {
     idle_since: Cell<Instant>,
     /// A response announced itself as the last one.
     goodbye: Cell<bool>,
+    /// The newest request was answered with a switch: what follows is a tunnel's.
+    switched: Cell<bool>,
+    /// Whoever waits for the answer to a request for an upgrade.
+    undecided: RefCell<Option<Waker>>,
     /// Written before the connection is closed.
     pub(super) last_words: RefCell<Vec<u8>>,
 }
@@ -34,6 +41,7 @@ impl Watch {
     pub fn new() -> Self {
         Self {
             violation: Cell::new(None),
+            http2: Cell::new(false),
             heads: Cell::new(0),
             answered: Cell::new(0),
             streaming: Cell::new(0),
@@ -42,6 +50,8 @@ impl Watch {
             write_since: Cell::new(None),
             idle_since: Cell::new(Instant::now()),
             goodbye: Cell::new(false),
+            switched: Cell::new(false),
+            undecided: RefCell::new(None),
             last_words: RefCell::new(Vec::new()),
         }
     }
@@ -49,6 +59,11 @@ impl Watch {
     #[must_use]
     pub fn violation(&self) -> Option<Violation> {
         self.violation.get()
+    }
+
+    #[must_use]
+    pub fn is_http2(&self) -> bool {
+        self.http2.get()
     }
 
     /// The first violation stands.
@@ -65,6 +80,8 @@ impl Watch {
     pub fn answered(self: &Rc<Self>) -> Sending {
         self.answered.set(self.answered.get() + 1);
         self.streaming.set(self.streaming.get() + 1);
+        let undecided = self.undecided.borrow_mut().take();
+        undecided.iter().for_each(Waker::wake_by_ref);
         Sending(Rc::clone(self))
     }
 
@@ -88,6 +105,20 @@ impl Watch {
     #[must_use]
     pub fn has_said_goodbye(&self) -> bool {
         self.goodbye.get()
+    }
+
+    /// From now on nothing is read as HTTP any more.
+    pub fn switches(&self) {
+        self.switched.set(true);
+    }
+
+    pub(super) fn wake_with_the_answer(&self, waker: &Waker) {
+        *self.undecided.borrow_mut() = Some(waker.clone());
+    }
+
+    #[must_use]
+    pub fn has_switched(&self) -> bool {
+        self.switched.get()
     }
 
     pub fn say_at_the_end(&self, words: Vec<u8>) {

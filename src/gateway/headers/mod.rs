@@ -3,6 +3,7 @@
 mod added;
 mod credential;
 mod names;
+mod trailers;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +15,7 @@ use crate::telemetry::trace::TRACEPARENT;
 
 use names::{Folded, HOP_BY_HOP, NOT_FROM_CLIENTS};
 pub use names::{is_protected, is_spelling_of};
+pub use trailers::{filter_request_trailers, filter_response_trailers};
 
 pub const DECISION_ID: HeaderName = HeaderName::from_static("tidegate-decision-id");
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -41,6 +43,7 @@ pub fn rewrite_request(headers: &mut HeaderMap, out: &Outbound<'_>) {
     let chunked = headers.contains_key(TRANSFER_ENCODING);
     remove_nominated(headers);
     remove_matching(headers, |name| name.is_any(&HOP_BY_HOP) || name.is_any(&NOT_FROM_CLIENTS));
+    trailers::keep_announced(headers, trailers::passes_to_tool);
     headers.remove(EXPECT);
     if !out.keep_tracestate {
         headers.remove(TRACESTATE);
@@ -59,6 +62,7 @@ pub fn rewrite_request(headers: &mut HeaderMap, out: &Outbound<'_>) {
 pub fn rewrite_response(headers: &mut HeaderMap) {
     remove_nominated(headers);
     remove_matching(headers, |name| name.is_any(&HOP_BY_HOP) || name.is("tidegate-*"));
+    trailers::keep_announced(headers, trailers::passes_to_client);
 }
 
 /// The headers of a response that decide where it ends leave no doubt.

@@ -23,11 +23,10 @@ pub(super) const NOT_FROM_CLIENTS: [&str; 15] = [
 ];
 
 /// RFC 9110, section 7.6.1, and what older servers treat alike.
-pub(super) const HOP_BY_HOP: [&str; 9] = [
+pub(super) const HOP_BY_HOP: [&str; 8] = [
     "connection",
     "keep-alive",
     "te",
-    "trailer",
     "transfer-encoding",
     "upgrade",
     "proxy-*",

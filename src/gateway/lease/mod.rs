@@ -1,102 +1,99 @@
-//! An exchange that is still open when the grants that permitted it end is cut.
+//! Open exchanges are leases: each ends with the grants that permitted it, unless others still do.
+//!
+//! ```text
+//! forward -- enter --> young (a place in a list)
+//!                        | 100 ms old, by the keeper's clock
+//!                        v
+//!                      watched, with what admission saw --+-- its end, or the grace, has come --> cut
+//!                        ^                                |
+//!                        | still permitted                v head moved (push, or the look of a second)
+//!                        +------------------------- admission again --> revoked, denied, ... --> cut
+//! ```
+//!
+//! Every core keeps its own leases: the [`keeper`] looks at the clock and never waits for anything,
+//! the [`checker`] asks the store, once per partition. Each direction of an exchange asks its lease
+//! whenever it moves and is woken when it was cut, so nobody needs a timer of his own.
+
+mod again;
+mod cause;
+mod checker;
+mod held;
+mod keeper;
+mod moves;
+mod places;
+mod registry;
 
 use std::fmt;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::rc::Rc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until};
+use super::body::Progress;
+use super::core::Core;
+use super::ports::Ports;
+use crate::problem::ProblemCode;
 
-use crate::domain::time::Timestamp;
-use crate::telemetry::events::gateway::StreamCut;
-
-use crate::gateway::core::Shared;
+pub use cause::Cause;
+pub use held::{Held, Side};
+pub use moves::Moves;
+pub use registry::Leases;
 
 /// The wall clock may be moved: it is looked at again at least this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// When the grants behind a request end.
-#[derive(Clone)]
-pub struct AccessEnd {
-    at: Timestamp,
-    shared: Arc<Shared>,
+/// Watches the leases of one core, as long as the core runs.
+pub fn watch<P: Ports>(core: &Rc<Core<P>>) {
+    tokio::task::spawn_local(keeper::keep_time(Rc::clone(core)));
+    tokio::task::spawn_local(checker::check(Rc::clone(core)));
 }
 
-impl AccessEnd {
-    #[must_use]
-    pub const fn new(at: Timestamp, shared: Arc<Shared>) -> Self {
-        Self { at, shared }
-    }
-
-    /// Whether the access has ended by now.
-    #[must_use]
-    pub fn is_over(&self) -> bool {
-        self.shared.clock.now() >= self.at
-    }
-}
-
-/// The end of an access, as a future that is only armed while its exchange waits.
+/// The lease of one exchange, as the direction of the response holds it. It lasts as long as any
+/// direction does.
 pub struct Lease {
-    end: AccessEnd,
-    timer: Option<Pin<Box<Sleep>>>,
-    cut: bool,
+    progress: Rc<Progress>,
 }
 
 impl Lease {
+    /// Binds an exchange to what permitted it; `None`: nothing does, the rule is public.
     #[must_use]
-    pub fn new(end: AccessEnd) -> Self {
-        end.shared.metrics.open_leases.inc();
-        Self { end, timer: None, cut: false }
+    pub fn begin(leases: &Leases, progress: &Rc<Progress>) -> Option<Self> {
+        if !progress.held.is_bound() {
+            return None;
+        }
+        leases.enter(progress);
+        Some(Self { progress: Rc::clone(progress) })
     }
 
-    /// Whether the access has ended by now; counted as cut the first time.
+    /// Whether the access has ended by now; the first to notice cuts it.
     pub fn has_ended(&mut self) -> bool {
-        let ended = self.end.is_over();
-        if ended && !self.cut {
-            self.cut = true;
-            StreamCut.emit(&self.end.shared.metrics);
-        }
-        ended
+        self.progress.held.has_ended()
     }
 
-    /// When to ask [`Lease::has_ended`] again, for whoever waits with a timer of its own.
+    /// Why it was cut; `None`: it was not.
     #[must_use]
-    pub fn look_again(&self) -> Instant {
-        Instant::now() + self.end.at.since(self.end.shared.clock.now()).min(LOOK_AGAIN)
+    pub fn cause(&self) -> Option<Cause> {
+        self.progress.held.cause()
     }
 
-    /// Ready once the access has ended. To be asked when the exchange has nothing to do: short ones
-    /// never come here and cost no timer.
+    /// What a client is told when it has ended.
+    #[must_use]
+    pub fn code(&self) -> ProblemCode {
+        self.cause().map_or(ProblemCode::GrantExpired, Cause::code)
+    }
+
+    /// Ready once the access has ended; until then the task is woken when it does. To be asked when
+    /// the exchange has nothing to do.
     pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            if self.has_ended() {
-                return Poll::Ready(());
-            }
-            let next = self.look_again();
-            let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(next)));
-            if timer.is_elapsed() {
-                timer.as_mut().reset(next);
-            }
-            ready!(timer.as_mut().poll(cx));
+        if self.progress.held.has_ended() {
+            return Poll::Ready(());
         }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        self.end.shared.metrics.open_leases.dec();
-    }
-}
-
-impl fmt::Debug for AccessEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("AccessEnd").field(&self.at).finish()
+        self.progress.held.waits(Side::Response, cx.waker());
+        Poll::Pending
     }
 }
 
 impl fmt::Debug for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Lease").field("ends_at", &self.end.at).finish_non_exhaustive()
+        f.debug_struct("Lease").field("cause", &self.cause()).finish_non_exhaustive()
     }
 }

@@ -12,12 +12,12 @@ use tokio::sync::watch;
 
 use crate::config::{
     AccessMode, CredentialSource, Encoded, Limits, Rule, ToolConfig, ToolTimeouts, Upstream,
-    ValuePart, ValueTemplate,
+    UpstreamOptions, ValuePart, ValueTemplate,
 };
 use crate::domain::access::PathPattern;
 use crate::domain::hierarchy::RoleHierarchy;
 use crate::domain::template::{Approvers, Catalog, Requesters, Step, Template};
-use crate::gateway::{Gateway, Recent, Routes, Shared, Sockets, spawn};
+use crate::gateway::{Gateway, Moves, Recent, Routes, Shared, Sockets, Speaks, spawn};
 use crate::identity::roles::RoleRules;
 use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
@@ -38,15 +38,23 @@ pub struct Harness {
 
 pub fn limits() -> Limits {
     Limits {
-        stream_grace: Duration::from_millis(300),
+        // Longer than a busy machine keeps a core from looking at its leases.
+        stream_grace: Duration::from_secs(5),
         drain_timeout: Duration::from_secs(5),
         clock_skew: Duration::from_secs(2),
         header_bytes: 8 * 1024,
         header_count: 40,
         header_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(20),
+        tunnel_idle: Duration::from_secs(20),
         concurrent_requests: 100,
+        streams_per_connection: 20,
     }
+}
+
+fn moves_of(world: &Arc<World>) -> Moves {
+    let world = world.clone();
+    Moves::new(move || world.moved.subscribe())
 }
 
 impl Harness {
@@ -73,13 +81,30 @@ impl Harness {
         limits: Limits,
         change: impl Fn(&mut ToolConfig),
     ) -> Self {
+        Self::whole(connections, cores, limits, change, Vec::new()).await
+    }
+
+    /// One that listens on so many addresses, and speaks this on them.
+    pub async fn speaking(limits: Limits, speak: Vec<Speaks>) -> Self {
+        Self::whole(1000, 1, limits, |_| (), speak).await
+    }
+
+    async fn whole(
+        connections: usize,
+        cores: usize,
+        limits: Limits,
+        change: impl Fn(&mut ToolConfig),
+        speak: Vec<Speaks>,
+    ) -> Self {
         let tool = Tool::start().await;
         let mut tools = tools(tool.address);
         tools.iter_mut().for_each(&change);
         let tools: Vec<Arc<ToolConfig>> = tools.into_iter().map(Arc::new).collect();
         let world = World::new();
+        let metrics = Metrics::unregistered();
+        let routes = Routes::open(&tools, &metrics).expect("usable TLS files");
         let shared = Arc::new(Shared {
-            routes: Arc::new(ArcSwap::from_pointee(Routes::new(&tools))),
+            routes: Arc::new(ArcSwap::from_pointee(routes)),
             catalog: Arc::new(ArcSwap::from_pointee(catalog())),
             roles: roles(),
             limits,
@@ -88,12 +113,14 @@ impl Harness {
             instance: "test".into(),
             clock: world.clock.clone(),
             decisions: world.clone(),
+            moves: moves_of(&world),
             recent: Recent::new("test".into(), cores),
-            metrics: Metrics::unregistered(),
+            metrics,
             users: Arc::new(UserHashes::new().expect("entropy")),
         });
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        let sockets = Sockets::bind(&[address], cores).expect("a free port");
+        let addresses = vec![address; speak.len().max(1)];
+        let sockets = Sockets::bind(&addresses, cores).expect("a free port").speaking(speak);
         let (drain, draining) = watch::channel(false);
         let fakes = world.clone();
         let gateway = spawn(sockets, &shared, &draining, move |_core| ports(&fakes));
@@ -257,6 +284,7 @@ fn tools(address: SocketAddr) -> Vec<ToolConfig> {
         hosts: vec!["notes.localhost".into()],
         path_prefix: None,
         upstreams: vec![Upstream::Http { host: "127.0.0.1".into(), port: address.port() }],
+        upstream: UpstreamOptions::default(),
         encoded: Encoded::Refuse,
         credential: CredentialSource::Bearer,
         forward_credential: false,
@@ -264,6 +292,7 @@ fn tools(address: SocketAddr) -> Vec<ToolConfig> {
         timeouts: ToolTimeouts {
             connect: Duration::from_secs(1),
             response: Duration::from_millis(600),
+            idle: Duration::from_secs(30),
         },
     };
     let anything = |access| vec![rule(&[], "/**", access, "read")];

@@ -95,7 +95,7 @@ async fn routes_and_catalog_can_be_swapped_while_it_runs() {
         gateway.world.asked().roles.contains(&"operator".to_owned()),
         "no template gives it now"
     );
-    gateway.shared.routes.store(Arc::new(Routes::new(&[])));
+    gateway.shared.routes.store(Arc::new(Routes::default()));
     assert_eq!(client.call(&get("/a")).await.code(), "no-route");
 }
 

@@ -2,14 +2,31 @@
 //! test runs under the oracle of [`harness::Harness`].
 
 mod admission;
+mod balance;
+mod endings;
 mod explaining;
+mod floods;
 mod framing;
+mod h2_client;
 mod harness;
 mod headers;
+mod health;
+mod http2;
+mod http2_tool;
+mod large;
+mod leases;
 mod lifecycle;
+mod pool;
 mod resources;
+mod schemes;
+mod secure;
 mod targets;
+mod tls;
 mod tool;
+mod trailers;
+mod tunnels;
+mod upgrades;
 mod upstreams;
+mod websocket;
 mod wire;
 pub mod world;

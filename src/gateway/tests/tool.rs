@@ -4,8 +4,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+
+/// A connection that is no longer HTTP.
+pub type Switched = Box<dyn Both>;
+
+pub trait Both: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Both for T {}
 
 /// One whole request as the tool saw it.
 #[derive(Clone, Debug)]
@@ -16,6 +25,8 @@ pub struct Seen {
     pub connection: usize,
     pub head: String,
     pub body: Vec<u8>,
+    /// Line by line.
+    pub trailers: String,
 }
 
 impl Seen {
@@ -38,6 +49,8 @@ impl Seen {
     }
 }
 
+pub type Pipe = Arc<tokio::sync::Mutex<mpsc::UnboundedReceiver<Vec<u8>>>>;
+
 pub type Reply = Arc<dyn Fn(&Seen) -> Answer + Send + Sync>;
 
 /// What the tool does with a request.
@@ -48,6 +61,10 @@ pub enum Answer {
     Last(Vec<u8>),
     /// These pieces, with this pause before each.
     Slow(Vec<Vec<u8>>, std::time::Duration),
+    /// Whatever comes out of this, until it is closed.
+    Piped(Pipe),
+    /// These bytes; then the connection is the test's: [`Tool::switched`].
+    Switch(Vec<u8>),
     /// Nothing, ever.
     Silence,
 }
@@ -74,21 +91,64 @@ pub struct Log {
     /// Bytes of requests that broke off.
     pub partial: Mutex<Vec<Vec<u8>>>,
     pub connections: Mutex<usize>,
+    /// Connections that are no longer HTTP, and what had come on them already.
+    pub switched: Mutex<Vec<(Switched, Vec<u8>)>>,
+    /// Those that the other side has closed.
+    pub ended: Mutex<usize>,
 }
 
 impl Tool {
-    pub async fn start() -> Self {
+    /// Behind TLS.
+    pub async fn tls(acceptor: TlsAcceptor) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let address = listener.local_addr().expect("bound");
-        let log = Arc::<Log>::default();
-        let reply: Arc<Mutex<Reply>> = Arc::new(Mutex::new(Arc::new(|_: &Seen| Answer::ok())));
-        let (to, replies) = (log.clone(), reply.clone());
+        let (tool, replies) = Self::at(listener.local_addr().expect("bound"));
+        let to = tool.log.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, to, replies) = (acceptor.clone(), to.clone(), replies.clone());
+                tokio::spawn(async move {
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        converse(stream, to, replies).await;
+                    }
+                });
+            }
+        });
+        tool
+    }
+
+    /// On a socket in the file system.
+    pub fn unix(path: &std::path::Path) -> Self {
+        let listener = UnixListener::bind(path).expect("a socket");
+        let (tool, replies) = Self::at(SocketAddr::from(([0, 0, 0, 0], 0)));
+        let to = tool.log.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 tokio::spawn(converse(stream, to.clone(), replies.clone()));
             }
         });
-        Self { address, log, reply }
+        tool
+    }
+
+    fn at(address: SocketAddr) -> (Self, Arc<Mutex<Reply>>) {
+        let reply: Arc<Mutex<Reply>> = Arc::new(Mutex::new(Arc::new(|_: &Seen| Answer::ok())));
+        let replies = reply.clone();
+        (Self { address, log: Arc::default(), reply }, replies)
+    }
+
+    pub async fn start() -> Self {
+        Self::on("127.0.0.1:0".parse().expect("an address")).await
+    }
+
+    pub async fn on(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("a free port");
+        let (tool, replies) = Self::at(listener.local_addr().expect("bound"));
+        let to = tool.log.clone();
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(converse(stream, to.clone(), replies.clone()));
+            }
+        });
+        tool
     }
 
     pub fn answers(&self, reply: impl Fn(&Seen) -> Answer + Send + Sync + 'static) {
@@ -99,12 +159,30 @@ impl Tool {
         self.log.seen.lock().expect("not poisoned").clone()
     }
 
+    /// The next connection that has switched.
+    pub async fn switched(&self) -> (Switched, Vec<u8>) {
+        loop {
+            if let Some(switched) = self.log.switched.lock().expect("not poisoned").pop() {
+                return switched;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Connections that were closed by the other side.
+    pub fn ended(&self) -> usize {
+        *self.log.ended.lock().expect("not poisoned")
+    }
+
     pub fn connections(&self) -> usize {
         *self.log.connections.lock().expect("not poisoned")
     }
 }
 
-async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>) {
+async fn converse<S>(mut stream: S, log: Arc<Log>, reply: Arc<Mutex<Reply>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let connection = {
         let mut count = log.connections.lock().expect("not poisoned");
         *count += 1;
@@ -138,6 +216,27 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
                         }
                     }
                 }
+                Answer::Piped(pipe) => {
+                    let mut pipe = pipe.lock().await;
+                    loop {
+                        let (mut ended, mut byte) = (false, [0]);
+                        let piece = tokio::select! {
+                            piece = pipe.recv() => piece,
+                            _gone = stream.read(&mut byte) => { ended = true; None }
+                        };
+                        match piece {
+                            Some(piece) if stream.write_all(&piece).await.is_ok() => (),
+                            _ if ended => return,
+                            _ => break,
+                        }
+                    }
+                }
+                Answer::Switch(answer) => {
+                    if stream.write_all(&answer).await.is_ok() {
+                        log.switched.lock().expect("not poisoned").push((Box::new(stream), bytes));
+                    }
+                    return;
+                }
                 Answer::Silence => std::future::pending().await,
             }
             continue;
@@ -151,6 +250,7 @@ async fn converse(mut stream: TcpStream, log: Arc<Log>, reply: Arc<Mutex<Reply>>
         let mut chunk = [0; 4096];
         match stream.read(&mut chunk).await {
             Ok(0) | Err(_) => {
+                *log.ended.lock().expect("not poisoned") += 1;
                 if !bytes.is_empty() {
                     log.partial.lock().expect("not poisoned").push(bytes);
                 }
@@ -172,11 +272,12 @@ fn ends_head(bytes: &[u8]) -> bool {
 fn whole(bytes: &[u8], began: Option<Instant>, connection: usize) -> Option<(Seen, usize)> {
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let mut seen = Seen { at: began?, connection, head, body: Vec::new() };
+    let (body, trailers) = (Vec::new(), String::new());
+    let mut seen = Seen { at: began?, connection, head, body, trailers };
     let rest = &bytes[end..];
     if seen.header("transfer-encoding").is_some() {
-        let (body, used) = dechunked(rest)?;
-        seen.body = body;
+        let used;
+        (seen.body, seen.trailers, used) = with_trailers(rest)?;
         return Some((seen, end + used));
     }
     let length = seen.header("content-length").map_or(0, |v| v.parse().expect("a length"));
@@ -184,18 +285,31 @@ fn whole(bytes: &[u8], began: Option<Instant>, connection: usize) -> Option<(See
     Some((seen, end + length))
 }
 
-pub fn dechunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
-    let (mut body, mut at) = (Vec::new(), 0);
+/// Body, trailer lines, and how many bytes they took.
+pub fn with_trailers(bytes: &[u8]) -> Option<(Vec<u8>, String, usize)> {
+    let (mut body, mut trailers, mut at) = (Vec::new(), String::new(), 0);
+    let line = |at: usize| {
+        let length = bytes.get(at..)?.windows(2).position(|two| two == b"\r\n")?;
+        Some((std::str::from_utf8(&bytes[at..at + length]).ok()?, at + length + 2))
+    };
     loop {
-        let line = bytes.get(at..)?.windows(2).position(|two| two == b"\r\n")?;
-        let size = std::str::from_utf8(&bytes[at..at + line]).ok()?;
+        let (size, next) = line(at)?;
         let size = usize::from_str_radix(size, 16).ok()?;
-        at += line + 2;
+        at = next;
         if size == 0 {
-            return bytes.get(at..at + 2).map(|_| (body, at + 2));
+            break;
         }
         body.extend_from_slice(bytes.get(at..at + size)?);
         bytes.get(at + size..at + size + 2)?;
         at += size + 2;
+    }
+    loop {
+        let (text, next) = line(at)?;
+        at = next;
+        if text.is_empty() {
+            return Some((body, trailers, at));
+        }
+        trailers.push_str(text);
+        trailers.push('\n');
     }
 }

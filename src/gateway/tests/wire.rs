@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::tool::dechunked;
+use super::tool::with_trailers;
 
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -16,6 +16,8 @@ pub struct Response {
     pub status: u16,
     pub head: String,
     pub body: Vec<u8>,
+    /// Line by line.
+    pub trailers: String,
 }
 
 impl Response {
@@ -43,7 +45,7 @@ impl Response {
 
 pub struct Client {
     pub stream: TcpStream,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 impl Client {
@@ -85,13 +87,13 @@ impl Client {
         let end = self.bytes.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
         let head = String::from_utf8_lossy(&self.bytes[..end]).into_owned();
         let status = head.split(' ').nth(1)?.parse().ok()?;
-        let mut response = Response { status, head, body: Vec::new() };
+        let mut response = Response { status, head, body: Vec::new(), trailers: String::new() };
         let rest = &self.bytes[end..];
         let used = if method == "HEAD" || status == 204 || status == 304 || status < 200 {
             0
         } else if response.header("transfer-encoding").is_some() {
-            let (body, used) = dechunked(rest)?;
-            response.body = body;
+            let used;
+            (response.body, response.trailers, used) = with_trailers(rest)?;
             used
         } else {
             let length = response.header("content-length").map_or(0, |v| v.parse().unwrap_or(0));
@@ -106,6 +108,24 @@ impl Client {
         self.send(request.as_bytes()).await;
         let method = request.split(' ').next().unwrap_or_default().to_owned();
         self.next_of(&method).await.expect("a response")
+    }
+
+    /// Reads until `text` came, and forgets everything up to its end.
+    pub async fn until(&mut self, text: &str) {
+        let text = text.as_bytes();
+        loop {
+            if let Some(at) = self.bytes.windows(text.len()).position(|it| it == text) {
+                self.bytes.drain(..at + text.len());
+                return;
+            }
+            assert!(self.more().await, "it ended before {text:?}: {:?}", self.bytes);
+        }
+    }
+
+    /// What comes until the connection ends.
+    pub async fn rest(&mut self) -> Vec<u8> {
+        while self.more().await {}
+        std::mem::take(&mut self.bytes)
     }
 
     /// Whether the connection ends without another byte.

@@ -6,20 +6,22 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use tokio::sync::{Semaphore, broadcast};
 
 use crate::clock::{Clock, ManualClock};
 use crate::config::CredentialSource;
 use crate::domain::grant::{EndedWhy, Tombstone};
-use crate::domain::ids::{GrantId, Partition};
+use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount};
+use crate::domain::markers::{Generation, KillTarget};
 use crate::domain::subject::{Person, Subject, SubjectKey};
 use crate::domain::time::Timestamp;
-use crate::gateway::ports::{Decide, Identify, Live, LiveSet, MatchedGrant, Provide};
+use crate::gateway::ports::{Decide, Fate, Identify, Live, LiveSet, MatchedGrant, Provide};
 use crate::identity::Identity;
 use crate::policy::{Decision, Query, Reason};
 use crate::problem::ProblemCode;
 use crate::resources::{Known, NotProvided, Origin, Provided, Wanted};
-use crate::store::StoreFault;
-use crate::telemetry::decision::{DecisionLog, DecisionLogFull, DecisionRecord};
+use crate::store::{Base, Head, Seen, StoreFault};
+use crate::telemetry::decision::{DecisionLog, DecisionLogFull, DecisionRecord, LeaseCut};
 
 pub const START: Timestamp = Timestamp::from_millis(1_795_339_800_000);
 
@@ -69,7 +71,16 @@ pub struct State {
     pub fault: Option<StoreFault>,
     /// A read of the store takes until then.
     pub read_until: Option<Timestamp>,
+    /// Counts changes that the store would commit.
+    pub seq: u64,
+    pub generation: u64,
+    /// Kills of the tool `notes` and when: every grant is gone with them.
+    pub killed_at: Option<Timestamp>,
     pub verdict: Verdict,
+    /// Questions about somebody with this role alone, of those that grants give, wait for it.
+    pub slow_for: Option<(&'static str, Arc<Semaphore>)>,
+    /// The number of the policies.
+    pub policies: Option<u64>,
     pub asked: Vec<Asked>,
     /// What is said of documents; `None`: nobody knows them.
     pub document: Option<Document>,
@@ -92,6 +103,10 @@ pub struct World {
     pub identified: AtomicUsize,
     pub records: Mutex<Vec<(Instant, DecisionRecord)>>,
     pub log_full: AtomicBool,
+    pub cuts: Mutex<Vec<LeaseCut>>,
+    pub moved: broadcast::Sender<Partition>,
+    /// Reads of heads alone.
+    pub looks: AtomicUsize,
 }
 
 pub fn person(name: &str, groups: &[&str], roles: &[&str]) -> Identity {
@@ -128,7 +143,12 @@ impl World {
             suspended: Vec::new(),
             fault: None,
             read_until: None,
+            seq: 1,
+            generation: 0,
+            killed_at: None,
             verdict: Verdict::Allow,
+            slow_for: None,
+            policies: None,
             asked: Vec::new(),
             document: None,
             wanted: Vec::new(),
@@ -140,6 +160,9 @@ impl World {
             identified: AtomicUsize::new(0),
             records: Mutex::default(),
             log_full: AtomicBool::new(false),
+            cuts: Mutex::default(),
+            moved: broadcast::channel(64).0,
+            looks: AtomicUsize::new(0),
         })
     }
 
@@ -169,6 +192,27 @@ impl World {
         });
     }
 
+    /// Commits what was changed and tells everybody.
+    pub fn commit<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        let done = self.commit_silently(change);
+        for partition in PartitionCount::DEFAULT.all() {
+            let _nobody_listens = self.moved.send(partition);
+        }
+        done
+    }
+
+    /// The word of it is lost.
+    pub fn commit_silently<T>(&self, change: impl FnOnce(&mut State) -> T) -> T {
+        self.change(|state| {
+            state.seq += 1;
+            change(state)
+        })
+    }
+
+    pub fn cuts(&self) -> Vec<LeaseCut> {
+        self.cuts.lock().expect("not poisoned").clone()
+    }
+
     pub fn records(&self) -> Vec<DecisionRecord> {
         self.records.lock().expect("not poisoned").iter().map(|(_, r)| r.clone()).collect()
     }
@@ -185,6 +229,10 @@ impl DecisionLog for World {
         }
         self.records.lock().expect("not poisoned").push((Instant::now(), (*record).clone()));
         Ok(())
+    }
+
+    fn cut(&self, cut: Arc<LeaseCut>) {
+        self.cuts.lock().expect("not poisoned").push((*cut).clone());
     }
 }
 
@@ -224,6 +272,10 @@ impl Identify for FakeIdentify {
 pub struct FakePolicy(pub Arc<World>);
 
 impl Decide for FakePolicy {
+    fn set(&self) -> Option<u64> {
+        self.0.change(|state| state.policies)
+    }
+
     async fn decide(&self, query: &Query<'_>) -> Decision {
         let roles: Vec<String> = query.principal.roles.iter().map(|&r| r.to_owned()).collect();
         let asked = Asked {
@@ -239,6 +291,14 @@ impl Decide for FakePolicy {
             state.asked.push(asked);
             state.verdict.clone()
         });
+        let slow = self.0.change(|state| state.slow_for.clone());
+        let granted = roles.iter().filter(|role| ["reader", "writer"].contains(&role.as_str()));
+        let granted: Vec<&String> = granted.collect();
+        if let Some((role, gate)) = slow
+            && granted == [role]
+        {
+            gate.acquire().await.expect("open").forget();
+        }
         let (allowed, reason, unknown_kind) = match verdict {
             Verdict::Allow => (true, Reason::Allowed, false),
             Verdict::Unreachable => (false, Reason::Unreachable, true),
@@ -265,6 +325,8 @@ pub struct FakeLive(pub Arc<World>);
 pub struct FakeSet {
     grants: Vec<FakeGrant>,
     suspended: bool,
+    seen: Seen,
+    killed_at: Option<Timestamp>,
 }
 
 impl Live for FakeLive {
@@ -285,6 +347,8 @@ impl Live for FakeLive {
                     .cloned()
                     .collect(),
                 suspended: state.suspended.contains(&subject),
+                seen: seen(state),
+                killed_at: state.killed_at,
             }),
         })
     }
@@ -292,6 +356,26 @@ impl Live for FakeLive {
     async fn tombstones(&self, _subject: SubjectKey) -> Result<Vec<Tombstone>, StoreFault> {
         self.0.change(|state| state.fault.clone().map_or_else(|| Ok(state.ended.clone()), Err))
     }
+
+    async fn base(&self, _partition: Partition) -> Result<Base, StoreFault> {
+        self.0.looks.fetch_add(1, Ordering::SeqCst);
+        self.0.change(|state| match &state.fault {
+            Some(fault) => Err(fault.clone()),
+            None => Ok(Base { head: seen(state).head, markers: Arc::default() }),
+        })
+    }
+
+    fn partition(&self, subject: SubjectKey) -> Partition {
+        subject.partition(PartitionCount::DEFAULT)
+    }
+}
+
+/// Every partition has the same head here, and every subject the version of the head.
+fn seen(state: &State) -> Seen {
+    let mut id = [0; 16];
+    id[..8].copy_from_slice(&state.seq.to_be_bytes());
+    let head = Head { epoch: 1, seq: state.seq, id: CommitId(id) };
+    Seen { head, generation: state.generation, version: state.seq }
 }
 
 impl LiveSet for FakeSet {
@@ -309,7 +393,8 @@ impl LiveSet for FakeSet {
     ) {
         for grant in &self.grants {
             let covers = grant.methods.is_empty() || grant.methods.contains(&method);
-            if grant.tool == tool && now < grant.expires_at && covers {
+            let counts = now < grant.expires_at && self.killed_at.is_none();
+            if grant.tool == tool && counts && covers {
                 let expires_at = grant.expires_at;
                 found(MatchedGrant { id: grant.id, role: grant.role.into(), expires_at });
             }
@@ -322,6 +407,29 @@ impl LiveSet for FakeSet {
 
     fn kept(&self) -> Option<crate::store::LiveView> {
         None
+    }
+
+    fn seen(&self) -> Seen {
+        self.seen
+    }
+
+    fn fate(&self, id: GrantId, tool: &str, now: Timestamp) -> Fate {
+        let found = self.grants.iter().find(|grant| grant.id == id && grant.tool == tool);
+        match (found, self.killed_at) {
+            (None, _) => Fate::Gone,
+            (Some(grant), _) if grant.expires_at <= now => Fate::Expired(grant.expires_at),
+            (Some(_), Some(at)) => Fate::Killed(at),
+            (Some(_), None) => Fate::Counts,
+        }
+    }
+
+    fn killed_since(
+        &self,
+        generation: Generation,
+        hits: impl Fn(&KillTarget) -> bool,
+    ) -> Option<Timestamp> {
+        let later = self.seen.generation > generation && hits(&KillTarget::Tool("notes".into()));
+        self.killed_at.filter(|_| later)
     }
 
     fn latest_end(&self, tool: &str, now: Timestamp) -> Option<(Timestamp, EndedWhy)> {

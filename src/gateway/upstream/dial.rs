@@ -1,21 +1,52 @@
-//! New connections.
+//! New connections: TCP, TLS, or a Unix socket.
 
 use std::io;
 
-use hyper::client::conn::http1::Builder;
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::client::TlsStream;
 
-use super::Sender;
+use crate::config::Upstream;
 
-pub(super) async fn dial(host: &str, port: u16) -> io::Result<Sender> {
-    let stream = TcpStream::connect((host, port)).await?;
-    stream.set_nodelay(true)?;
-    let (sender, connection) =
-        Builder::new().handshake(TokioIo::new(stream)).await.map_err(io::Error::other)?;
-    tokio::task::spawn_local(async move {
-        // Its end is seen by whoever waits for a response on it.
-        let _ended = connection.await;
-    });
-    Ok(sender)
+use super::backend::Backend;
+use super::names::Reached;
+
+/// Bytes to and from a backend, and the protocol that they carry.
+pub enum Link {
+    Tcp(TcpStream),
+    /// Boxed only to be handed on.
+    Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    Http1,
+    Http2,
+}
+
+/// Connects to a backend and agrees on a protocol.
+///
+/// # Errors
+/// No connection, or the backend is not the one that its certificate has to name.
+pub async fn dial(backend: &Backend) -> io::Result<(Link, Protocol, Reached)> {
+    if let Upstream::Unix(path) = &backend.upstream {
+        let stream = UnixStream::connect(path).await?;
+        return Ok((Link::Unix(stream), Protocol::Http1, Reached::SOCKET));
+    }
+    let host = backend.host().ok_or(io::ErrorKind::Unsupported)?;
+    let (stream, reached) = host.connect().await?;
+    match (&backend.upstream, &backend.tls) {
+        (Upstream::Http { .. }, _) => Ok((Link::Tcp(stream), Protocol::Http1, reached)),
+        (Upstream::H2c { .. }, _) => Ok((Link::Tcp(stream), Protocol::Http2, reached)),
+        (Upstream::Https { .. }, Some(tls)) => {
+            let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+            let protocol = match stream.get_ref().1.alpn_protocol() {
+                Some(b"h2") => Protocol::Http2,
+                Some(_) | None => Protocol::Http1,
+            };
+            Ok((Link::Tls(Box::new(stream)), protocol, reached))
+        }
+        // Never without TLS, whatever went wrong before.
+        (Upstream::Https { .. } | Upstream::Unix(_), _) => Err(io::ErrorKind::Unsupported.into()),
+    }
 }

@@ -17,14 +17,13 @@ use crate::config::{Algorithm, Environment, IssuerConfig};
 use crate::domain::time::Timestamp;
 use crate::http_client::{ClientError, HttpClient};
 use crate::strict_json::{self, JsonRefused};
-use crate::telemetry::metrics::{IssuerLabel, Metrics};
+use crate::telemetry::events::identity::{KeysFetched, KeysRead};
+use crate::telemetry::metrics::Metrics;
 
 /// After the start of a fetch, however it ends.
 pub const COOL_DOWN: Duration = Duration::from_secs(30);
 /// Between refreshes that succeed.
 pub const REFRESH: Duration = Duration::from_secs(300);
-/// After the last success the keys count no longer.
-pub const MAX_STALE: Duration = Duration::from_secs(24 * 3600);
 /// For a whole fetch.
 pub const DEADLINE: Duration = Duration::from_secs(5);
 /// A key id that the issuer was asked about in vain is not asked about again for this long.
@@ -67,11 +66,29 @@ pub enum FetchFailed {
     Document(#[from] jwks::DocumentRefused),
 }
 
+impl FetchFailed {
+    /// A closed set of words, for the metric.
+    const fn kind(&self) -> &'static str {
+        match self {
+            Self::Client(ClientError::Deadline(_)) => "deadline",
+            Self::Client(ClientError::TooLarge(_)) => "too-large",
+            Self::Client(ClientError::Unreachable(_)) => "unreachable",
+            Self::Client(ClientError::Broken(_) | ClientError::BadRequest(_)) => "broken",
+            Self::Status(_) => "status",
+            Self::ContentType => "content-type",
+            Self::Discovery(_) | Self::OtherIssuer | Self::Address(_) => "discovery",
+            Self::Document(_) => "document",
+        }
+    }
+}
+
 pub struct Remote {
     issuer: Arc<str>,
     algorithms: Vec<Algorithm>,
     location: Location,
     around: Around,
+    /// After the last success the keys count no longer than this.
+    max_stale: Duration,
     set: ArcSwapOption<KeySet>,
     flight: Mutex<Flight>,
 }
@@ -99,6 +116,7 @@ impl Remote {
             issuer: Arc::clone(&issuer.issuer),
             algorithms: issuer.algorithms.clone(),
             location,
+            max_stale: issuer.max_stale,
             around,
             set: ArcSwapOption::empty(),
             flight: Mutex::default(),
@@ -107,13 +125,13 @@ impl Remote {
 
     #[must_use]
     pub fn current(&self, now: Timestamp) -> Option<Arc<KeySet>> {
-        self.set.load_full().filter(|set| is_fresh(set, now))
+        self.set.load_full().filter(|set| self.is_fresh(set, now))
     }
 
     #[must_use]
     pub fn is_current(&self, generation: u64, now: Timestamp) -> bool {
         let set = self.set.load();
-        set.as_ref().is_some_and(|set| set.generation == generation && is_fresh(set, now))
+        set.as_ref().is_some_and(|set| set.generation == generation && self.is_fresh(set, now))
     }
 
     /// Waits for a fetch: the one under way, or a new one unless it is too soon for one. Giving up
@@ -178,7 +196,11 @@ impl Remote {
     }
 
     async fn fetch_and_keep(&self) {
-        match self.fetch().await {
+        let fetched = self.fetch().await;
+        let (issuer, metrics) = (&self.issuer, &self.around.metrics);
+        KeysFetched { issuer, failure: fetched.as_ref().err().map(FetchFailed::kind) }
+            .emit(metrics);
+        match fetched {
             Ok(set) => self.keep(set),
             Err(error) => {
                 tracing::warn!(issuer = %self.issuer, %error, "the key set could not be fetched");
@@ -195,10 +217,9 @@ impl Remote {
             set.log(&self.issuer);
             self.flight().missing.clear();
         }
-        let label = IssuerLabel { issuer: Arc::clone(&self.issuer) };
-        #[expect(clippy::cast_precision_loss, reason = "seconds of this era fit 53 bits")]
-        let seconds = set.read_at.millis() as f64 / 1000.0;
-        self.around.metrics.jwks_refreshed.get_or_create(&label).set(seconds);
+        let (issuer, read_at) = (&self.issuer, set.read_at);
+        KeysRead { issuer, read_at, usable: set.keys.len(), dropped: set.dropped.len() }
+            .emit(&self.around.metrics);
         self.set.store(Some(Arc::new(set)));
     }
 
@@ -237,6 +258,11 @@ impl Remote {
         Ok(uri)
     }
 
+    /// Keys from the future mean that the clock went back: nobody knows how old they are.
+    fn is_fresh(&self, set: &KeySet, now: Timestamp) -> bool {
+        now.since(set.read_at) < self.max_stale && set.read_at <= now.plus(REFRESH)
+    }
+
     fn flight(&self) -> MutexGuard<'_, Flight> {
         self.flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -246,11 +272,6 @@ impl Remote {
 /// fetch does less harm than none for as long as the clock was wrong.
 fn is_within(start: Timestamp, span: Duration, now: Timestamp) -> bool {
     start <= now && now.since(start) < span
-}
-
-/// Keys from the future mean that the clock went back: nobody knows how old they are.
-fn is_fresh(set: &KeySet, now: Timestamp) -> bool {
-    now.since(set.read_at) < MAX_STALE && set.read_at <= now.plus(REFRESH)
 }
 
 fn is_json(response: &Response<Bytes>) -> bool {

@@ -11,6 +11,8 @@ use super::files::{FileRefused, KeyFile};
 use super::remote::{Around, Location, Remote};
 use crate::config::{Algorithm, IssuerConfig, KeySource};
 use crate::domain::time::Timestamp;
+use crate::http_client::HttpClient;
+use crate::tls::UnusableTls;
 
 /// The keys of one issuer.
 pub enum Keys {
@@ -25,6 +27,8 @@ pub enum KeysRefused {
     File(#[from] FileRefused),
     #[error("{0}")]
     Address(&'static str),
+    #[error("ca: {0}")]
+    Ca(#[from] UnusableTls),
 }
 
 impl Keys {
@@ -52,7 +56,11 @@ impl Keys {
                 Location::Discovery(uri.parse::<Uri>().map_err(no_address)?)
             }
         };
-        Remote::new(issuer, location, around.clone())
+        let mut around = around.clone();
+        if let Some(ca) = &issuer.ca {
+            around.client = HttpClient::trusting(ca)?;
+        }
+        Remote::new(issuer, location, around)
             .map(|remote| Self::Remote(Arc::new(remote)))
             .map_err(KeysRefused::Address)
     }

@@ -81,6 +81,8 @@ pub(super) fn issuer(name: &str, keys: KeySource) -> IssuerConfig {
         },
         prefix: "".into(),
         leeway: Duration::ZERO,
+        ca: None,
+        max_stale: Duration::from_hours(24),
     }
 }
 

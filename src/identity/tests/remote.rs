@@ -1,10 +1,10 @@
 //! Keys over the network, from a server that misbehaves (T04, T13).
 
-use super::super::keys::remote::{Around, COOL_DOWN, MAX_STALE};
+use super::super::keys::remote::{Around, COOL_DOWN};
 use super::server::{Answer, KeyServer, response};
 use super::*;
 use crate::http_client::HttpClient;
-use crate::telemetry::metrics::IssuerLabel;
+use crate::telemetry::metrics::{FetchLabels, IssuerLabel, KeyLabels};
 
 fn keys(minters: &[&Minter]) -> Answer {
     Answer::Paths(vec![("/jwks.json", jwks(minters).to_string())])
@@ -58,6 +58,12 @@ async fn keys_are_fetched_when_the_first_token_comes_and_then_kept() {
         assert_eq!(net.desk.refusal(&token).await, None);
     }
     assert_eq!((net.server.hits(), net.ready()), (1, Ok(())));
+    let (fetches, keys) = (&net.metrics.jwks_fetches, &net.metrics.jwks_keys);
+    let issuer = || ISSUER.into();
+    let ok = FetchLabels { issuer: issuer(), outcome: "ok" };
+    assert_eq!(fetches.get_or_create(&ok).get(), 1);
+    let usable = KeyLabels { issuer: issuer(), state: "usable" };
+    assert_eq!(keys.get_or_create(&usable).get(), 1);
     let label = IssuerLabel { issuer: ISSUER.into() };
     let refreshed = net.metrics.jwks_refreshed.get_or_create(&label).get();
     assert!((refreshed - 1_795_339_800.0).abs() < 0.01);
@@ -117,7 +123,9 @@ async fn t13_keys_of_a_server_that_is_gone_stand_for_a_bounded_time() {
     let token = ec().mint(&with("exp", Some(json!(NOW + 200_000)))).unwrap();
     assert_eq!(net.desk.refusal(&token).await, None);
     net.server.now_answers(Answer::Gone);
-    net.desk.clock.advance(MAX_STALE.saturating_sub(Duration::from_millis(1)));
+    net.desk.clock.advance(
+        issuer(ISSUER, KeySource::Discovery).max_stale.saturating_sub(Duration::from_millis(1)),
+    );
     assert_eq!(net.desk.refusal(&token).await, None);
     assert_eq!(net.ready(), Ok(()));
     net.desk.clock.advance(Duration::from_millis(1));

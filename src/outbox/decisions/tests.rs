@@ -132,3 +132,23 @@ async fn without_sinks_records_are_discarded_and_nobody_is_refused() {
     }
     assert_eq!((running.log.waiting(), running.tasks.len()), (0, 0));
 }
+
+fn cut(id: u32) -> Arc<LeaseCut> {
+    let record = record(&id);
+    let open = Duration::from_secs(1);
+    Arc::new(LeaseCut { grants: Vec::new(), cause: "revoked", at: record.at, open, record })
+}
+
+#[tokio::test]
+async fn a_cut_goes_the_way_of_decisions_and_is_dropped_and_counted_when_that_is_full() {
+    let recorder = Recorder::default();
+    let running = start(OnFull::Refuse, 10, &[&recorder]);
+    running.log.record(record(&1)).expect("has room");
+    running.log.cut(cut(1));
+    eventually("both arrived", || recorder.taken() == 2).await;
+    assert_eq!(recorder.ids(), ["1", "1-cut"]);
+    eventually("all room is free", || running.log.waiting() == 0).await;
+    recorder.set(|state| state.broken = true);
+    (0..25).for_each(|id| running.log.cut(cut(id)));
+    assert_eq!(running.metrics.decisions_dropped.get(), 15);
+}

@@ -1,21 +1,22 @@
 //! The real Cerbos policy decision point (PDP), asked over gRPC.
 //!
-//! In reading order: [`question`] makes the request, [`dial`] and [`tls`] the connection, and [`answer`]
+//! In reading order: [`question`] makes the request, [`dial`] the connection, and [`answer`]
 //! takes the response for decisions, or for none.
 
 mod answer;
 mod dial;
 mod messages;
 mod question;
-mod tls;
 
 #[cfg(test)]
 mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::uri::PathAndQuery;
+use tokio_rustls::TlsConnector;
 use tonic::client::Grpc;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -24,6 +25,7 @@ use tonic_prost::ProstCodec;
 use super::watch::FaultKind;
 use super::{Decision, Query, Reason};
 use crate::config::{CerbosAddress, CerbosConfig};
+use crate::tls::{self, Trust};
 use dial::Dial;
 use messages::{
     CHECK_RESOURCES, CheckResourcesRequest, CheckResourcesResponse, HEALTH, HealthRequest,
@@ -58,6 +60,14 @@ pub struct Pdp {
     send_token: bool,
 }
 
+fn connector(config: &CerbosConfig) -> Result<TlsConnector, String> {
+    let client = config.client.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
+    let mut client = tls::client(Trust { ca: config.ca.as_deref(), client })
+        .map_err(|why| format!("policy.cerbos cannot be used: {why}"))?;
+    client.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(TlsConnector::from(Arc::new(client)))
+}
+
 impl Pdp {
     /// Connects when it is first asked. Has to be made within a runtime.
     ///
@@ -68,7 +78,7 @@ impl Pdp {
             CerbosAddress::Tcp { host, port } => (origin("http", host, *port), None),
             CerbosAddress::Unix(_) => ("http://localhost".to_owned(), None),
             CerbosAddress::Tls { host, port } => {
-                (origin("https", host, *port), Some(tls::connector(config)?))
+                (origin("https", host, *port), Some(connector(config)?))
             }
         };
         let endpoint = Endpoint::from_shared(origin)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use smallvec::{SmallVec, smallvec};
 
 use super::cel::EvalError;
-use super::evaluate::{Said, State};
+use super::evaluate::State;
 use super::input::{Input, Runtime, Values, bare};
 use super::names;
 use super::options::{Enforcement, Options};
@@ -159,7 +159,7 @@ impl<'c> Check<'c> {
             .any(|scope| scope.knows(self.kind));
         Verdict {
             effect: Effect::Deny,
-            policy: no_match(),
+            policy: names::no_match(),
             scope: "",
             cause: if is_known { Cause::Elsewhere } else { Cause::Unknown },
         }
@@ -222,7 +222,7 @@ impl<'c> Check<'c> {
         let policy = match best.policy {
             Some(policy) => Arc::clone(policy),
             None if best.exists => self.key(stage),
-            None => no_match(),
+            None => names::no_match(),
         };
         let effect = best.effect.unwrap_or(Effect::Deny);
         Verdict { effect, policy, scope: best.scope, cause: best.cause }
@@ -284,24 +284,56 @@ impl<'c> Check<'c> {
     fn role(&mut self, role: &'c str, action: &'c str) -> Result<Found<'c>, Failed<'c>> {
         let mut found = Found::nothing(self.scopes.resource_exists);
         let parents = parents(self.state.set, self.scopes.asked, role);
-        for index in 0..self.scopes.resource.len() {
+        self.levels(None, (role, parents), action, &mut found)?;
+        Ok(found)
+    }
+
+    /// Scope by scope. With a scope to begin with, role policies are not asked there.
+    fn levels(
+        &mut self,
+        first: Option<usize>,
+        roles: (&'c str, &'c [Box<str>]),
+        action: &'c str,
+        found: &mut Found<'c>,
+    ) -> Result<(), Failed<'c>> {
+        for index in first.unwrap_or(0)..self.scopes.resource.len() {
             let Some(level) = self.scopes.resource.get(index) else { break };
             let (scope, table, policy) = (level.scope, level.table, level.policy);
             self.derive(index, policy);
             let Some(table) = table else { continue };
             let mut allowed = None;
-            if self.is_asked((table, policy), role, parents) {
-                self.role_policies(table, (role, parents), scope, action, &mut found)?;
+            if self.is_asked((table, policy), roles.0, roles.1) {
+                let is_perhaps = first != Some(index)
+                    && self.role_policies(table, roles, scope, action, found)?;
+                if is_perhaps && first.is_none() {
+                    self.fails_beyond(index, roles, action)?;
+                }
                 if let (None, Some(kind)) = (found.effect, policy) {
-                    allowed =
-                        self.resource_rows(kind, (role, parents), scope, action, &mut found)?;
+                    allowed = self.resource_rows(kind, roles, scope, action, found)?;
                 }
             }
-            if self.settled(allowed, scope, &mut found) {
+            if self.settled(allowed, scope, found) {
                 break;
             }
         }
-        Ok(found)
+        Ok(())
+    }
+
+    /// Where a role policy denies, but the PDP may go on: what fails then ends the action, and so
+    /// no role after this one may allow it.
+    fn fails_beyond(
+        &mut self,
+        index: usize,
+        roles: (&'c str, &'c [Box<str>]),
+        action: &'c str,
+    ) -> Result<(), Failed<'c>> {
+        let (said, tried) = (self.state.outputs.len(), self.tried.take());
+        let before = (self.derived_roles.clone(), self.effective.clone());
+        self.levels(Some(index), roles, action, &mut Found::nothing(false))?;
+        self.state.outputs.truncate(said);
+        self.tried = tried;
+        (self.derived_roles, self.effective) = before;
+        Ok(())
     }
 
     /// Whether the scope decided. An ALLOW may need the consent of the parent.
@@ -348,25 +380,6 @@ impl<'c> Check<'c> {
             *place = Some(Rc::clone(&self.state.runtime));
         }
     }
-
-    pub(super) fn note(&mut self, rule: &'c Rule, action: &'c str, said: &Result<Said, EvalError>) {
-        if let Some(tried) = &mut self.tried {
-            tried.push(Tried {
-                action,
-                policy: &rule.policy,
-                rule: &rule.name,
-                line: rule.line,
-                effect: rule.effect,
-                applies: said.as_ref().ok().map(|said| *said == Said::Yes),
-            });
-        }
-    }
-}
-
-fn no_match() -> Arc<str> {
-    static NO_MATCH: std::sync::LazyLock<Arc<str>> =
-        std::sync::LazyLock::new(|| names::NO_MATCH.into());
-    Arc::clone(&NO_MATCH)
 }
 
 /// The scopes that are looked at, from the leaf to the root. The leaf must exist.

@@ -5,7 +5,7 @@ use super::check::Check;
 use super::evaluate::Said;
 use super::pattern::Pattern;
 use super::set::{Effect, Kind, Principal, PrincipalRow, Role, RoleRule, Row, Rule, Scope};
-use super::verdict::{Cause, Failed, Found};
+use super::verdict::{Cause, Failed, Found, Tried};
 
 /// A role of the request with its parents in the scope of the request.
 type Roles<'c> = (&'c str, &'c [Box<str>]);
@@ -99,7 +99,7 @@ impl<'c> Check<'c> {
             if !row.action.matches(action) || !row.kind.matches(self.kind) {
                 continue;
             }
-            let said = self.principal_row(policy, row);
+            let said = self.principal_row(policy, row, action);
             self.note(&row.rule, action, &said);
             if !self.tell(&row.rule, said, action)? {
                 continue;
@@ -128,13 +128,16 @@ impl<'c> Check<'c> {
         &mut self,
         policy: &'c Principal,
         row: &'c PrincipalRow,
+        action: &str,
     ) -> Result<Said, EvalError> {
         let mut said = self.state.row(&row.rule, None, row.key)?;
         for other in row.alike.iter().filter_map(|index| policy.rows.get(*index)) {
-            if !other.kind.matches(self.kind) {
+            let was_asked = self.was_asked(action, |it| other.action.matches(it));
+            if !was_asked || !other.kind.matches(self.kind) {
                 continue;
             }
-            let theirs = self.state.row(&other.rule, None, other.key)?;
+            // What failed is not remembered, and so is taken for nothing.
+            let Ok(theirs) = self.state.row(&other.rule, None, other.key) else { continue };
             said = match row.rule.effect {
                 Effect::Allow if theirs == Said::Yes => said,
                 Effect::Allow => Said::No,
@@ -146,6 +149,7 @@ impl<'c> Check<'c> {
     }
 
     /// What role policies do not allow is denied, before any row of a resource policy is asked.
+    /// `true` where the PDP may not deny, as it mixes up rules.
     pub(super) fn role_policies(
         &mut self,
         table: &'c Scope,
@@ -153,10 +157,11 @@ impl<'c> Check<'c> {
         scope: &'c str,
         action: &'c str,
         found: &mut Found<'c>,
-    ) -> Result<(), Failed<'c>> {
+    ) -> Result<bool, Failed<'c>> {
         if table.roles.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
+        let mut is_perhaps = false;
         let mut denied: Option<(usize, Option<&'c RoleRule>)> = None;
         let names = std::iter::once(role).chain(parents.iter().map(AsRef::as_ref));
         for (place, name) in names.enumerate() {
@@ -167,6 +172,12 @@ impl<'c> Check<'c> {
                 is_matched = true;
                 match denied {
                     None => {}
+                    Some(_) if is_perhaps => {
+                        let said = self.state.outputs.len();
+                        is_perhaps = self.refuses(policy, rule, action)? != Refusal::Yes;
+                        self.state.outputs.truncate(said);
+                        continue;
+                    }
                     // The PDP takes parents, and kinds of one role, in any order: one that fails
                     // first ends the action.
                     Some((at, by)) if is_unordered((at, by), (place, rule)) => {
@@ -175,10 +186,12 @@ impl<'c> Check<'c> {
                     }
                     Some(_) => continue,
                 }
-                if self.refuses(policy, rule, action)? {
+                let refusal = self.refuses(policy, rule, action)?;
+                if refusal != Refusal::No {
                     found.deny(scope, Cause::RolePolicy { role: name });
                     found.policy = Some(&policy.policy);
                     denied = Some((place, Some(rule)));
+                    is_perhaps = refusal == Refusal::Perhaps;
                 }
             }
             if !is_matched && denied.is_none() {
@@ -186,8 +199,9 @@ impl<'c> Check<'c> {
                 found.policy = Some(&policy.policy);
                 denied = Some((place, None));
             }
+            is_perhaps &= is_matched;
         }
-        Ok(())
+        Ok(is_perhaps)
     }
 
     /// A rule of a role policy that allows the action refuses when its condition does not hold.
@@ -196,27 +210,53 @@ impl<'c> Check<'c> {
         policy: &'c Role,
         rule: &'c RoleRule,
         action: &'c str,
-    ) -> Result<bool, Failed<'c>> {
+    ) -> Result<Refusal, Failed<'c>> {
         let said = self.state.row(&rule.rule, None, rule.key);
         self.note(&rule.rule, action, &said);
         let allows = self.tell(&rule.rule, said, action)?;
         if rule.rule.condition.is_none() {
-            return Ok(false);
+            return Ok(Refusal::No);
         }
-        let mut refuses = !allows;
+        let refusal = if allows { Refusal::No } else { Refusal::Yes };
         for other in rule.alike.iter().filter_map(|index| policy.rules.get(*index)) {
-            let is_asked = self.state.input.actions.iter().any(|action| other.allows(action));
-            if !is_asked || !other.kind.matches(self.kind) {
+            let was_asked = self.was_asked(action, |it| other.allows(it));
+            if !was_asked || !other.kind.matches(self.kind) {
                 continue;
             }
-            if other.rule.condition.is_none() {
-                refuses |= other.rule.activated.is_some() || other.rule.not_met.is_some();
+            let theirs = if other.rule.condition.is_some() {
+                // What failed is not remembered, and so is taken for nothing.
+                let Ok(said) = self.state.row(&other.rule, None, other.key) else { continue };
+                said == Said::Yes
+            } else if other.rule.activated.is_some() || other.rule.not_met.is_some() {
+                false
+            } else {
                 continue;
+            };
+            if theirs != allows {
+                return Ok(Refusal::Perhaps);
             }
-            let theirs = self.state.row(&other.rule, None, other.key);
-            refuses |= theirs.map_err(failed(&other.rule))? != Said::Yes;
         }
-        Ok(refuses)
+        Ok(refusal)
+    }
+
+    /// Whether an action, or one before it in the request, is meant: the PDP remembers what those
+    /// found.
+    fn was_asked(&self, action: &str, is_meant: impl Fn(&str) -> bool) -> bool {
+        let mut before = self.state.input.actions.iter().take_while(|it| **it != action);
+        is_meant(action) || before.any(|it| is_meant(it))
+    }
+
+    fn note(&mut self, rule: &'c Rule, action: &'c str, said: &Result<Said, EvalError>) {
+        if let Some(tried) = &mut self.tried {
+            tried.push(Tried {
+                action,
+                policy: &rule.policy,
+                rule: &rule.name,
+                line: rule.line,
+                effect: rule.effect,
+                applies: said.as_ref().ok().map(|said| *said == Said::Yes),
+            });
+        }
     }
 
     /// Emits the output that belongs to what a row said; `true` when it applies.
@@ -238,6 +278,15 @@ impl<'c> Check<'c> {
             }
         }
     }
+}
+
+/// Whether a rule of a role policy denies what it speaks about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Refusal {
+    No,
+    /// Denied here; the PDP may take the answer of another rule for it.
+    Perhaps,
+    Yes,
 }
 
 /// Whether the PDP may ask the second before the first, which denies.

@@ -94,6 +94,51 @@ fn where_the_pdp_mixes_up_rules_of_a_role_policy_the_most_restrictive_answer_is_
 }
 
 #[test]
+fn of_rules_that_the_pdp_mixes_up_only_what_was_asked_before_counts_and_has_a_value() {
+    let policy = "principalPolicy: { principal: alice, version: default, rules: [
+      { resource: '**', actions: [ { action: write, effect: EFFECT_ALLOW, name: n, condition: { match: { expr: 'CONDITION' } } } ] },
+      { resource: '*', actions: [ { action: read, effect: EFFECT_ALLOW, name: n } ] } ] }";
+    let roles = "rolePolicy: { role: user, rules: [
+      { resource: '**', allowActions: [write], condition: { match: { expr: 'CONDITION' } } },
+      { resource: '*', allowActions: [read], condition: { match: { expr: 'R.id == \"1\"' } } } ] }";
+    let doc = json!({ "kind": "doc", "id": "1" });
+    for (file, text, role) in [("p.yaml", policy, "guest"), ("r.yaml", roles, "user")] {
+        for (condition, actions, effect) in [
+            ("R.id == \"2\"", &["read"][..], "EFFECT_ALLOW"),
+            ("R.id == \"2\"", &["read", "write"], "EFFECT_ALLOW"),
+            ("R.id == \"2\"", &["write", "read"], "EFFECT_DENY"),
+            ("R.attr.gone == 2", &["read"], "EFFECT_ALLOW"),
+            ("R.attr.gone == 2", &["write", "read"], "EFFECT_ALLOW"),
+        ] {
+            let text = text.replace("CONDITION", condition);
+            let engine = engine(&[("a.yaml", DOC), (file, &text)]);
+            let result = ask(&engine, &request(&doc, &[role], actions));
+            assert_eq!(result["actions"]["read"], effect, "{file}: {condition}, {actions:?}");
+        }
+    }
+}
+
+#[test]
+fn a_role_policy_that_the_pdp_mixes_up_opens_nothing_through_another_role() {
+    let doc = "resourcePolicy: { resource: doc, version: default, rules: [
+      { actions: [read], effect: EFFECT_ALLOW, roles: [other] },
+      { actions: [read], effect: EFFECT_ALLOW, roles: [user], condition: { match: { expr: 'R.attr.gone == 1' } } } ] }";
+    let policy = "rolePolicy: { role: user, rules: [
+      { resource: doc, allowActions: [read], condition: { match: { expr: 'R.id == \"1\"' } } },
+      { resource: '*', allowActions: [read], condition: { match: { expr: 'R.id == \"2\"' } } } ] }";
+    let read = json!({ "kind": "doc", "id": "1" });
+    for (policy, effect) in [
+        (policy.to_owned(), "EFFECT_DENY"),
+        // Both say no: no row of the resource policy is asked for this role.
+        (policy.replace("\"1\"", "\"3\""), "EFFECT_ALLOW"),
+    ] {
+        let engine = engine(&[("a.yaml", doc), ("r.yaml", &policy)]);
+        let result = ask(&engine, &request(&read, &["user", "other"], &["read"]));
+        assert_eq!(result["actions"]["read"], effect);
+    }
+}
+
+#[test]
 fn attributes_that_do_not_fit_the_schema_deny_everything_without_being_told() {
     let policy = DOC.replace(
         "rules: [",

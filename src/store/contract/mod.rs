@@ -263,6 +263,10 @@ impl<S: LiveSource> LiveSource for Held<S> {
         reply
     }
 
+    async fn base(&self, partition: Partition) -> Result<RawLive, StoreFault> {
+        self.inner.base(partition).await
+    }
+
     async fn one(&self, partition: Partition, key: &Key) -> Result<Option<Bytes>, StoreFault> {
         self.inner.one(partition, key).await
     }
@@ -321,6 +325,7 @@ macro_rules! contract_suite {
             tampering: edited_events_are_a_fault;
             tampering: an_edited_request_is_a_fault_in_every_way_to_read_it;
             time_travel: an_older_head_closes_the_partition_until_its_epoch_is_raised;
+            time_travel: the_base_of_a_partition_is_believed_like_every_read;
             time_travel: another_head_at_the_same_place_closes_the_partition;
             time_travel: a_commit_of_another_gateway_after_a_roll_back_is_noticed;
             time_travel: a_commit_into_a_store_gone_back_is_refused;

@@ -4,7 +4,7 @@ use crate::domain::grant::EndedWhy;
 use crate::domain::ids::CommitId;
 use crate::store::record::{MarkersRecord, head_text, parse_head, seal_json};
 use crate::store::seal::Sealer;
-use crate::store::{Committed, Head, Store, StoreFault, keys};
+use crate::store::{Committed, Head, LiveReader, Store, StoreFault, keys};
 
 use super::fixtures::*;
 use super::{World, key};
@@ -42,6 +42,28 @@ async fn raise_epoch<W: World>(world: &W, head: Head) {
     let value = seal_json(&sealer, &keys::markers(place), 0, &record).expect("sealed");
     world.put(&keys::markers(place), value).await;
     world.put(&keys::head(place), head_text(&head)).await;
+}
+
+pub async fn the_base_of_a_partition_is_believed_like_every_read<W: World>() {
+    let world = W::fresh().await;
+    let (process, other) = (world.process(), world.process());
+    let place = partition(&alice());
+    assert_eq!(process.reader.partition(alice().key()), place);
+    let old = world.get(&keys::head(place)).await.expect("a head");
+    let first = other.reader.base(place).await.expect("a base");
+    process.write(&alice(), of_grants(&[&grant(&alice(), START)])).await;
+    // By a process that did not commit, so that the log has to prove what it knew.
+    let second = other.reader.base(place).await.expect("a base");
+    assert!(first.head.seq < second.head.seq);
+    let view = other.read(&alice()).await.expect("it reads");
+    assert_eq!((view.head, &view.markers), (second.head, &second.markers));
+    assert_eq!(view.seen().head, second.head);
+    world.put(&keys::head(place), old).await;
+    assert!(rolled_back(&other.reader.base(place).await));
+    assert!(rolled_back(&other.read(&alice()).await));
+    let markers = keys::markers(place);
+    world.put(&markers, bytes::Bytes::from_static(b"forged")).await;
+    assert!(invalid(&world.process().reader.base(place).await));
 }
 
 pub async fn another_head_at_the_same_place_closes_the_partition<W: World>() {

@@ -309,6 +309,10 @@ impl LiveSource for MemorySource {
         self.inner.state.live(partition, live)
     }
 
+    async fn base(&self, partition: Partition) -> Result<RawLive, StoreFault> {
+        self.inner.state.base(partition)
+    }
+
     async fn one(&self, _: Partition, key: &Key) -> Result<Option<Bytes>, StoreFault> {
         self.inner.state.hot(key)
     }

@@ -92,6 +92,15 @@ impl State {
         Ok(RawLive { head: value(&head), markers: value(&markers), live: value(live) })
     }
 
+    /// Head and markers under one lock.
+    pub fn base(&self, partition: Partition) -> Result<RawLive, StoreFault> {
+        self.usable()?;
+        let (head, markers) = (keys::head(partition), keys::markers(partition));
+        let published = self.read();
+        let value = |key: &Key| published.hot.get(key.as_bytes()).cloned();
+        Ok(RawLive { head: value(&head), markers: value(&markers), live: None })
+    }
+
     pub fn hot(&self, key: &Key) -> Result<Option<Bytes>, StoreFault> {
         self.usable()?;
         Ok(self.read().hot.get(key.as_bytes()).cloned())

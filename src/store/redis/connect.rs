@@ -1,6 +1,7 @@
 //! Opens streams to servers: resolving, connecting and, where configured, TLS.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
@@ -9,9 +10,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
-use crate::config::{RedisAddress, RedisConfig, RedisLogin};
-
-use super::tls::{self, UnusableTls};
+use crate::config::{RedisAddress, RedisConfig, RedisLogin, RedisTls};
+use crate::tls::{self, Trust, UnusableTls};
 
 /// A connected stream on which nothing was said yet.
 pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
@@ -28,6 +28,12 @@ pub struct Connector {
     tls: Option<TlsConnector>,
 }
 
+fn connector(files: &RedisTls) -> Result<TlsConnector, UnusableTls> {
+    let client = files.client.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
+    let config = tls::client(Trust { ca: files.ca.as_deref(), client })?;
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
 impl Connector {
     /// Reads the files that TLS needs, once.
     ///
@@ -38,7 +44,7 @@ impl Connector {
             login: config.login.clone(),
             database: config.database,
             deadline: Duration::from_secs(1).max(config.timeout),
-            tls: config.tls.as_ref().map(tls::connector).transpose()?,
+            tls: config.tls.as_ref().map(connector).transpose()?,
         })
     }
 

@@ -50,7 +50,6 @@ mod startup;
 mod status;
 #[cfg(test)]
 mod tests;
-pub mod tls;
 
 use backend::RedisBackend;
 use connect::Connector;
@@ -98,7 +97,7 @@ pub enum OpenError {
     #[error("the seal keys cannot be used: {0}")]
     Keys(#[from] UnusableKeys),
     #[error("store.redis.tls cannot be used: {0}")]
-    Tls(#[from] tls::UnusableTls),
+    Tls(#[from] crate::tls::UnusableTls),
     /// What was found, what was expected, and what to do.
     #[error("{0}")]
     Misfit(String),

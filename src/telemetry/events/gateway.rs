@@ -8,6 +8,7 @@ use tracing::Span;
 
 use crate::problem::ProblemCode;
 use crate::store::StoreFault;
+use crate::telemetry::decision::LeaseCut;
 use crate::telemetry::events::store_failed;
 use crate::telemetry::hot::HotMetrics;
 use crate::telemetry::metrics::{CauseLabel, HttpLabels, Metrics, Name, RequestLabels, count};
@@ -21,6 +22,8 @@ pub struct RequestAnswered<'a> {
     pub tool: Name,
     pub outcome: Outcome,
     pub method: &'a Method,
+    /// `http`, `https`.
+    pub scheme: &'static str,
     pub status: u16,
     /// The pattern of the rule that matched.
     pub route: Option<Name>,
@@ -65,7 +68,8 @@ impl RequestAnswered<'_> {
         self.span.end(self.method, self.route.as_deref(), self.status, problem);
         let labels = RequestLabels { tool: self.tool, outcome, reason };
         metrics.request(labels, self.elapsed, self.trace);
-        metrics.server(http_labels(self.method, self.status, self.route, problem), self.elapsed);
+        let labels = http_labels(self.method, self.status, self.route, problem);
+        metrics.server(HttpLabels { url_scheme: self.scheme, ..labels }, self.elapsed);
     }
 }
 
@@ -214,14 +218,22 @@ impl ConnectionPanicked {
     }
 }
 
-/// An open exchange was cut because its grant ended.
-#[derive(Clone, Copy, Debug)]
-pub struct StreamCut;
+/// An open exchange was cut, because what had permitted it does so no more.
+#[derive(Debug)]
+pub struct StreamCut<'a> {
+    pub cut: &'a LeaseCut,
+    /// Since the commit that took the access away.
+    pub effect: Option<Duration>,
+}
 
-impl StreamCut {
-    pub fn emit(self, metrics: &Metrics) {
-        metrics.leases_cut.get_or_create(&CauseLabel { cause: "expired" }).inc();
-        tracing::info!(cause = "expired", "an open exchange was cut, its grant has ended");
+impl StreamCut<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        let LeaseCut { cause, record, .. } = self.cut;
+        metrics.leases_cut.get_or_create(&CauseLabel { cause }).inc();
+        if let Some(effect) = self.effect {
+            metrics.revocation_effect.observe(effect.as_secs_f64());
+        }
+        tracing::info!(cause, decision = &*record.id, "an open exchange was cut");
     }
 }
 
@@ -232,5 +244,20 @@ pub struct AcceptFailed<'a>(pub &'a std::io::Error);
 impl AcceptFailed<'_> {
     pub fn emit(&self) {
         tracing::warn!(error = %self.0, "a connection could not be accepted");
+    }
+}
+
+/// A client's connection was ended without an answer.
+#[derive(Debug)]
+pub struct ConnectionRefused<'a> {
+    /// `tls`, `tls-timeout`, `flood`.
+    pub cause: &'static str,
+    pub why: &'a str,
+}
+
+impl ConnectionRefused<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        metrics.connections_refused.get_or_create(&CauseLabel { cause: self.cause }).inc();
+        tracing::debug!(cause = self.cause, why = self.why, "a connection was ended unanswered");
     }
 }

@@ -9,11 +9,14 @@ use crate::store::StoreFault;
 
 pub mod approvals;
 pub mod gateway;
+pub mod identity;
 pub mod outbox;
 pub mod policy;
 pub mod reload;
 pub mod resources;
 pub mod sample;
+pub mod tunnel;
+pub mod upstreams;
 
 /// An outage has a fault for every partition and round.
 static STORE_FAULTS: Seldom = Seldom::new();

@@ -18,6 +18,8 @@ use super::{PER_POLICY, Report, policy};
 const ROUNDS: usize = 3;
 /// So often each PDP is asked again.
 const AGAIN: usize = 6;
+/// So many more processes are asked where one answer differs.
+const MORE: usize = 4;
 
 pub fn compare(binary: &Path, all: &[String], pdps: usize, rng: &mut Rng, report: &mut Report) {
     let folder = tempfile::tempdir().expect("a folder");
@@ -27,7 +29,8 @@ pub fn compare(binary: &Path, all: &[String], pdps: usize, rng: &mut Rng, report
     }
     let engine = engine(folder.path(), &Knobs::USUAL).expect("expressions that load");
     let pdps = start(binary, folder.path(), &Knobs::USUAL, pdps).expect("expressions that load");
-    let mut asked = Asked { engine, pdps, errors: Vec::new(), report };
+    let more = More { binary, folder: folder.path() };
+    let mut asked = Asked { engine, pdps, more, errors: Vec::new(), report };
     for (number, some) in all.chunks(PER_POLICY).enumerate() {
         for _ in 0..ROUNDS {
             let (principal, attr) = (requests::attributes(rng), requests::attributes(rng));
@@ -48,9 +51,16 @@ pub fn compare(binary: &Path, all: &[String], pdps: usize, rng: &mut Rng, report
 struct Asked<'r> {
     engine: Engine,
     pdps: Vec<Pdp>,
+    more: More<'r>,
     /// Why the engine fails, as the outputs tell.
     errors: Vec<Option<String>>,
     report: &'r mut Report,
+}
+
+/// Processes that are started when one answer differs.
+struct More<'r> {
+    binary: &'r Path,
+    folder: &'r Path,
 }
 
 impl Asked<'_> {
@@ -78,13 +88,18 @@ impl Asked<'_> {
     }
 
     fn ask(&mut self, request: &Json) -> Vec<Answer> {
-        let text = request.to_string();
-        std::thread::scope(|scope| {
-            let text = &text;
-            let asked: Vec<_> =
-                self.pdps.iter_mut().map(|pdp| scope.spawn(move || pdp.check(text))).collect();
-            asked.into_iter().map(|it| it.join().expect("an answer")).collect()
-        })
+        ask(&mut self.pdps, request)
+    }
+
+    /// What processes say that nobody has asked yet: the order of a constant map is another one in
+    /// each.
+    fn ask_more(&self, request: &Json) -> Vec<Answer> {
+        let kind = request["resources"][0]["resource"]["kind"].as_str().expect("a kind");
+        let file = format!("{kind}.yaml");
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::copy(self.more.folder.join(&file), folder.path().join(&file)).expect("a policy");
+        let mut pdps = start(self.more.binary, folder.path(), &Knobs::USUAL, MORE).expect("PDPs");
+        (0..AGAIN).flat_map(|_| ask(&mut pdps, request)).collect()
     }
 
     fn one(
@@ -124,11 +139,18 @@ impl Asked<'_> {
                 (false, true, _) => self.report.failures += 1,
                 (false, false, _) => self.report.values += 1,
             };
-        } else if others.iter().any(|it| *it != others[0]) && says_less(&own, &others) {
-            self.report.disagreed += 1;
-            return;
         } else if let Some(id) = known::value(text, error, &own, &others) {
             return self.known(id);
+        } else {
+            let more = self.ask_more(single);
+            others.extend(more.iter().map(|it| decision(&it.1, 0, action)));
+            let is_denied = others.iter().any(|it| it.effect != "EFFECT_ALLOW");
+            if own.effect == "EFFECT_ALLOW" && is_denied {
+                self.report.open += 1;
+            } else if disagree(&others) && (says_less(&own, &others) || known::makes_lists(text)) {
+                self.report.disagreed += 1;
+                return;
+            }
         }
         let differing = others.iter().find(|it| **it != own);
         let error = error.unwrap_or_default();
@@ -141,10 +163,23 @@ impl Asked<'_> {
     }
 }
 
+fn disagree(others: &[Decision]) -> bool {
+    others.iter().any(|it| *it != others[0])
+}
+
 /// Among answers that differ the engine gives one of them, and denies when one does.
 fn says_less(own: &Decision, others: &[Decision]) -> bool {
     let is_denied = others.iter().any(|it| it.effect != "EFFECT_ALLOW");
     others.contains(own) || (is_denied && own.effect != "EFFECT_ALLOW")
+}
+
+fn ask(pdps: &mut [Pdp], request: &Json) -> Vec<Answer> {
+    let text = &request.to_string();
+    std::thread::scope(|scope| {
+        let asked: Vec<_> =
+            pdps.iter_mut().map(|pdp| scope.spawn(move || pdp.check(text))).collect();
+        asked.into_iter().map(|it| it.join().expect("an answer")).collect()
+    })
 }
 
 fn error_of(output: &Json) -> Option<&str> {

@@ -11,20 +11,21 @@ pub(super) fn overloads() -> Vec<Overload> {
     let same = |name, of: Type, run| global(name, [of.clone(), of.clone()], of, run);
     let list = || Type::list(Type::Param(0));
     let mut all = Vec::new();
-    for of in [Int, Uint, Double, Type::String, Type::Bytes, list(), Duration] {
+    // In cel-go's order: the first that fits says what a type parameter stands for.
+    for of in [Type::Bytes, Double, Duration, Int, list(), Type::String, Uint] {
         all.push(same(operators::ADD, of, add));
     }
-    for of in [Int, Uint, Double, Duration] {
+    for of in [Double, Duration, Int, Uint] {
         all.push(same(operators::SUBSTRACT, of, subtract));
     }
-    for of in [Int, Uint, Double] {
+    for of in [Double, Int, Uint] {
         all.push(same(operators::MULTIPLY, of.clone(), multiply));
         all.push(same(operators::DIVIDE, of, divide));
     }
     for of in [Int, Uint] {
         all.push(same(operators::MODULO, of, modulo));
     }
-    for of in [Int, Double] {
+    for of in [Double, Int] {
         all.push(global(operators::NEGATE, [of.clone()], of, negate));
     }
     all.extend([

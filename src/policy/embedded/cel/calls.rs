@@ -1,13 +1,29 @@
 //! Operators and function calls.
 
 use super::error::CompileError;
-use super::library::Style;
+use super::fold;
+use super::library::{Overload, Style};
 use super::lower::{Lowering, Typed, Uses};
 use super::node::{Call, Comparison, Kind, Node};
 use super::types::Type;
 use super::value::Value;
 use cel::IdedExpr;
 use cel::common::ast::{CallExpr, Expr, LiteralValue, operators};
+use std::sync::Arc;
+
+/// What the values say decides in the PDP, whatever the types have left.
+const BY_VALUE: [&str; 7] = [
+    operators::ADD,
+    operators::SUBSTRACT,
+    operators::MULTIPLY,
+    operators::DIVIDE,
+    operators::MODULO,
+    operators::NEGATE,
+    "size",
+];
+
+/// The PDP refuses a literal that these cannot read, also where nothing would evaluate it.
+const READ_AT_LOAD: [&str; 4] = ["duration", "timestamp", "ip", "cidr"];
 
 impl Lowering<'_> {
     pub(super) fn call(&mut self, id: u64, call: &CallExpr) -> Result<Typed, CompileError> {
@@ -113,18 +129,40 @@ impl Lowering<'_> {
             }
             _ => match comparison {
                 Some(comparison) => Kind::Compare(comparison, Box::new(pair(args))),
-                None => return self.call_node(id, candidates, args, result),
+                None => return self.checked_call(id, (name, style), candidates, args, result),
             },
         };
         Ok(self.typed(id, kind, result, uses))
+    }
+
+    /// A call that is no operator with a node of its own.
+    fn checked_call(
+        &mut self,
+        id: u64,
+        (name, style): (&str, Style),
+        candidates: Vec<Arc<Overload>>,
+        args: Vec<Typed>,
+        result: Type,
+    ) -> Result<Typed, CompileError> {
+        let candidates = match self.environment.overloads(name, style) {
+            Some(all) if BY_VALUE.contains(&name) => all.to_vec(),
+            Some(_) | None => candidates,
+        };
+        let mut typed = self.call_node(id, candidates, args, result)?;
+        if READ_AT_LOAD.contains(&name)
+            && let Kind::Call(call) = &typed.node.kind
+            && matches!(&*call.args, [Node { kind: Kind::Constant(_), is_constant: true, .. }])
+        {
+            fold::fold(&mut typed.node, 0, &self.environment.regexes, self.positions)?;
+        }
+        Ok(typed)
     }
 
     /// `a && b && c` as one node: the parser nests them.
     fn logical(&mut self, id: u64, name: &str, args: &[IdedExpr]) -> Result<Typed, CompileError> {
         let mut terms = Vec::new();
         let mut uses = Uses::NOTHING;
-        for arg in args {
-            let typed = self.value(arg)?;
+        for (arg, typed) in args.iter().zip(self.values(args)?) {
             self.wanted(arg.id, &typed.of, &Type::Bool)?;
             uses = uses.and(typed.uses);
             match typed.node.kind {

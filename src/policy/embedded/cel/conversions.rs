@@ -20,7 +20,9 @@ pub(super) fn overloads() -> Vec<Overload> {
         all.push(global("int", [of], Int, to_int));
     }
     for of in [Uint, Double, Int, String] {
-        all.push(global("uint", [of.clone()], Uint, to_uint));
+        all.push(global("uint", [of], Uint, to_uint));
+    }
+    for of in [Double, Int, String, Uint] {
         all.push(global("double", [of], Double, to_double));
     }
     for of in [String, Bool, Bytes, Double, Duration, Int, Timestamp, Uint] {

@@ -7,6 +7,7 @@ use super::types::Type;
 use super::value::Value;
 
 const SECOND: i64 = 1_000_000_000;
+const FOUR_CENTURIES: i64 = 146_097 * 86_400;
 
 pub(super) fn overloads() -> Vec<Overload> {
     let getters: [(&str, Function); 10] = [
@@ -71,6 +72,9 @@ fn offset(at: Timestamp, zone: &str) -> Result<i32, EvalError> {
     if known.iana_name() != Some(zone) {
         return Err(unknown());
     }
-    let at = jiff::Timestamp::from_second(at.seconds()).map_err(|_| unknown())?;
+    // The last hours of the year 9999 are no time of this library; the calendar repeats itself.
+    let at = jiff::Timestamp::from_second(at.seconds())
+        .or_else(|_| jiff::Timestamp::from_second(at.seconds() - FOUR_CENTURIES))
+        .map_err(|_| unknown())?;
     Ok(known.to_offset(at).seconds())
 }

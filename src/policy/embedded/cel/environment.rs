@@ -88,6 +88,7 @@ impl Environment {
         let mut lowered = lower::lower(self, declarations, &parsed)?;
         misread::refuse(&lowered.root, lowered.slots, &parsed.positions)?;
         fold::fold(&mut lowered.root, lowered.slots, &self.regexes, &parsed.positions)?;
+        fold::reread_durations(&mut lowered.root);
         Ok(Program {
             root: lowered.root,
             slots: lowered.slots,

@@ -50,16 +50,20 @@ impl<'e, 'b> Evaluation<'e, 'b> {
                 Some(found) => {
                     found?.map(Cow::Borrowed).ok_or_else(|| EvalError::no_such_key(field))
                 }
-                None => select(self.eval(operand)?, field),
+                None => select(self.fields_of(operand)?, field),
             },
             Kind::Has(operand, field) => match self.attribute(operand, field) {
                 Some(found) => found.map(|found| bool(found.is_some())),
-                None => has(&*self.eval(operand)?, field).map(bool),
+                None => has(&*self.fields_of(operand)?, field).map(bool),
             },
             Kind::OptionalSelect(operand, field) => optional_select(&*self.eval(operand)?, field),
             Kind::Index(call) => self.index(call),
             Kind::OptionalIndex(parts) => {
                 let operand = self.eval(&parts.0)?;
+                // What nothing is looked up in is not worked out: its key may fail.
+                if matches!(&*operand, Value::Optional(None)) {
+                    return Ok(operand);
+                }
                 let key = self.eval(&parts.1)?;
                 optional_index(operand, &key)
             }
@@ -91,6 +95,17 @@ impl<'e, 'b> Evaluation<'e, 'b> {
             Kind::OptionalOrValue(parts) => self.optional_or(parts, true),
             Kind::OptionalMap { slot, wrap, parts } => self.optional_map(*slot, *wrap, parts),
         }
+    }
+
+    /// What is to have a field. The PDP looks into an optional that `.?` or a function has made, not
+    /// into one that it found in a map or list: that fails here.
+    fn fields_of(&mut self, operand: &'e Node) -> Outcome<'e> {
+        let value = self.eval(operand)?;
+        let is_found = matches!(operand.kind, Kind::Select(..) | Kind::Index(_));
+        if is_found && matches!(&*value, Value::Optional(_)) && !is_chained(operand) {
+            return Err(EvalError::new("an optional inside of a map or list has no fields"));
+        }
+        Ok(value)
     }
 
     pub fn set(&mut self, slot: usize, value: Held<'e>) {
@@ -203,6 +218,9 @@ impl<'e, 'b> Evaluation<'e, 'b> {
     fn index(&mut self, call: &'e Call) -> Outcome<'e> {
         let [operand, key] = &*call.args else { return Err(EvalError::no_such_overload()) };
         let operand = self.eval(operand)?;
+        if matches!(&*operand, Value::Optional(None)) {
+            return Ok(operand);
+        }
         let key = self.eval(key)?;
         if let Value::Opaque(_) = &*operand {
             return self.invoke(call, &[&*operand, &*key]);
@@ -306,6 +324,17 @@ impl<'e, 'b> Evaluation<'e, 'b> {
         let value = self.eval(&parts.1)?;
         if wrap { Ok(Cow::Owned(Value::some(value.into_owned()))) } else { Ok(value) }
     }
+}
+
+/// Whether it began with `.?` or `[?`.
+fn is_chained(node: &Node) -> bool {
+    if let Kind::Select(inner, _) = &node.kind {
+        return is_chained(inner);
+    }
+    if let Kind::Index(call) = &node.kind {
+        return call.args.first().is_some_and(is_chained);
+    }
+    matches!(node.kind, Kind::OptionalSelect(..) | Kind::OptionalIndex(_))
 }
 
 pub(super) const fn bool<'e>(value: bool) -> Held<'e> {

@@ -81,9 +81,9 @@ fn element<'v>(operand: &'v Value, key: &Value) -> Result<Option<&'v Value>, Eva
         (Value::List(values), Value::Int(index)) => {
             Ok(usize::try_from(*index).ok().and_then(|index| values.get(index)))
         }
-        (Value::List(values), Value::Uint(index)) => {
-            Ok(usize::try_from(*index).ok().and_then(|index| values.get(index)))
-        }
+        (Value::List(values), Value::Uint(index)) => i64::try_from(*index)
+            .map(|index| usize::try_from(index).ok().and_then(|index| values.get(index)))
+            .map_err(|_| EvalError::new("the index of a list is too big")),
         (Value::List(values), Value::Double(index)) => whole(*index)
             .map(|index| usize::try_from(index).ok().and_then(|index| values.get(index)))
             .ok_or_else(|| EvalError::new("a list's index is a whole number")),

@@ -205,7 +205,10 @@ impl Lowering<'_> {
     pub fn unwrapped(&mut self, id: u64, of: &Type) -> Result<Type, CompileError> {
         match self.types.resolve(of) {
             Type::Optional(inner) => Ok((*inner).clone()),
-            Type::Dyn | Type::Param(_) => Ok(Type::Dyn),
+            Type::Dyn => Ok(Type::Dyn),
+            Type::Param(_) => {
+                Err(self.error(id, "expected an optional value, found one whose type is not known"))
+            }
             other => Err(self.error(id, format!("'{other}' is no optional value"))),
         }
     }

@@ -170,16 +170,14 @@ impl Lowering<'_> {
                 Some(self.declare(name, value))
             }
         };
-        let filter = match filter {
-            None => None,
-            Some(expr) => {
-                let filter = self.value(expr)?;
-                self.wanted(expr.id, &filter.of, &Type::Bool)?;
-                Some(filter)
-            }
-        };
+        let filter_id = filter.map_or(id, |filter| filter.id);
+        let filter = filter.map(|filter| self.value(filter)).transpose()?;
         let body_id = body.id;
         let body = self.value(body)?;
+        // In this order: a type that is not known yet is still free in the body.
+        if let Some(filter) = &filter {
+            self.wanted(filter_id, &filter.of, &Type::Bool)?;
+        }
         self.locals.truncate(known);
         let result = self.loop_type(body_id, what, &first_type, &body.of)?;
 
@@ -211,7 +209,10 @@ impl Lowering<'_> {
         match self.types.resolve(range) {
             Type::List(inner) => Ok((Type::Int, (*inner).clone())),
             Type::Map(inner) => Ok((inner.0.clone(), inner.1.clone())),
-            Type::Dyn | Type::Param(_) => Ok((Type::Dyn, Type::Dyn)),
+            known @ (Type::Dyn | Type::Param(_)) => {
+                self.types.assign(&[Type::Dyn], &[known]);
+                Ok((Type::Dyn, Type::Dyn))
+            }
             other => Err(self.error(id, format!("a value of type {other} has no elements"))),
         }
     }
@@ -269,7 +270,11 @@ impl Lowering<'_> {
         wrap: bool,
     ) -> Result<Typed, CompileError> {
         let optional = self.value(target)?;
-        let inner = self.unwrapped(target.id, &optional.of)?;
+        // `target.hasValue() ? cel.bind(name, target.value(), body) : optional.none()`
+        let (asked, inner) = (self.types.fresh(), self.types.fresh());
+        self.wanted(target.id, &optional.of, &Type::optional(asked))?;
+        self.wanted(target.id, &optional.of, &Type::optional(inner.clone()))?;
+        let inner = self.types.resolve(&inner);
         let name = self.variable(name)?;
         let known = self.locals.len();
         let base = self.slots;
@@ -277,16 +282,14 @@ impl Lowering<'_> {
         let body_id = body.id;
         let body = self.value(body)?;
         self.locals.truncate(known);
-        let of = if wrap {
-            Type::optional(body.of)
-        } else {
-            self.unwrapped(body_id, &body.of)?;
-            // What is known only when evaluated may be any value, as in the PDP.
-            match self.types.resolve(&body.of) {
-                Type::Optional(inner) => Type::Optional(inner),
-                _ => Type::Dyn,
-            }
-        };
+        let mapped = if wrap { Type::optional(body.of) } else { body.of };
+        let both = [mapped.clone(), Type::optional(self.types.fresh())];
+        let result = self.types.fresh();
+        if !self.types.assign(&both, &[result.clone(), result.clone()]) {
+            let found = self.types.resolve(&mapped);
+            return Err(self.error(body_id, format!("'{found}' is no optional value")));
+        }
+        let of = self.types.resolve(&result);
         let uses = without(body.uses, base).and(optional.uses);
         let parts = Box::new((optional.node, body.node));
         Ok(self.typed(id, Kind::OptionalMap { slot, wrap, parts }, of, uses))
@@ -301,7 +304,8 @@ impl Lowering<'_> {
         key: &IdedExpr,
     ) -> Result<Typed, CompileError> {
         let list = self.value(target)?;
-        let again = self.value(target)?;
+        // The PDP types the list once.
+        let again = Typed { of: list.of.clone(), ..self.value(target)? };
         let keys = self.looped(id, again, LoopKind::Map, [Some(name), None], None, key)?;
         self.function(id, "@sortByAssociatedKeys", Style::Member, vec![list, keys])
     }

@@ -36,6 +36,7 @@ mod program;
 mod re2;
 mod regexes;
 mod standard;
+mod syntax;
 pub mod text;
 mod timestamp;
 mod types;

@@ -1,8 +1,9 @@
 //! From source to syntax: the parser of the `cel` crate, without its macros.
 
 use super::error::CompileError;
-use cel::IdedExpr;
+use super::syntax;
 use cel::common::ast::SourceInfo;
+use cel::{IdedExpr, ParseError};
 
 pub(super) const MAX_SOURCE: usize = 8192;
 const MAX_RECURSION: u16 = 64;
@@ -55,14 +56,20 @@ pub(super) fn parse(source: &str) -> Result<Parsed, CompileError> {
         .max_recursion_depth(MAX_RECURSION);
     match parser.parse_with_source_info(source) {
         Ok((expr, info)) => Ok(Parsed { expr, positions: Positions { info } }),
-        Err(errors) => Err(errors.errors.first().map_or_else(
-            || CompileError::whole("not valid CEL"),
-            |first| CompileError {
-                line: usize::try_from(first.pos.0).unwrap_or(1).max(1),
-                column: usize::try_from(first.pos.1).unwrap_or(1).max(1),
-                message: first.msg.clone(),
-            },
-        )),
+        Err(errors) => Err(refusal(&errors.errors)),
+    }
+}
+
+/// The first fault that is about the source itself.
+fn refusal(errors: &[ParseError]) -> CompileError {
+    let is_syntax = |error: &&ParseError| error.msg.starts_with(syntax::PREFIX);
+    match errors.iter().find(is_syntax).or(errors.first()) {
+        None => CompileError::whole("not valid CEL"),
+        Some(first) => CompileError {
+            line: usize::try_from(first.pos.0).unwrap_or(1).max(1),
+            column: usize::try_from(first.pos.1).unwrap_or(1).max(1),
+            message: format!("not valid CEL: {}", syntax::plain(&first.msg)),
+        },
     }
 }
 

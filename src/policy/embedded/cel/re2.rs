@@ -17,6 +17,7 @@ const MAX_SIZE: usize = 1 << 20;
 /// # Errors
 /// Says what of the pattern is not supported.
 pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
+    let pattern = &literal_braces(pattern);
     let ast = ast::parse::Parser::new().parse(pattern).map_err(|error| error.kind().to_string())?;
     let mut rewrite = Rewrite { pattern, edits: Vec::new() };
     rewrite.visit(&ast, 1)?;
@@ -25,6 +26,66 @@ pub(super) fn compile(pattern: &str) -> Result<Regex, String> {
         .size_limit(MAX_SIZE)
         .build()
         .map_err(|_| "the pattern cannot be compiled".to_owned())
+}
+
+/// Escapes each `{` that RE2 reads as a character: where it is no `{2}`, `{2,}` or `{2,3}`. A
+/// number with a leading zero is none.
+fn literal_braces(pattern: &str) -> String {
+    let mut text = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    let mut in_class = false;
+    let mut class_start = false;
+    while let Some(character) = rest.chars().next() {
+        let after = rest.get(character.len_utf8()..).unwrap_or_default();
+        let was_start = std::mem::take(&mut class_start);
+        let taken = match character {
+            // `\x{41}`, `\p{L}`: the brace belongs to the escape.
+            '\\' => escape_length(after) + 1,
+            '[' if !in_class => {
+                in_class = true;
+                class_start = true;
+                1
+            }
+            '^' if was_start => {
+                class_start = true;
+                1
+            }
+            ']' if in_class && !was_start => {
+                in_class = false;
+                1
+            }
+            '{' if !in_class && !is_count(after) => {
+                text.push('\\');
+                1
+            }
+            other => other.len_utf8(),
+        };
+        let (part, left) = rest.split_at_checked(taken).unwrap_or((rest, ""));
+        text.push_str(part);
+        rest = left;
+    }
+    text
+}
+
+/// How many bytes belong to the backslash before them.
+fn escape_length(after: &str) -> usize {
+    let Some(first) = after.chars().next() else { return 0 };
+    let braced = matches!(first, 'x' | 'p' | 'P' | 'b' | 'u' | 'U') && after.get(1..2) == Some("{");
+    match after.find('}') {
+        Some(end) if braced => end + 1,
+        Some(_) | None => first.len_utf8(),
+    }
+}
+
+/// What stands after a `{` counts repetitions.
+fn is_count(after: &str) -> bool {
+    let Some((inside, _)) = after.split_once('}') else { return false };
+    let (least, most) = inside.split_once(',').unwrap_or((inside, "1"));
+    let is_number = |text: &str| {
+        let is_padded = text.len() > 1 && text.starts_with('0');
+        !text.is_empty() && !is_padded && text.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    is_number(least) && (most.is_empty() || is_number(most))
 }
 
 struct Rewrite<'p> {
@@ -76,9 +137,6 @@ impl Rewrite<'_> {
                 | RepetitionRange::Bounded(_, n) => *n,
             },
         };
-        if self.text(&repetition.op.span)?.starts_with("{,") {
-            return Err("`{,n}` is read differently by RE2".to_owned());
-        }
         let product = repeat.saturating_mul(count.max(1));
         if product > MAX_REPEAT {
             return Err(format!("repeats more than {MAX_REPEAT} times"));
@@ -232,6 +290,22 @@ mod tests {
     }
 
     #[test]
+    fn a_brace_that_counts_nothing_is_a_character() {
+        assert!(matches(r"^{a}$", "{a}"));
+        assert!(matches("^{\"a\":1}*$", "{\"a\":1}}}"));
+        assert!(matches(r"^a{02}$", "a{02}"));
+        assert!(!matches(r"^a{02}$", "aa"));
+        assert!(matches(r"^a{ 2}$", "a{ 2}"));
+        assert!(matches(r"^a{,2}$", "a{,2}"));
+        assert!(matches(r"^a{2", "a{2"));
+        assert!(matches(r"^[{]a{2}\x{41}\{$", "{aaA{"));
+        assert!(matches(r"^[]{]{$", "{{"));
+        for pattern in [r"{2}", r"a{2,1}", r"a{1}{2}"] {
+            assert!(compile(pattern).is_err(), "{pattern}");
+        }
+    }
+
+    #[test]
     fn what_re2_does_not_read_the_same_way_is_refused() {
         for pattern in [
             r"\p{L}",
@@ -244,7 +318,6 @@ mod tests {
             r"(?x)a",
             r"(?u)a",
             r"\u0061",
-            r"a{,3}",
             r"\<a",
             r"\b{start}a",
             r"(?=a)",

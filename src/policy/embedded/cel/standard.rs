@@ -88,10 +88,10 @@ fn containers() -> Vec<Overload> {
 fn strings() -> Vec<Overload> {
     let text = || Type::String;
     let mut all: Vec<Overload> = [
-        text(),
         Type::Bytes,
         Type::list(Type::Param(0)),
         Type::map(Type::Param(0), Type::Param(1)),
+        text(),
     ]
     .into_iter()
     .flat_map(|of| {

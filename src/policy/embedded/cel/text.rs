@@ -28,7 +28,7 @@ pub fn double(value: f64) -> String {
     if value.is_infinite() {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
-    let shortest = format!("{value:e}");
+    let shortest = shortest(value);
     let Some((digits, exponent)) = shortest.split_once('e') else { return shortest };
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if !(-4..6).contains(&exponent) {
@@ -36,6 +36,15 @@ pub fn double(value: f64) -> String {
         return format!("{digits}e{sign}{:02}", exponent.abs());
     }
     format!("{value}")
+}
+
+/// The fewest digits that mean this number. Of two equally near ones Go takes the even one.
+fn shortest(value: f64) -> String {
+    let usual = format!("{value:e}");
+    let digits = usual.split('e').next().unwrap_or_default();
+    let places = digits.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let even = format!("{value:.places$e}");
+    if even.parse() == Ok(value) { even } else { usual }
 }
 
 /// Seconds with as many digits as needed: `5400s`, `0.25s`.

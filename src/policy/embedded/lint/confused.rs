@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use super::super::expressions::uses_names;
-use super::super::file::{self, ResourcePolicy, Rule};
-use super::conditions;
-use super::{Findings, LintRule, Policies};
+use super::super::file::{self, Document, ResourcePolicy, Rule};
+use super::names::{Meanings, Names};
+use super::{Findings, LintRule, Policies, conditions};
 
 /// What the PDP tells apart.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -16,7 +15,15 @@ struct Filed<'d> {
     action: &'d str,
     effect: &'d str,
     /// Of a derived role, and of the rule.
-    expressions: (Option<Vec<&'d str>>, Option<Vec<&'d str>>),
+    expressions: (Option<Asked<'d>>, Option<Asked<'d>>),
+}
+
+/// Expressions in their order, with what the names in them stand for: other names are another
+/// thing to the PDP, and so is another definition of one name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Asked<'d> {
+    expressions: Vec<&'d str>,
+    names: Meanings<'d>,
 }
 
 /// What a rule says in truth, and where.
@@ -35,9 +42,10 @@ pub(super) struct Confused<'d> {
 impl<'d> Confused<'d> {
     pub fn of(policies: &Policies<'d>) -> Self {
         let mut confused = Self::default();
-        for policy in policies.documents.iter().filter_map(|(_, it)| it.resource_policy.as_ref()) {
+        for (_, document) in &policies.documents {
+            let Some(policy) = &document.resource_policy else { continue };
             for (index, rule) in policy.rules.iter().enumerate() {
-                confused.file(policies, policy, index, rule);
+                confused.file(policies, (document, policy), index, rule);
             }
         }
         confused.filed.retain(|_, all| {
@@ -50,7 +58,7 @@ impl<'d> Confused<'d> {
     fn file(
         &mut self,
         policies: &Policies<'d>,
-        policy: &'d ResourcePolicy,
+        (document, policy): (&'d Document, &'d ResourcePolicy),
         index: usize,
         rule: &'d Rule,
     ) {
@@ -58,20 +66,18 @@ impl<'d> Confused<'d> {
         if rule.output.is_some() {
             return;
         }
-        let roles = (!rule.roles.is_empty()).then_some(None).into_iter();
-        let derived = rule.derived_roles.iter().filter_map(|role| {
-            let all = policies.documents.iter().filter_map(|(_, it)| it.derived_roles.as_ref());
-            let mut sets = all.filter(|set| {
-                policy.import_derived_roles.iter().any(|it| it.value == set.name.value)
-            });
-            sets.find_map(|set| set.definitions.iter().find(|it| it.name.value == role.value))
-        });
-        let through: Vec<_> =
-            roles.chain(derived.filter_map(|role| role.condition.as_ref()).map(Some)).collect();
-        for of_role in through {
+        let names = Names::of(policies, document, &policy.variables, &policy.constants);
+        let mut through = Vec::new();
+        if !rule.roles.is_empty() {
+            through.push((None, Names::default()));
+        }
+        for role in &rule.derived_roles {
+            through.extend(derived(policies, policy, &role.value));
+        }
+        for (of_role, names_of_role) in through {
             let conditions = (of_role, rule.condition.as_ref());
-            let (Ok(first), Ok(second)) = (expressions(conditions.0), expressions(conditions.1))
-            else {
+            let first = asked(conditions.0, &names_of_role);
+            let (Ok(first), Ok(second)) = (first, asked(conditions.1, &names)) else {
                 continue;
             };
             for action in &rule.actions {
@@ -112,12 +118,32 @@ impl<'d> Confused<'d> {
     }
 }
 
-/// `Err` where the expressions mean another thing in each policy.
-fn expressions(condition: Option<&file::Condition>) -> Result<Option<Vec<&str>>, ()> {
+/// The condition of a derived role, where it has one, and the names that it reads.
+fn derived<'d>(
+    policies: &Policies<'d>,
+    policy: &ResourcePolicy,
+    role: &str,
+) -> Option<(Option<&'d file::Condition>, Names<'d>)> {
+    let is_imported = |name: &str| policy.import_derived_roles.iter().any(|it| it.value == name);
+    policies.documents.iter().find_map(|(_, document)| {
+        let set = document.derived_roles.as_ref().filter(|it| is_imported(&it.name.value))?;
+        let role = set.definitions.iter().find(|it| it.name.value == role)?;
+        let condition = role.condition.as_ref()?;
+        let names = Names::of(policies, document, &set.variables, &set.constants);
+        Some((Some(condition), names))
+    })
+}
+
+/// `Err` where names are read in a way that the text does not show.
+fn asked<'d>(
+    condition: Option<&'d file::Condition>,
+    names: &Names<'d>,
+) -> Result<Option<Asked<'d>>, ()> {
     let Some(tree) = condition.and_then(|it| it.matches.as_ref()) else { return Ok(None) };
-    let mut found = Vec::new();
-    conditions::expressions(tree, &mut found);
-    if found.iter().any(|it| uses_names(it)) { Err(()) } else { Ok(Some(found)) }
+    let mut expressions = Vec::new();
+    conditions::expressions(tree, &mut expressions);
+    let names = names.read_by(&expressions).ok_or(())?;
+    Ok(Some(Asked { expressions, names }))
 }
 
 fn meaning(condition: Option<&file::Condition>) -> Option<String> {

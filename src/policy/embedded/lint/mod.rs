@@ -5,6 +5,7 @@
 mod conditions;
 mod confused;
 mod failing;
+mod names;
 mod never;
 mod principals;
 mod role_policies;

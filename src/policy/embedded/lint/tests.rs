@@ -341,6 +341,46 @@ fn conditions_that_the_pdp_takes_for_each_other_are_told_at_both() {
     assert_eq!(ids(&policy("", &[&when(&all), &when(&any)])), told, "within one policy");
 }
 
+#[test]
+fn conditions_that_read_names_are_told_where_the_names_stand_for_the_same() {
+    let exports = "apiVersion: api.cerbos.dev/v1\nexportVariables: { name: ev, definitions: { one: \
+                   P.id == \"x\" } }\n";
+    let policy = |kind: &str, local: &str, operator: &str, names: [&str; 2]| {
+        let [first, second] = names;
+        let condition =
+            format!("{{ {operator}: {{ of: [{{ expr: {first} }}, {{ expr: {second} }}] }} }}");
+        format!(
+            "apiVersion: api.cerbos.dev/v1\nresourcePolicy:\n  resource: {kind}\n  version: \
+             default\n  variables: {{ import: [ev], local: {{ {local} }} }}\n  constants: {{ local: {{ c: a }} }}\n  \
+             rules:\n    - {{ {ALLOW}, condition: {{ match: {condition} }} }}\n"
+        )
+    };
+    let pair = |one: &str, other: &str| {
+        let found = lint(&[("doc.yaml", one), ("pic.yaml", other), ("ev.yaml", exports)]);
+        found.iter().filter(|it| it.rule.id() == "conditions-confused").count()
+    };
+    let local = "two: V.one && P.id == C.c, three: V.two";
+    let one = policy("doc", local, "all", ["V.one", "V.two"]);
+    assert_eq!(pair(&one, &policy("pic", local, "any", ["V.one", "V.two"])), 2);
+    assert_eq!(pair(&one, &policy("pic", local, "all", ["V.one", "V.two"])), 0, "one meaning");
+    let unused = format!("{local}, four: P.id == \"z\"");
+    assert_eq!(pair(&one, &policy("pic", &unused, "any", ["V.one", "V.two"])), 2);
+    let constant = policy("pic", local, "any", ["V.one", "V.two"]).replace("c: a", "c: b");
+    assert_eq!(pair(&one, &constant), 0, "another constant, read through a variable");
+    let other = "two: P.id == \"z\", three: V.two";
+    assert_eq!(
+        pair(&one, &policy("pic", other, "any", ["V.one", "V.two"])),
+        0,
+        "defined otherwise"
+    );
+    assert_eq!(pair(&one, &policy("pic", local, "any", ["V.one", "V.three"])), 0, "another name");
+    assert_eq!(
+        pair(&one, &policy("pic", local, "any", ["V.one", "variables.two"])),
+        0,
+        "written otherwise"
+    );
+}
+
 /// What is found in one principal policy with these rules for kinds.
 fn principal(rules: &[(&str, &str)]) -> Vec<&'static str> {
     let rule = |(kind, rules): &(&str, &str)| {

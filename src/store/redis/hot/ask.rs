@@ -13,6 +13,8 @@ use crate::domain::ids::{CommitId, Partition};
 pub enum Ask<'a> {
     /// Head, markers and a live value, as they are at one moment.
     Live(Partition, &'a Key),
+    /// Head and markers alone.
+    Base(Partition),
     One(&'a Key),
     /// Which commit made this entry of the log.
     CommitAt(Partition, u64),
@@ -22,6 +24,7 @@ pub enum Ask<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     Live,
+    Base,
     One,
     CommitAt(u64),
 }
@@ -38,6 +41,7 @@ impl Ask<'_> {
     pub const fn shape(&self) -> Shape {
         match self {
             Self::Live(..) => Shape::Live,
+            Self::Base(_) => Shape::Base,
             Self::One(_) => Shape::One,
             Self::CommitAt(_, seq) => Shape::CommitAt(*seq),
         }
@@ -49,6 +53,13 @@ impl Ask<'_> {
                 let (head, markers) = (keys::head(*partition), keys::markers(*partition));
                 out.extend_from_slice(b"*4\r\n$4\r\nMGET\r\n");
                 for key in [&head, &markers, live] {
+                    write_part(out, key.as_bytes());
+                }
+            }
+            Self::Base(partition) => {
+                let (head, markers) = (keys::head(*partition), keys::markers(*partition));
+                out.extend_from_slice(b"*3\r\n$4\r\nMGET\r\n");
+                for key in [&head, &markers] {
                     write_part(out, key.as_bytes());
                 }
             }
@@ -76,6 +87,7 @@ impl Shape {
         }
         let answer = match self {
             Self::Live => Answer::Live(live(parts)?),
+            Self::Base => Answer::Live(base(parts)?),
             Self::One => Answer::One(one(parts)?),
             Self::CommitAt(seq) => Answer::CommitAt(commit_at(parts, seq)?),
         };
@@ -90,6 +102,15 @@ fn live(mut parts: Parts) -> Result<RawLive, Broken> {
     let (head, markers, live) = (parts.value()?, parts.value()?, parts.value()?);
     parts.end()?;
     Ok(RawLive { head, markers, live })
+}
+
+fn base(mut parts: Parts) -> Result<RawLive, Broken> {
+    if parts.list()? != 2 {
+        return Err(Broken);
+    }
+    let (head, markers) = (parts.value()?, parts.value()?);
+    parts.end()?;
+    Ok(RawLive { head, markers, live: None })
 }
 
 fn one(mut parts: Parts) -> Result<Option<Bytes>, Broken> {

@@ -175,6 +175,13 @@ impl LiveSource for HotSource {
         }
     }
 
+    async fn base(&self, partition: Partition) -> Result<RawLive, StoreFault> {
+        match self.ask(partition, Ask::Base(partition)).await? {
+            Answer::Live(raw) => Ok(raw),
+            Answer::One(_) | Answer::CommitAt(_) => another(),
+        }
+    }
+
     async fn one(&self, partition: Partition, key: &Key) -> Result<Option<Bytes>, StoreFault> {
         match self.ask(partition, Ask::One(key)).await? {
             Answer::One(value) => Ok(value),

@@ -47,9 +47,12 @@ fn extremes(name: &'static str, function: Function) -> Vec<Overload> {
     for left in &numbers {
         all.push(global(name, [left.clone()], left.clone(), function));
         all.push(global(name, [Type::list(left.clone())], left.clone(), function));
-        for right in &numbers {
-            let result = if left == right { left.clone() } else { Type::Dyn };
-            all.push(global(name, [left.clone(), right.clone()], result, function));
+        all.push(global(name, [left.clone(), left.clone()], left.clone(), function));
+    }
+    // Last, as in cel-go: the first that fits says what a type parameter stands for.
+    for left in &numbers {
+        for right in numbers.iter().filter(|right| *right != left) {
+            all.push(global(name, [left.clone(), right.clone()], Type::Dyn, function));
         }
     }
     all

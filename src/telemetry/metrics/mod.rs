@@ -1,13 +1,14 @@
 //! Every metric, registered in one place under its documented name. Label values are closed sets: tool and
 //! template names come from the configuration, everything else from enums.
 
-use std::fmt::{self, Write};
+mod labels;
+mod upstreams;
+
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use prometheus_client::encoding::{
-    EncodeLabelSet, EncodeLabelValue, EncodeMetric, LabelValueEncoder, MetricEncoder,
-};
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::exemplar::{CounterWithExemplar, HistogramWithExemplars};
@@ -18,103 +19,10 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use super::trace::TraceId;
+pub use labels::*;
+pub use upstreams::{ToolOutcome, UpstreamMetrics};
 
 pub type Name = Arc<str>;
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct RequestLabels {
-    pub tool: Name,
-    pub outcome: &'static str,
-    pub reason: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct ToolLabel {
-    pub tool: Name,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct StepLabel {
-    /// `identity`, `grants`, `policy`, `upstream`.
-    pub step: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct KindLabel {
-    pub kind: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct OutcomeLabel {
-    /// `same`, `differs`, `unreachable`, `dropped`.
-    pub outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct SourceLabels {
-    /// `static`, `http`, `redis`.
-    pub provider_kind: &'static str,
-    /// `found`, `not-found`, `cached`, `unreachable`.
-    pub outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct CauseLabel {
-    /// `expired`, `revoked`, `released`, `killed`, `suspended`, `store-unreachable`.
-    pub cause: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct ReloadLabel {
-    /// `taken`, `refused`.
-    pub outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct ApprovalLabels {
-    pub template: Name,
-    /// `submitted`, `approved`, `denied`, `cancelled`, `expired`.
-    pub outcome: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct TemplateLabel {
-    pub template: Name,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct IssuerLabel {
-    pub issuer: Name,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct SinkLabel {
-    pub sink: Name,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-pub struct HttpLabels {
-    /// As [`super::spans::method_name`] gives it.
-    pub http_request_method: &'static str,
-    pub http_response_status_code: u16,
-    /// The pattern of the rule that matched, or empty.
-    pub http_route: Name,
-    pub url_scheme: &'static str,
-    /// The problem code, or empty.
-    pub error_type: &'static str,
-}
-
-/// What leads from a number to a trace. Not a label of the series.
-#[derive(Clone, Copy, Debug, EncodeLabelSet)]
-pub struct TraceLabel {
-    pub trace_id: TraceId,
-}
-
-impl EncodeLabelValue for TraceId {
-    fn encode(&self, encoder: &mut LabelValueEncoder) -> fmt::Result {
-        write!(encoder, "{self}")
-    }
-}
 
 pub type TracedCounter = CounterWithExemplar<TraceLabel>;
 pub type TracedHistogram = HistogramWithExemplars<TraceLabel>;
@@ -129,7 +37,9 @@ pub struct Metrics {
     pub step_duration: Histograms<StepLabel>,
     pub open_leases: Gauge<i64, AtomicI64>,
     pub leases_cut: Family<CauseLabel, Counter>,
+    pub tunnels_closed: Family<EndLabel, Counter>,
     pub revocation_effect: Histogram,
+    pub connections_refused: Family<CauseLabel, Counter>,
     pub store_errors: Family<KindLabel, Counter>,
     pub provider_requests: Family<SourceLabels, Counter>,
     pub approvals: Family<ApprovalLabels, Counter>,
@@ -138,6 +48,8 @@ pub struct Metrics {
     pub active_grants: Family<ToolLabel, Gauge>,
     pub clock_skew: FloatGauge,
     pub jwks_refreshed: Family<IssuerLabel, FloatGauge>,
+    pub jwks_fetches: Family<FetchLabels, Counter>,
+    pub jwks_keys: Family<KeyLabels, Gauge>,
     pub outbox_age: Family<SinkLabel, FloatGauge>,
     pub config_reload_ok: Gauge,
     pub policy_reload_ok: Gauge,
@@ -149,6 +61,7 @@ pub struct Metrics {
     pub http_server_duration: Histograms<HttpLabels>,
     pub http_client_duration: Histograms<HttpLabels>,
     pub http_server_active: Gauge,
+    pub upstreams: UpstreamMetrics,
 }
 
 const REQUEST_BUCKETS: [f64; 14] =
@@ -209,8 +122,10 @@ impl Metrics {
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::unregistered();
         metrics.register_tidegate(registry);
+        metrics.register_identity(registry);
         metrics.register_policy(registry);
         metrics.register_http(registry);
+        metrics.upstreams.register(registry);
         let version = vec![
             ("version", env!("CARGO_PKG_VERSION")),
             ("revision", option_env!("TIDEGATE_REVISION").unwrap_or("unknown")),
@@ -228,7 +143,9 @@ impl Metrics {
             step_duration: Family::new_with_constructor(step_histogram),
             open_leases: Gauge::default(),
             leases_cut: Family::default(),
+            tunnels_closed: Family::default(),
             revocation_effect: request_histogram(),
+            connections_refused: Family::default(),
             store_errors: Family::default(),
             provider_requests: Family::default(),
             approvals: Family::default(),
@@ -237,6 +154,8 @@ impl Metrics {
             active_grants: Family::default(),
             clock_skew: Gauge::default(),
             jwks_refreshed: Family::default(),
+            jwks_fetches: Family::default(),
+            jwks_keys: Family::default(),
             outbox_age: Family::default(),
             config_reload_ok: Gauge::default(),
             policy_reload_ok: Gauge::default(),
@@ -248,7 +167,26 @@ impl Metrics {
             http_server_duration: Family::new_with_constructor(request_histogram),
             http_client_duration: Family::new_with_constructor(request_histogram),
             http_server_active: Gauge::default(),
+            upstreams: UpstreamMetrics::default(),
         }
+    }
+
+    fn register_identity(&self, r: &mut Registry) {
+        r.register(
+            "tidegate_jwks_last_refresh_success_timestamp_seconds",
+            "When the key set was last read",
+            Shown(self.jwks_refreshed.clone()),
+        );
+        r.register(
+            "tidegate_jwks_fetches",
+            "Times an issuer was asked for its keys, by how it went",
+            Shown(self.jwks_fetches.clone()),
+        );
+        r.register(
+            "tidegate_jwks_keys",
+            "Keys of the set in force, usable and dropped",
+            Shown(self.jwks_keys.clone()),
+        );
     }
 
     fn register_policy(&self, r: &mut Registry) {
@@ -304,6 +242,16 @@ impl Metrics {
             Shown(self.leases_cut.clone()),
         );
         r.register(
+            "tidegate_tunnels_closed",
+            "WebSocket tunnels that are over",
+            Shown(self.tunnels_closed.clone()),
+        );
+        r.register(
+            "tidegate_connections_refused",
+            "Client connections ended without an answer",
+            Shown(self.connections_refused.clone()),
+        );
+        r.register(
             "tidegate_revocation_effect_seconds",
             "From a revocation's commit to its effect",
             self.revocation_effect.clone(),
@@ -333,11 +281,6 @@ impl Metrics {
             "tidegate_clock_skew_seconds",
             "This clock minus the store's",
             self.clock_skew.clone(),
-        );
-        r.register(
-            "tidegate_jwks_last_refresh_success_timestamp_seconds",
-            "When the key set was last read",
-            Shown(self.jwks_refreshed.clone()),
         );
         r.register(
             "tidegate_outbox_oldest_event_age_seconds",

@@ -1,0 +1,55 @@
+//! Where Tidegate listens, and what it shows of itself there.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+#[derive(Clone, Debug)]
+pub struct Listeners {
+    pub proxy: Vec<ProxyListener>,
+    pub api: SocketAddr,
+    pub api_tls: Option<TlsConfig>,
+    pub admin: SocketAddr,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProxyListener {
+    pub address: SocketAddr,
+    /// Whether HTTP/2 is spoken, too: by ALPN within TLS, by prior knowledge without.
+    pub http2: bool,
+    pub tls: Option<TlsConfig>,
+}
+
+impl ProxyListener {
+    /// One without TLS.
+    #[must_use]
+    pub const fn plain(address: SocketAddr) -> Self {
+        Self { address, http2: true, tls: None }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsConfig {
+    /// At least one.
+    pub certificates: Vec<CertificateConfig>,
+    /// PEM. There: every client needs a certificate that leads to one of these.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl TlsConfig {
+    /// Every file that it names.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let pairs = self.certificates.iter().flat_map(|pair| [&pair.certificate, &pair.key]);
+        pairs.chain(&self.client_ca)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateConfig {
+    /// PEM: the certificate, then those that lead from it to a root.
+    pub certificate: PathBuf,
+    /// PEM
+    pub key: PathBuf,
+    /// Lower case. Empty: the names that stand in the certificate.
+    pub hosts: Vec<Arc<str>>,
+}

@@ -1,0 +1,87 @@
+//! A request of HTTP/2 in the form that HTTP/1.1 gives it: origin-form target, one `Host`, one
+//! `Cookie` (RFC 9113, section 8.3.1 and 8.2.3).
+//!
+//! What cannot be brought into that form stays as it is: the target's own checks refuse it, with a
+//! decision record, as they refuse the like on HTTP/1.1. Nothing is guessed.
+
+use http::header::{COOKIE, HOST};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, Request, Uri};
+
+use crate::gateway::connection::Peer;
+use crate::gateway::framing::{HeadLimits, Violation};
+
+/// # Errors
+/// The head is larger than one of HTTP/1.1 may be.
+pub fn normalised<B>(
+    request: Request<B>,
+    peer: &Peer,
+    limits: HeadLimits,
+) -> Result<Request<B>, Violation> {
+    let (mut head, body) = request.into_parts();
+    check_size(&head, limits)?;
+    name_host(&mut head);
+    if let Some(target) = origin_form(&head.uri, peer) {
+        head.uri = target;
+    }
+    join_cookies(&mut head.headers);
+    Ok(Request::from_parts(head, body))
+}
+
+/// Counted as the same head would be on HTTP/1.1.
+fn check_size(head: &Parts, limits: HeadLimits) -> Result<(), Violation> {
+    let target = head.uri.path_and_query().map_or(0, |target| target.as_str().len());
+    if target > limits.target_bytes {
+        return Err(Violation::TargetTooLong);
+    }
+    let line = head.method.as_str().len() + target + " HTTP/1.1\r\n\r\n ".len();
+    let host = head.uri.authority().map_or(0, |name| "host: \r\n".len() + name.as_str().len());
+    let fields = head.headers.iter();
+    let fields: usize = fields.map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    let count = head.headers.len() + usize::from(host > 0);
+    if line + host + fields > limits.head_bytes || count > limits.header_count {
+        return Err(Violation::HeadTooLarge);
+    }
+    Ok(())
+}
+
+/// `:authority` becomes the `Host`. A `Host` that says something else stays beside it: two of them
+/// are refused.
+fn name_host(head: &mut Parts) {
+    let Some(authority) = head.uri.authority() else { return };
+    let Ok(host) = HeaderValue::from_str(authority.as_str()) else { return };
+    let agrees = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(host.as_bytes());
+    if head.headers.get_all(HOST).iter().all(agrees)
+        && head.headers.get_all(HOST).iter().count() < 2
+    {
+        head.headers.insert(HOST, host);
+    } else {
+        head.headers.append(HOST, host);
+    }
+}
+
+/// The target as a path alone. `None`: it is not one, or the scheme is not that of the connection.
+/// Without TLS `https` may stand there, too: somebody in front of us has ended it.
+fn origin_form(uri: &Uri, peer: &Peer) -> Option<Uri> {
+    let fits = match uri.scheme_str() {
+        None | Some("https") => true,
+        Some("http") => !peer.secure,
+        Some(_) => false,
+    };
+    let target = uri.path_and_query().filter(|target| fits && target.as_str().starts_with('/'))?;
+    Some(Uri::from(target.clone()))
+}
+
+/// Clients may send one field per cookie, for the sake of compression.
+fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(COOKIE).iter();
+    let (Some(first), Some(second)) = (crumbs.next(), crumbs.next()) else { return };
+    let mut joined = first.as_bytes().to_vec();
+    for crumb in std::iter::once(second).chain(crumbs) {
+        joined.extend_from_slice(b"; ");
+        joined.extend_from_slice(crumb.as_bytes());
+    }
+    if let Ok(value) = HeaderValue::from_bytes(&joined) {
+        headers.insert(COOKIE, value);
+    }
+}

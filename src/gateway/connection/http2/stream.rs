@@ -1,0 +1,165 @@
+//! One stream: the task that serves it, and how long its client may leave an answer waiting.
+
+use std::cell::{Cell, RefCell};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::rt::Executor;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::frames::Pulse;
+use crate::gateway::body::{Cut, Out};
+use crate::gateway::connection::CountsPanic;
+use crate::telemetry::metrics::Metrics;
+
+/// A piece of a body that is handed to the library at once. It is sent as soon as the client's window
+/// has room for one byte of it, so the rest of it may wait where no deadline sees it.
+const PIECE: usize = 16 << 10;
+
+/// What the parts of one stream know of each other.
+#[derive(Debug)]
+pub struct Stream {
+    /// Since when a piece of the answer waits for the client's window.
+    waits_since: Cell<Option<Instant>>,
+    pulse: Rc<Pulse>,
+}
+
+impl Stream {
+    /// The request has its answer.
+    pub fn answered(&self) {
+        self.pulse.carried();
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.pulse.ended();
+    }
+}
+
+/// Puts each stream on a task of its own, on this core.
+#[derive(Clone)]
+pub struct Spawner(Rc<Inner>);
+
+struct Inner {
+    pulse: Rc<Pulse>,
+    /// How long a piece of an answer may wait.
+    patience: Duration,
+    metrics: Metrics,
+    /// The library calls the service and hands over the stream's future one after the other: this is
+    /// whose future comes next.
+    next: RefCell<Option<Rc<Stream>>>,
+}
+
+impl Spawner {
+    pub fn new(pulse: Rc<Pulse>, patience: Duration, metrics: &Metrics) -> Self {
+        let (metrics, next) = (metrics.clone(), RefCell::new(None));
+        Self(Rc::new(Inner { pulse, patience, metrics, next }))
+    }
+
+    pub fn open(&self) -> Rc<Stream> {
+        self.0.pulse.began();
+        let stream = Stream { waits_since: Cell::new(None), pulse: Rc::clone(&self.0.pulse) };
+        let stream = Rc::new(stream);
+        self.0.next.replace(Some(Rc::clone(&stream)));
+        stream
+    }
+}
+
+impl<F: Future<Output = ()> + 'static> Executor<F> for Spawner {
+    fn execute(&self, serving: F) {
+        let panic = CountsPanic(self.0.metrics.clone());
+        let (stream, patience) = (self.0.next.take(), self.0.patience);
+        tokio::task::spawn_local(async move {
+            let _panic = panic;
+            Serving { inner: Box::pin(serving), stream, patience, timer: None }.await;
+        });
+    }
+}
+
+/// Ends when the stream is served, or its client has taken nothing of it for too long: dropping it
+/// resets the stream.
+struct Serving<F> {
+    inner: Pin<Box<F>>,
+    stream: Option<Rc<Stream>>,
+    patience: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl<F: Future<Output = ()>> Future for Serving<F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        if this.inner.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let since = this.stream.as_ref().and_then(|stream| stream.waits_since.get());
+        let Some(since) = since else { return Poll::Pending };
+        let end = since + this.patience;
+        let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if end <= Instant::now() {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(end);
+        }
+    }
+}
+
+/// A response's body in pieces, noting when one of them waits.
+pub struct Paced {
+    inner: Out,
+    rest: Bytes,
+    stream: Rc<Stream>,
+}
+
+impl Paced {
+    pub const fn new(inner: Out, stream: Rc<Stream>) -> Self {
+        Self { inner, rest: Bytes::new(), stream }
+    }
+
+    fn piece(&mut self, mut bytes: Bytes) -> Frame<Bytes> {
+        self.rest = bytes.split_off(bytes.len().min(PIECE));
+        self.stream.waits_since.set(Some(Instant::now()));
+        self.stream.pulse.carried();
+        Frame::data(bytes)
+    }
+}
+
+impl Body for Paced {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        let this = &mut *self;
+        this.stream.waits_since.set(None);
+        if !this.rest.is_empty() {
+            let rest = std::mem::take(&mut this.rest);
+            return Poll::Ready(Some(Ok(this.piece(rest))));
+        }
+        let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        Poll::Ready(frame.map(|frame| {
+            frame.map(|frame| match frame.into_data() {
+                Ok(bytes) => this.piece(bytes),
+                Err(other) => other,
+            })
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.rest.is_empty() && self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
