@@ -153,6 +153,19 @@ async fn what_http1_refuses_is_refused_on_http2() {
 }
 
 #[tokio::test]
+async fn a_name_that_http1_would_not_take_is_refused_on_http2() {
+    let gateway = Harness::start().await;
+    for name in ["\"x\"", "\"", "x\"y"] {
+        let mut all = fields("/healthz");
+        all.push((name, "1"));
+        let mut client = Raw::open(gateway.address()).await;
+        client.send(&request(1, &all)).await;
+        assert!(client.sees(HEADERS).await || client.ends().await, "{name}: an answer");
+    }
+    assert!(gateway.tool.seen().is_empty());
+}
+
+#[tokio::test]
 async fn the_same_host_twice_is_one_host() {
     let gateway = Harness::start().await;
     let client = H2::plain(gateway.address()).await;

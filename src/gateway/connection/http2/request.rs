@@ -9,10 +9,10 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Uri};
 
 use crate::gateway::connection::Peer;
-use crate::gateway::framing::{HeadLimits, Violation};
+use crate::gateway::framing::{HeadLimits, Violation, is_token};
 
 /// # Errors
-/// The head is larger than one of HTTP/1.1 may be.
+/// The head is larger than one of HTTP/1.1 may be, or has a name that HTTP/1.1 does not know.
 pub fn normalised<B>(
     request: Request<B>,
     peer: &Peer,
@@ -20,6 +20,7 @@ pub fn normalised<B>(
 ) -> Result<Request<B>, Violation> {
     let (mut head, body) = request.into_parts();
     check_size(&head, limits)?;
+    check_names(&head.headers)?;
     name_host(&mut head);
     if let Some(target) = origin_form(&head.uri, peer) {
         head.uri = target;
@@ -43,6 +44,15 @@ fn check_size(head: &Parts, limits: HeadLimits) -> Result<(), Violation> {
         return Err(Violation::HeadTooLarge);
     }
     Ok(())
+}
+
+/// The library takes a quotation mark for a part of a name; on HTTP/1.1 it is none, and the tool
+/// would have to guess.
+fn check_names(headers: &HeaderMap) -> Result<(), Violation> {
+    if headers.keys().all(|name| is_token(name.as_ref())) {
+        return Ok(());
+    }
+    Err(Violation::Head("a header name that is not a token"))
 }
 
 /// `:authority` becomes the `Host`. A `Host` that says something else stays beside it: two of them
