@@ -4,16 +4,17 @@
 //! What cannot be brought into that form stays as it is: the target's own checks refuse it, with a
 //! decision record, as they refuse the like on HTTP/1.1. Nothing is guessed.
 
-use http::header::{COOKIE, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Uri};
+use http_body::Body;
 
 use crate::gateway::connection::Peer;
 use crate::gateway::framing::{HeadLimits, Violation, is_token};
 
 /// # Errors
 /// The head is larger than one of HTTP/1.1 may be, or has a name that HTTP/1.1 does not know.
-pub fn normalised<B>(
+pub fn normalised<B: Body>(
     request: Request<B>,
     peer: &Peer,
     limits: HeadLimits,
@@ -26,6 +27,10 @@ pub fn normalised<B>(
         head.uri = target;
     }
     join_cookies(&mut head.headers);
+    // HTTP/1.1 has to be told that there is a body, or a GET goes on without its own.
+    if !body.is_end_stream() && !head.headers.contains_key(CONTENT_LENGTH) {
+        head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     Ok(Request::from_parts(head, body))
 }
 
