@@ -27,5 +27,4 @@ server.on("clientError", (error, socket) => {
   if (error.code !== "ECONNRESET" && error.code !== "HPE_INVALID_EOF_STATE") note([error.code ?? String(error)]);
   socket.destroy();
 });
-server.on("upgrade", (request, socket) => { note(["upgrade", request.url]); socket.destroy(); });
 server.listen(Number(port), "127.0.0.1");
