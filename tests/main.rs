@@ -11,6 +11,7 @@
 mod bad_configuration;
 mod command_line;
 mod faults;
+mod gateway;
 mod harness;
 mod hostile;
 mod metrics;

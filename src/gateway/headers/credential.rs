@@ -18,7 +18,8 @@ pub(super) fn remove_credential(headers: &mut HeaderMap, out: &Outbound<'_>) {
         }
         CredentialSource::Cookie(name) => remove_cookie(headers, name),
         CredentialSource::Bearer => {
-            let bearer = headers.get(AUTHORIZATION).is_none_or(|value| {
+            // Any of them: with two, the tool may look at another one than we do.
+            let bearer = headers.get_all(AUTHORIZATION).iter().any(|value| {
                 value.as_bytes().get(..6).is_some_and(|s| s.eq_ignore_ascii_case(b"bearer"))
             });
             if bearer || out.access != AccessMode::Public {

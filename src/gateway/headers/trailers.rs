@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::names::{Folded, HOP_BY_HOP, NOT_FROM_CLIENTS};
 use super::remove_matching;
+use crate::gateway::framing::is_token;
 
 /// Framing, routing, credentials, conditions and what else a request's head alone may say.
 const OF_REQUEST_HEADS: [&str; 22] = [
@@ -49,8 +50,17 @@ const OF_RESPONSE_HEADS: [&str; 9] = [
 /// `credential` is the header that the tool's callers are known by, where it is not a usual one.
 pub fn filter_request_trailers(trailers: &mut HeaderMap, credential: Option<&HeaderName>) {
     remove_matching(trailers, |name| !passes_to_tool(name));
+    remove_odd(trailers);
     if let Some(credential) = credential {
         remove_matching(trailers, |name| name.is(credential.as_str()));
+    }
+}
+
+/// The libraries take a quotation mark for a part of a name; HTTP/1.1 does not.
+fn remove_odd(trailers: &mut HeaderMap) {
+    let odd = trailers.keys().filter(|name| !is_token(name.as_ref())).cloned();
+    for name in odd.collect::<Vec<HeaderName>>() {
+        trailers.remove(name);
     }
 }
 

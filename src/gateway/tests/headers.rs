@@ -150,6 +150,23 @@ async fn a_consumed_credential_stays_here_unless_the_tool_wants_it() {
 }
 
 #[tokio::test]
+async fn a_bearer_token_does_not_hide_behind_another_credential_on_a_public_route() {
+    let gateway = Harness::start().await;
+    let basic = "Authorization: Basic eA==\r\n";
+    let bearer = "Authorization: bearer alice\r\n";
+    let request =
+        |lines: &str| format!("GET /healthz HTTP/1.1\r\nHost: notes.localhost\r\n{lines}\r\n");
+    for lines in [format!("{basic}{bearer}"), format!("{bearer}{basic}"), bearer.to_owned()] {
+        assert_eq!(gateway.call(&request(&lines)).await.status, 200);
+        let seen = gateway.tool.seen().last().expect("seen").clone();
+        assert_eq!(seen.header("authorization"), None, "{lines:?}");
+    }
+    assert_eq!(gateway.call(&request(basic)).await.status, 200);
+    let seen = gateway.tool.seen().last().expect("seen").clone();
+    assert_eq!(seen.header("authorization"), Some("Basic eA=="), "it is the tool's own");
+}
+
+#[tokio::test]
 async fn a_tool_cannot_speak_for_us() {
     let gateway = Harness::start().await;
     gateway.tool.answers(|_| {

@@ -153,6 +153,35 @@ async fn what_http1_refuses_is_refused_on_http2() {
 }
 
 #[tokio::test]
+async fn a_name_that_http1_would_not_take_is_refused_on_http2() {
+    let gateway = Harness::start().await;
+    for name in ["\"x\"", "\"", "x\"y"] {
+        let mut all = fields("/healthz");
+        all.push((name, "1"));
+        let mut client = Raw::open(gateway.address()).await;
+        client.send(&request(1, &all)).await;
+        assert!(client.sees(HEADERS).await || client.ends().await, "{name}: an answer");
+    }
+    assert!(gateway.tool.seen().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_of_unknown_length_goes_on_whatever_the_method() {
+    let gateway = Harness::start().await;
+    gateway.world.grant(1, "alice", "notes", "operator");
+    for method in ["GET", "POST"] {
+        let mut all = fields("/a");
+        all.retain(|(name, _)| *name != ":method");
+        all.insert(0, (":method", method));
+        let mut client = Raw::open(gateway.address()).await;
+        client.send(&frame(HEADERS, END_HEADERS, 1, &block(&all))).await;
+        client.send(&frame(0, 1, 1, b"its body")).await;
+        assert!(client.sees(HEADERS).await, "{method}: an answer");
+        assert_eq!(gateway.tool.seen().last().expect("seen").body, b"its body", "{method}");
+    }
+}
+
+#[tokio::test]
 async fn the_same_host_twice_is_one_host() {
     let gateway = Harness::start().await;
     let client = H2::plain(gateway.address()).await;

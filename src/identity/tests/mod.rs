@@ -24,6 +24,7 @@ mod remote;
 mod server;
 mod shapes;
 mod subjects;
+mod twins;
 
 pub(super) const ISSUER: &str = "https://idp.example.test";
 /// 2026-11-22T09:30:00Z

@@ -4,27 +4,33 @@
 //! What cannot be brought into that form stays as it is: the target's own checks refuse it, with a
 //! decision record, as they refuse the like on HTTP/1.1. Nothing is guessed.
 
-use http::header::{COOKIE, HOST};
+use http::header::{CONTENT_LENGTH, COOKIE, HOST, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Request, Uri};
+use http_body::Body;
 
 use crate::gateway::connection::Peer;
-use crate::gateway::framing::{HeadLimits, Violation};
+use crate::gateway::framing::{HeadLimits, Violation, is_token};
 
 /// # Errors
-/// The head is larger than one of HTTP/1.1 may be.
-pub fn normalised<B>(
+/// The head is larger than one of HTTP/1.1 may be, or has a name that HTTP/1.1 does not know.
+pub fn normalised<B: Body>(
     request: Request<B>,
     peer: &Peer,
     limits: HeadLimits,
 ) -> Result<Request<B>, Violation> {
     let (mut head, body) = request.into_parts();
     check_size(&head, limits)?;
+    check_names(&head.headers)?;
     name_host(&mut head);
     if let Some(target) = origin_form(&head.uri, peer) {
         head.uri = target;
     }
     join_cookies(&mut head.headers);
+    // HTTP/1.1 has to be told that there is a body, or a GET goes on without its own.
+    if !body.is_end_stream() && !head.headers.contains_key(CONTENT_LENGTH) {
+        head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     Ok(Request::from_parts(head, body))
 }
 
@@ -43,6 +49,15 @@ fn check_size(head: &Parts, limits: HeadLimits) -> Result<(), Violation> {
         return Err(Violation::HeadTooLarge);
     }
     Ok(())
+}
+
+/// The library takes a quotation mark for a part of a name; on HTTP/1.1 it is none, and the tool
+/// would have to guess.
+fn check_names(headers: &HeaderMap) -> Result<(), Violation> {
+    if headers.keys().all(|name| is_token(name.as_ref())) {
+        return Ok(());
+    }
+    Err(Violation::Head("a header name that is not a token"))
 }
 
 /// `:authority` becomes the `Host`. A `Host` that says something else stays beside it: two of them
