@@ -603,6 +603,14 @@ mod random {
 }
 
 #[test]
+fn the_opposite_of_a_value_of_an_unknown_type_may_be_that_of_a_duration() {
+    holds("-dyn(duration('90m')) == duration('-90m')");
+    fails("-P.attr.t == false");
+    refused("-duration('90m') == duration('-90m')", "'-_' is not defined");
+    fails("-P.attr.name == 'a'");
+}
+
+#[test]
 fn of_two_texts_that_are_equally_near_a_double_has_the_even_one() {
     holds("string(9007199254740993.0 * 0.1) == '9.007199254740992e+14'");
     holds("string(0.1 + 0.2) == '0.30000000000000004' && string(1e21) == '1e+21'");
