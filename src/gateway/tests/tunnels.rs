@@ -45,7 +45,9 @@ async fn a_tunnel_is_admitted_recorded_and_carries_frames_both_ways() {
     assert_eq!(seen.all("sec-websocket-key"), [KEY]);
     assert_eq!(seen.all("sec-websocket-version"), ["13"]);
     assert_eq!(seen.header("authorization"), None);
-    assert_eq!(gateway.shared.metrics.open_leases.get(), 1);
+    while gateway.shared.metrics.open_leases.get() != 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     assert_eq!(gateway.shared.metrics.http_server_active.get(), 1);
     client.send(&said("hello")).await;
     assert_eq!(tool.text().await, "hello");

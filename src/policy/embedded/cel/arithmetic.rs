@@ -119,7 +119,6 @@ fn negate(_: &mut Context<'_>, args: &[&Value]) -> Result<Value, EvalError> {
     Ok(match args {
         [Value::Int(a)] => Value::Int(overflow(a.checked_neg())?),
         [Value::Double(a)] => Value::Double(-a),
-        // Not declared, but what the PDP does with a value whose type it does not know.
         [Value::Duration(a)] => Value::Duration(overflow(a.checked_neg())?),
         _ => return Err(EvalError::no_such_overload()),
     })

@@ -4,12 +4,13 @@ use super::budget::Budget;
 use super::compare::{self, Order};
 use super::error::EvalError;
 use super::inputs::Inputs;
-use super::library::Context;
+use super::library::{Context, Overload};
 use super::lookup::{has, index, optional_index, optional_select, select};
 use super::map::Map;
 use super::node::{Call, Comparison, Kind, Node};
 use super::regexes::Regexes;
 use super::value::Value;
+use cel::common::ast::operators;
 use std::borrow::Cow;
 
 pub(super) type Held<'e> = Cow<'e, Value>;
@@ -253,16 +254,26 @@ impl<'e, 'b> Evaluation<'e, 'b> {
             let fits = candidate.params.len() == args.len()
                 && candidate.params.iter().zip(args).all(|(param, arg)| param.admits(arg));
             if fits {
-                let mut context = Context {
-                    budget: self.budget,
-                    now: self.inputs.now,
-                    regexes: self.regexes,
-                    compiled: call.pattern.as_ref(),
-                };
-                return (candidate.function)(&mut context, args).map(Cow::Owned);
+                return self.run(candidate, call, args);
             }
         }
-        Err(EvalError::no_such_overload())
+        match (call.candidates.first(), args) {
+            // Not declared, but what the PDP does with a duration whose type was not known.
+            (Some(sign), [Value::Duration(_)]) if sign.name == operators::NEGATE => {
+                self.run(sign, call, args)
+            }
+            (Some(_) | None, _) => Err(EvalError::no_such_overload()),
+        }
+    }
+
+    fn run(&mut self, overload: &Overload, call: &'e Call, args: &[&Value]) -> Outcome<'e> {
+        let mut context = Context {
+            budget: self.budget,
+            now: self.inputs.now,
+            regexes: self.regexes,
+            compiled: call.pattern.as_ref(),
+        };
+        (overload.function)(&mut context, args).map(Cow::Owned)
     }
 
     fn list(&mut self, elements: &'e [(Node, bool)]) -> Outcome<'e> {
