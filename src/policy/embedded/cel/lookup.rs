@@ -100,8 +100,12 @@ fn element<'v>(operand: &'v Value, key: &Value) -> Result<Option<&'v Value>, Eva
     }
 }
 
+const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+
 fn whole(value: f64) -> Option<i64> {
+    // 2^63 is the first double that is no i64; -2^63 is one.
+    let fits = value.fract() == 0.0 && (-TWO_TO_63..TWO_TO_63).contains(&value);
     #[expect(clippy::cast_possible_truncation, reason = "the range was tested")]
-    let whole = (value.fract() == 0.0 && value.abs() < 9.0e15).then_some(value as i64);
+    let whole = fits.then_some(value as i64);
     whole
 }

@@ -679,6 +679,7 @@ fn constant_durations_are_as_exact_as_their_text() {
 
 #[test]
 fn an_index_beyond_the_integers_is_an_error() {
+    holds("!P.attr.list[?9007199254740993.0].hasValue()");
     fails("P.attr.list[?18446744073709551615u].hasValue()");
     fails("optional.none().or(P.attr.list[?9223372036854775808u]).hasValue()");
     holds("!P.attr.list[?9223372036854775807u].hasValue()");
