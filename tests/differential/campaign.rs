@@ -249,6 +249,9 @@ impl Round<'_> {
     }
 }
 
+/// The whole call, whatever else stands in it.
+const FAILED: &str = "the PDP fails with an error of its own, and nothing is allowed here";
+
 /// Every difference of one request; what agrees is counted.
 pub fn differences(
     request: &Json,
@@ -262,6 +265,8 @@ pub fn differences(
         if theirs.iter().all(|it| it.0 == ours.0) {
             report.agreed += 1;
             report.bad_requests += 1;
+        } else if ours.0 == 200 && !allows(&ours.1) && theirs.iter().all(|it| it.0 == 500) {
+            *report.known.entry(FAILED).or_default() += 1;
         } else {
             found.push(Difference {
                 resource: 0,
@@ -270,7 +275,7 @@ pub fn differences(
                 ours: format!("{ours:?}"),
                 theirs: theirs.iter().map(|it| format!("{it:?}")).collect(),
                 sides: Vec::new(),
-                is_open: ours.0 == 200 && theirs.iter().any(|it| it.0 == 400),
+                is_open: allows(&ours.1) && theirs.iter().any(|it| it.0 != 200),
             });
         }
         return found;
@@ -300,6 +305,12 @@ pub fn differences(
         }
     }
     found
+}
+
+fn allows(answer: &Json) -> bool {
+    let results = answer["results"].as_array().into_iter().flatten();
+    let mut effects = results.filter_map(|it| it["actions"].as_object()).flat_map(|it| it.values());
+    effects.any(|effect| effect == "EFFECT_ALLOW")
 }
 
 fn action_difference(
