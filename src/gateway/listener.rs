@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::sync::{mpsc, watch};
-use tokio::task::LocalSet;
+use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::telemetry::events::gateway::AcceptFailed;
@@ -122,7 +122,7 @@ fn bound(address: SocketAddr, shared: bool) -> io::Result<Socket> {
 /// A core ended other than by draining.
 #[derive(Debug, thiserror::Error)]
 pub enum CoreDied {
-    #[error("a core of the data plane could not start: {0}")]
+    #[error("a core of the data plane could not start, or go on: {0}")]
     Start(String),
     #[error("a core of the data plane panicked")]
     Panicked,
@@ -229,16 +229,23 @@ async fn run<P: Ports>(
     mut draining: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let (phase, _) = watch::channel(Phase::Serving);
-    lease::watch(&core);
+    let mut tasks = JoinSet::new();
+    lease::watch(&core, &mut tasks);
     let open = Rc::new(Cell::new(0));
     let mut accepting = Vec::new();
     for (listener, speaks) in listeners {
         let listener = (tokio::net::TcpListener::from_std(listener)?, Rc::new(speaks));
         let accept = accept(Rc::clone(&core), listener, phase.clone(), Rc::clone(&open));
-        accepting.push(tokio::task::spawn_local(accept));
+        accepting.push(tasks.spawn_local(accept));
     }
     // A sender that is gone means the app is gone: drain as well.
-    let _gone = draining.wait_for(|draining| *draining).await;
+    tokio::select! {
+        _gone = draining.wait_for(|draining| *draining) => (),
+        // Without one of them nobody would be let in, or nothing that is open would ever be cut.
+        Some(_ended) = tasks.join_next() => {
+            return Err(io::Error::other("one of its tasks ended by itself"));
+        }
+    }
     core.draining.set(true);
     phase.send_replace(Phase::Draining);
     let limits = core.shared.limits;
@@ -273,6 +280,8 @@ async fn accept<P: Ports>(
             Ok((stream, peer)) => {
                 // A connection without TCP_NODELAY is slower, not wrong.
                 let _slower = stream.set_nodelay(true);
+                // One that vanished is noticed in a quiet stream, too.
+                let _unnoticed = SockRef::from(&stream).set_tcp_keepalive(&keepalive());
                 let counted = Open::new(&open);
                 let came = (stream, peer.ip(), Rc::clone(&speaks));
                 let serve = connection::serve(Rc::clone(&core), came, phase.subscribe());
@@ -287,6 +296,14 @@ async fn accept<P: Ports>(
             }
         }
     }
+}
+
+/// A peer that does not answer is given up after a minute or so.
+pub fn keepalive() -> TcpKeepalive {
+    TcpKeepalive::new()
+        .with_time(Duration::from_secs(30))
+        .with_interval(Duration::from_secs(10))
+        .with_retries(3)
 }
 
 /// One open connection.

@@ -133,7 +133,7 @@ impl Head {
 
 /// A framing header under another spelling (`Content_Length`) is read as the real one by some
 /// servers, so it is not let through.
-fn is_spelled_like(name: &[u8], real: &[u8]) -> Result<bool, Violation> {
+pub fn is_spelled_like(name: &[u8], real: &[u8]) -> Result<bool, Violation> {
     if name.len() != real.len() {
         return Ok(false);
     }
@@ -168,7 +168,7 @@ fn request_line(line: &[u8], limits: HeadLimits) -> Result<Version, Violation> {
 
 /// What the URI type would cut or refuse by itself is refused here, so that exactly one place
 /// answers.
-fn check_target(target: &[u8]) -> Result<(), Violation> {
+pub fn check_target(target: &[u8]) -> Result<(), Violation> {
     let mut plain = target.first() == Some(&b'/');
     for &byte in target {
         match byte {

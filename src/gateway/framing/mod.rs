@@ -14,8 +14,9 @@ mod tests;
 mod violation;
 mod watch;
 
-pub use bytes::is_token;
+pub use bytes::{content_length, is_field_value, is_token};
 pub use guard::Guard;
+pub use head::{check_target, is_spelled_like};
 #[cfg(test)]
 pub use tests::hostile_heads;
 pub use violation::Violation;

@@ -3,7 +3,7 @@
 use http::header::{AUTHORIZATION, COOKIE};
 use http::{HeaderMap, HeaderValue};
 
-use super::Outbound;
+use super::{Outbound, remove_spellings};
 use crate::config::{AccessMode, CredentialSource};
 
 /// On a public route nothing was consumed, but a bearer token for us is still none of the tool's
@@ -13,9 +13,7 @@ pub(super) fn remove_credential(headers: &mut HeaderMap, out: &Outbound<'_>) {
         return;
     }
     match out.credential {
-        CredentialSource::Header(name) => {
-            headers.remove(name);
-        }
+        CredentialSource::Header(name) => remove_spellings(headers, name),
         CredentialSource::Cookie(name) => remove_cookie(headers, name),
         CredentialSource::Bearer => {
             // Any of them: with two, the tool may look at another one than we do.

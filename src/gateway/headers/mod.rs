@@ -79,6 +79,14 @@ pub fn is_framed_clearly(headers: &HeaderMap) -> bool {
     single && plain && chunked && !(length.is_some() && encoding.is_some())
 }
 
+/// Every header that a tool could take for `real`.
+fn remove_spellings(headers: &mut HeaderMap, real: &HeaderName) {
+    let gone = headers.keys().filter(|name| is_spelling_of(name, real)).cloned();
+    for name in gone.collect::<Vec<HeaderName>>() {
+        headers.remove(name);
+    }
+}
+
 fn remove_matching(headers: &mut HeaderMap, matches: impl Fn(&Folded) -> bool) {
     let gone: Vec<HeaderName> =
         headers.keys().filter(|name| matches(&Folded::new(name.as_ref()))).cloned().collect();

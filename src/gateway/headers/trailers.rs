@@ -5,7 +5,7 @@ use http::header::TRAILER;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::names::{Folded, HOP_BY_HOP, NOT_FROM_CLIENTS};
-use super::remove_matching;
+use super::{remove_matching, remove_spellings};
 use crate::gateway::framing::is_token;
 
 /// Framing, routing, credentials, conditions and what else a request's head alone may say.
@@ -52,7 +52,7 @@ pub fn filter_request_trailers(trailers: &mut HeaderMap, credential: Option<&Hea
     remove_matching(trailers, |name| !passes_to_tool(name));
     remove_odd(trailers);
     if let Some(credential) = credential {
-        remove_matching(trailers, |name| name.is(credential.as_str()));
+        remove_spellings(trailers, credential);
     }
 }
 

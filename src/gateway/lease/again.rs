@@ -10,7 +10,7 @@ use crate::domain::markers::KillTarget;
 use crate::domain::time::Timestamp;
 use crate::gateway::admit::{NotPermitted, permitted};
 use crate::gateway::core::Core;
-use crate::gateway::ports::{Fate, Live, LiveSet, MatchedGrant, Ports};
+use crate::gateway::ports::{Decide, Fate, Live, LiveSet, MatchedGrant, Ports};
 use crate::gateway::record::{Grounds, Trail};
 use crate::gateway::target::Target;
 use crate::problem::ProblemCode;
@@ -43,6 +43,10 @@ pub async fn ask_again<P: Ports>(
     let target = Target { method: &method, host, path: uri.path(), query: uri.query() };
     let route = permit.route(record);
     let token = permit.token(core.shared.clock.now());
+    if core.ports.policy().wants_token() && token.is_none() {
+        // A policy that reads the token would answer about somebody else.
+        return Again::Unsure;
+    }
     let mut trail = Trail { record: (**record).clone(), grounds: Grounds::default() };
     let facts = (&route, &target, token);
     match permitted(core, identity, view, facts, at, &mut trail).await {

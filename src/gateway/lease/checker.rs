@@ -3,6 +3,7 @@
 //! only when the head of its partition moved.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustc_hash::FxHashMap;
@@ -29,7 +30,7 @@ pub async fn check<P: Ports>(core: Rc<Core<P>>) {
     // Twice within the grace, however short that is.
     let every = LOOK_AGAIN.min(core.shared.limits.stream_grace / 2).max(Duration::from_millis(1));
     let mut next = Instant::now() + every;
-    let mut policies = core.ports.policy().set();
+    let mut rules = (core.ports.policy().set(), core.shared.catalog.load_full());
     loop {
         let watching = leases.is_watching();
         tokio::select! {
@@ -49,8 +50,10 @@ pub async fn check<P: Ports>(core: Rc<Core<P>>) {
                 leases.ask_all();
             }
         }
-        if policies != core.ports.policy().set() {
-            policies = core.ports.policy().set();
+        // The catalog says which roles only grants give.
+        let (policies, catalog) = (core.ports.policy().set(), core.shared.catalog.load());
+        if rules.0 != policies || !Arc::ptr_eq(&rules.1, &catalog) {
+            rules = (policies, Arc::clone(&catalog));
             leases.doubt_all();
             leases.ask_all();
         }

@@ -28,6 +28,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::JoinSet;
+
 use super::body::Progress;
 use super::core::Core;
 use super::ports::Ports;
@@ -41,10 +43,10 @@ pub use registry::Leases;
 /// The wall clock may be moved: it is looked at again at least this often.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Watches the leases of one core, as long as the core runs.
-pub fn watch<P: Ports>(core: &Rc<Core<P>>) {
-    tokio::task::spawn_local(keeper::keep_time(Rc::clone(core)));
-    tokio::task::spawn_local(checker::check(Rc::clone(core)));
+/// Watches the leases of one core, as long as the core runs: neither of these tasks ends by itself.
+pub fn watch<P: Ports>(core: &Rc<Core<P>>, tasks: &mut JoinSet<()>) {
+    tasks.spawn_local(keeper::keep_time(Rc::clone(core)));
+    tasks.spawn_local(checker::check(Rc::clone(core)));
 }
 
 /// The lease of one exchange, as the direction of the response holds it. It lasts as long as any

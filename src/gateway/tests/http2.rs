@@ -153,6 +153,32 @@ async fn what_http1_refuses_is_refused_on_http2() {
 }
 
 #[tokio::test]
+async fn a_field_that_http1_would_read_differently_is_refused_on_http2() {
+    let gateway = Harness::start().await;
+    let with = |name: &'static str, value: &'static str| {
+        let mut all = fields("/healthz");
+        all.push((name, value));
+        all
+    };
+    let mut twice = with("content-length", "0");
+    twice.push(("content-length", "0"));
+    for (what, fields) in [
+        ("a blank before", with("x-team", " a")),
+        ("a blank behind", with("x-team", "a\t")),
+        ("a blank alone", with("x-team", " ")),
+        ("another spelling of a length", with("content_length", "0")),
+        ("another spelling of an encoding", with("transfer.encoding", "chunked")),
+        ("a padded length", with("content-length", "00")),
+        ("two lengths", twice),
+    ] {
+        let mut client = Raw::open(gateway.address()).await;
+        client.send(&request(1, &fields)).await;
+        assert!(client.sees(HEADERS).await, "{what}: an answer");
+        assert_eq!(gateway.tool.connections(), 0, "{what}");
+    }
+}
+
+#[tokio::test]
 async fn a_name_that_http1_would_not_take_is_refused_on_http2() {
     let gateway = Harness::start().await;
     for name in ["\"x\"", "\"", "x\"y"] {

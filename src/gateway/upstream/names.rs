@@ -12,11 +12,13 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::upstreams::Upstreams;
+use crate::gateway::listener::keepalive;
 
 /// How long an answer holds, for want of a TTL: no longer than the shortest that zones commonly use.
 const HOLDS: Duration = Duration::from_secs(5);
@@ -98,6 +100,7 @@ impl Host {
         let generation = self.generation();
         let stream = TcpStream::connect(&*self.addresses().await?).await?;
         stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_tcp_keepalive(&keepalive())?;
         let ip = Some(stream.peer_addr()?.ip());
         Ok((stream, Reached { generation, ip }))
     }

@@ -21,7 +21,7 @@ use super::choose::{Tries, Turn};
 use super::dial::{Link, Protocol, dial};
 use super::lent::{Exclusive, Lent, Sender};
 use super::names::Reached;
-use super::shared::{Shared, Stream};
+use super::shared::{MOST_STREAMS, Shared, Stream};
 use super::upstreams::Upstreams;
 
 const MOST_IDLE: usize = 64;
@@ -30,6 +30,9 @@ const AVOIDED: Duration = Duration::from_secs(1);
 
 /// Connections of HTTP/2 to one backend; beyond, requests wait for a stream.
 const MOST_SHARED: usize = 4;
+/// Bytes of one response that may wait here. The connection has room for all of its streams, so that
+/// clients that read slowly hold nobody else back.
+const STREAM_WINDOW: u32 = 256 * 1024;
 
 /// The tools of one core.
 #[derive(Debug, Default)]
@@ -311,7 +314,11 @@ impl BackendPool {
             }
             Protocol::Http2 => {
                 let stream = TokioIo::new(stream);
-                let handshake = http2::Builder::new(Local).handshake(stream).await;
+                let handshake = http2::Builder::new(Local)
+                    .initial_stream_window_size(STREAM_WINDOW)
+                    .initial_connection_window_size(STREAM_WINDOW * MOST_STREAMS)
+                    .handshake(stream)
+                    .await;
                 let (sender, connection) = handshake.map_err(io::Error::other)?;
                 let allowed = Rc::new(Cell::new(connection.current_max_send_streams()));
                 let allows = Rc::clone(&allowed);

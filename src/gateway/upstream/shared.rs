@@ -11,7 +11,7 @@ use crate::gateway::body::ClientBody;
 use super::names::Reached;
 
 /// Streams at once on one connection, if the backend allows as many.
-const MOST_STREAMS: usize = 100;
+pub const MOST_STREAMS: u32 = 100;
 
 /// A connection.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Shared {
     }
 
     pub fn has_room(&self) -> bool {
-        self.streams.get() < self.allowed.get().clamp(1, MOST_STREAMS)
+        self.streams.get() < self.allowed.get().clamp(1, MOST_STREAMS as usize)
     }
 
     /// Since when no stream is open on it.

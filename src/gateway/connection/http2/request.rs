@@ -10,7 +10,9 @@ use http::{HeaderMap, HeaderValue, Request, Uri};
 use http_body::Body;
 
 use crate::gateway::connection::Peer;
-use crate::gateway::framing::{HeadLimits, Violation, is_token};
+use crate::gateway::framing::{
+    HeadLimits, Violation, check_target, content_length, is_field_value, is_spelled_like, is_token,
+};
 
 /// # Errors
 /// The head is larger than one of HTTP/1.1 may be, or has a name that HTTP/1.1 does not know.
@@ -21,7 +23,10 @@ pub fn normalised<B: Body>(
 ) -> Result<Request<B>, Violation> {
     let (mut head, body) = request.into_parts();
     check_size(&head, limits)?;
-    check_names(&head.headers)?;
+    check_fields(&head.headers)?;
+    if let Some(target) = head.uri.path_and_query().filter(|it| it.as_str().starts_with('/')) {
+        check_target(target.as_str().as_bytes())?;
+    }
     name_host(&mut head);
     if let Some(target) = origin_form(&head.uri, peer) {
         head.uri = target;
@@ -51,13 +56,27 @@ fn check_size(head: &Parts, limits: HeadLimits) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The library takes a quotation mark for a part of a name; on HTTP/1.1 it is none, and the tool
-/// would have to guess.
-fn check_names(headers: &HeaderMap) -> Result<(), Violation> {
-    if headers.keys().all(|name| is_token(name.as_ref())) {
-        return Ok(());
+/// The library takes more than HTTP/1.1 has: a quotation mark in a name, blanks around a value, a
+/// length that is repeated. The tool would have to guess, or would read another value than we did.
+fn check_fields(headers: &HeaderMap) -> Result<(), Violation> {
+    for (name, value) in headers {
+        let (name, value) = (name.as_str().as_bytes(), value.as_bytes());
+        if !is_token(name) {
+            return Err(Violation::Head("a header name that is not a token"));
+        }
+        let is_blank = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+        if is_blank(value.first()) || is_blank(value.last()) || !is_field_value(value) {
+            return Err(Violation::Head("a header value with blanks around it or odd bytes in it"));
+        }
+        if is_spelled_like(name, b"content-length")? {
+            content_length(value)?;
+        }
+        is_spelled_like(name, b"transfer-encoding")?;
     }
-    Err(Violation::Head("a header name that is not a token"))
+    if headers.get_all(CONTENT_LENGTH).iter().nth(1).is_some() {
+        return Err(Violation::Head("more than one Content-Length"));
+    }
+    Ok(())
 }
 
 /// `:authority` becomes the `Host`. A `Host` that says something else stays beside it: two of them
