@@ -32,7 +32,8 @@ const REMEMBERED: std::time::Duration = std::time::Duration::from_hours(24);
 /// More ended grants than this are not kept for an explanation.
 const SHOWN_ENDED: usize = 32;
 
-/// Leave to forward one request. Made by [`admit`] alone, consumed by forwarding.
+/// Leave to forward one request. Made by [`admit`] alone, consumed by forwarding. Boxed where it is
+/// handed on: it goes through many hands.
 #[derive(Debug)]
 pub struct Permit {
     tool: Arc<Tool>,
@@ -83,7 +84,7 @@ pub async fn admit<P: Ports>(
     core: &Core<P>,
     head: &Parts,
     trail: &mut Trail,
-) -> Result<Permit, Refusal> {
+) -> Result<Box<Permit>, Refusal> {
     let routes = core.shared.routes.load_full();
     let target = Target::read(head, routes.methods())?;
     trail.record.host = core.host_name(&target.host);
@@ -155,8 +156,8 @@ fn permit(
     head: &Parts,
     holder: Option<Holder>,
     grants: &[MatchedGrant],
-) -> Result<Permit, Refusal> {
-    Ok(Permit {
+) -> Result<Box<Permit>, Refusal> {
+    Ok(Box::new(Permit {
         tool: Arc::clone(&route.tool),
         rule: Arc::clone(&route.rule),
         uri: upstream_uri(route, head)?,
@@ -164,7 +165,7 @@ fn permit(
         holder,
         grants: grants.iter().map(|grant| grant.id).collect(),
         ends_at: ends_at(grants),
-    })
+    }))
 }
 
 /// When an open exchange has to end, or to be looked at again. Grants of one role stand in for each

@@ -51,7 +51,7 @@ impl Slot {
     ///
     /// # Errors
     /// `overloaded`: the tool has as many requests as it may.
-    pub fn at(&mut self, permit: Permit) -> Result<Permit, Refusal> {
+    pub fn at(&mut self, permit: Box<Permit>) -> Result<Box<Permit>, Refusal> {
         let tool: &Arc<Upstreams> = &permit.tool().upstreams;
         let full = |_full| {
             let detail = format!("{} has as many requests at once as it may", tool.tool);

@@ -149,7 +149,7 @@ async fn admitted<P: Ports>(
     peer: &Peer,
     head: &Parts,
     trail: &mut Trail,
-) -> Result<Permit, Refusal> {
+) -> Result<Box<Permit>, Refusal> {
     if peer.name.is_some() && !peer.may_ask_for(&target::one_host(&head.headers)?) {
         let detail = "the connection was made for another host";
         return Err(Refusal::new(ProblemCode::Misdirected, detail));
@@ -163,8 +163,8 @@ fn recorded<P: Ports>(
     core: &Core<P>,
     number: u64,
     trail: Trail,
-    admitted: Result<Permit, Refusal>,
-) -> Result<(Permit, Arc<DecisionRecord>, Outcome), Refusal> {
+    admitted: Result<Box<Permit>, Refusal>,
+) -> Result<(Box<Permit>, Arc<DecisionRecord>, Outcome), Refusal> {
     let Trail { mut record, grounds } = trail;
     record.at = core.shared.clock.now();
     let admitted = match admitted {

@@ -43,13 +43,14 @@ pub struct ClientBody {
     /// `None`: there is none.
     inner: Option<Incoming>,
     progress: Rc<Progress>,
-    rules: Rules,
+    /// `None`: there was no body when it began.
+    rules: Option<Box<Rules>>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientBody {
     #[must_use]
-    pub fn new(inner: Incoming, held: Held, rules: Rules) -> (Self, Rc<Progress>) {
+    pub fn new(inner: Incoming, held: Held, rules: Option<Box<Rules>>) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress {
             ended: Cell::new(inner.is_end_stream()),
             broken: Cell::new(false),
@@ -63,12 +64,14 @@ impl ClientBody {
     /// Of a request that has no body, for a second try.
     #[must_use]
     pub fn empty(progress: Rc<Progress>) -> Self {
-        Self { inner: None, progress, rules: Rules::default(), timer: None }
+        Self { inner: None, progress, rules: None, timer: None }
     }
 
     /// Ready when nothing has moved for too long.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(patience) = self.rules.patience else { return Poll::Pending };
+        let Some(patience) = self.rules.as_ref().and_then(|it| it.patience) else {
+            return Poll::Pending;
+        };
         loop {
             let end = self.progress.moved_at.get() + patience;
             if end <= Instant::now() {
@@ -97,7 +100,7 @@ impl Body for ClientBody {
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        let credential = this.rules.credential.as_ref();
+        let credential = this.rules.as_ref().and_then(|it| it.credential.as_ref());
         let keep = |trailers: &mut _| filter_request_trailers(trailers, credential);
         let Poll::Ready(frame) = next_frame(inner, cx, keep) else {
             this.progress.held.waits(Side::Request, cx.waker());

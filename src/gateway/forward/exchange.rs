@@ -24,8 +24,8 @@ use crate::telemetry::spans::ClientSpan;
 pub(super) async fn exchange<P: Ports>(
     core: &Core<P>,
     permit: &Permit,
-    (mut request, wants_trailers): (Request<ClientBody>, bool),
-    (progress, lease): (&Rc<Progress>, &mut Option<Lease>),
+    mut request: Request<ClientBody>,
+    (progress, lease, wants_trailers): (&Rc<Progress>, &mut Option<Lease>, bool),
     span: &ClientSpan,
 ) -> Result<(Response<Incoming>, Lent), Refusal> {
     let tool = &permit.tool().config;

@@ -53,7 +53,7 @@ pub struct Along<'a> {
 /// the code of the cause when the access ended before the tool answered (`grant-expired`).
 pub async fn forward<P: Ports>(
     core: &Core<P>,
-    (permit, record): (Permit, Arc<DecisionRecord>),
+    (permit, record): (Box<Permit>, Arc<DecisionRecord>),
     head: Parts,
     body: Incoming,
     along: Along<'_>,
@@ -62,7 +62,7 @@ pub async fn forward<P: Ports>(
     let trailers = head.version == Version::HTTP_2;
     let asked = Handshake::asked(&head);
     // Most requests have no body to bind.
-    let rules = if body.is_end_stream() { Rules::default() } else { rules(core, &permit, &head) };
+    let rules = (!body.is_end_stream()).then(|| Box::new(rules(core, &permit, &head)));
     let bound = Held::new(permit, record, &core.leases);
     let (body, progress) = ClientBody::new(body, bound, rules);
     let mut lease = Lease::begin(&core.leases, &progress);
@@ -75,24 +75,26 @@ pub async fn forward<P: Ports>(
         tunnel::mark(request.headers_mut());
     }
     let started = Instant::now();
-    let request = (request, wants_trailers);
-    let exchange = exchange::exchange(core, permit, request, (&progress, &mut lease), &span);
-    let answer = exchange.instrument(span.0.clone()).await;
-    let tool = &permit.tool().config.name;
-    let answer = answer.and_then(|(response, lent)| {
-        let agreed = answer::switched(tool, asked.as_ref(), &response)?;
-        Ok((response, lent, agreed))
-    });
+    let about = (&progress, &mut lease, wants_trailers);
+    let exchange = exchange::exchange(core, permit, request, about, &span);
+    let mut answer = exchange.instrument(span.0.clone()).await;
+    let (tool, mut agreed) = (&permit.tool().config.name, None);
+    if let Ok((response, _)) = &answer {
+        match answer::switched(tool, asked.as_ref(), response) {
+            Ok(found) => agreed = found,
+            Err(refusal) => answer = Err(refusal),
+        }
+    }
     UpstreamAnswered {
         method: &method,
-        status: answer.as_ref().ok().map(|(response, ..)| response.status().as_u16()),
+        status: answer.as_ref().ok().map(|(response, _)| response.status().as_u16()),
         route: permit.rule().path.shared(),
         failure: answer.as_ref().err().map(|refusal| refusal.code),
         took: started.elapsed(),
         span: &span,
     }
     .emit(&core.metrics);
-    let (response, lent, agreed) = answer?;
+    let (response, lent) = answer?;
     if let Some(agreed) = agreed {
         return Ok(inbound::tunnel(response, agreed, (lease, tool), along));
     }

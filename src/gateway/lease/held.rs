@@ -27,7 +27,7 @@ pub const AHEAD: Duration = Duration::from_secs(1);
 
 /// The permit of one exchange, and the lease on it.
 pub struct Held {
-    permit: Permit,
+    permit: Box<Permit>,
     /// Of the decision that made the permit.
     record: Arc<DecisionRecord>,
     opened: Instant,
@@ -75,7 +75,7 @@ pub enum Look {
 
 impl Held {
     #[must_use]
-    pub fn new(permit: Permit, record: Arc<DecisionRecord>, leases: &Rc<Leases>) -> Self {
+    pub fn new(permit: Box<Permit>, record: Arc<DecisionRecord>, leases: &Rc<Leases>) -> Self {
         let opened = Instant::now();
         let bond = permit.seen().map(|seen| Bond {
             leases: Rc::clone(leases),
