@@ -11,6 +11,7 @@ use http_body::Body;
 
 use crate::gateway::connection::Peer;
 use crate::gateway::framing::{HeadLimits, Violation, is_token};
+use crate::gateway::tunnel::into_handshake;
 
 /// # Errors
 /// The head is larger than one of HTTP/1.1 may be, or has a name that HTTP/1.1 does not know.
@@ -27,6 +28,7 @@ pub fn normalised<B: Body>(
         head.uri = target;
     }
     join_cookies(&mut head.headers);
+    into_handshake(&mut head);
     // HTTP/1.1 has to be told that there is a body, or a GET goes on without its own.
     if !body.is_end_stream() && !head.headers.contains_key(CONTENT_LENGTH) {
         head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
