@@ -1,4 +1,4 @@
-//! WebSockets on streams of HTTP/2 (RFC 8441).
+//! Tunnels on streams of HTTP/2 (RFC 8441).
 
 use std::time::Duration;
 

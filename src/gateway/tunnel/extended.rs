@@ -1,4 +1,4 @@
-//! WebSockets over HTTP/2 (RFC 8441): an extended CONNECT in the form of the handshake that HTTP/1.1
+//! Tunnels over HTTP/2 (RFC 8441): an extended CONNECT in the form of the handshake that HTTP/1.1
 //! has, so that one form is admitted and forwarded.
 
 use base64::Engine;
