@@ -33,6 +33,9 @@ pub(super) fn switched(
     response: &Response<Incoming>,
 ) -> Result<Option<Agreed>, Refusal> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+        if response.status().is_success() && asked.is_some_and(Handshake::is_over_http2) {
+            return Err(unreachable(tool, "it answered a WebSocket over HTTP/2 without a switch"));
+        }
         return Ok(None);
     }
     let Some(asked) = asked else {

@@ -19,19 +19,28 @@ use crate::gateway::upstream::{Lent, ToolPool, tries};
 use crate::problem::ProblemCode;
 use crate::telemetry::spans::ClientSpan;
 
+/// What a request asks for besides its answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wants {
+    pub trailers: bool,
+    /// A WebSocket.
+    pub tunnel: bool,
+}
+
 /// One try, and further ones only for a request of which no byte was sent, or that the tool says it
 /// did nothing with.
 pub(super) async fn exchange<P: Ports>(
     core: &Core<P>,
     permit: &Permit,
     mut request: Request<ClientBody>,
-    (progress, lease, wants_trailers): (&Rc<Progress>, &mut Option<Lease>, bool),
+    (progress, lease, wants): (&Rc<Progress>, &mut Option<Lease>, Wants),
     span: &ClientSpan,
 ) -> Result<(Response<Incoming>, Lent), Refusal> {
     let tool = &permit.tool().config;
     let pool = core.pool.of(&permit.tool().upstreams);
     pool.budget.earn();
     let mut tries = tries(&pool.upstreams, &request, permit.identity());
+    tries.for_tunnel = wants.tunnel;
     let mut fresh = false;
     loop {
         let lent = pool.lend(&mut tries, fresh).await;
@@ -39,7 +48,7 @@ pub(super) async fn exchange<P: Ports>(
         let (host, port) = lent.address();
         span.goes_to(host, port);
         lent.carries(Rc::clone(progress));
-        let spare = fitted(&mut request, &lent, wants_trailers)?;
+        let spare = fitted(&mut request, &lent, wants.trailers)?;
         let sent = lent.sender.try_send_request(request);
         let answer = in_time(sent, tool.timeouts.response, progress, lease.as_mut()).await;
         if lease.as_mut().is_some_and(Lease::has_ended) {

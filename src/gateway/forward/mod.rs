@@ -33,6 +33,8 @@ use crate::gateway::ports::Ports;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::tunnel::{self, Handshake};
 
+use exchange::Wants;
+
 /// What goes along with a request, beside its permit.
 #[derive(Debug)]
 pub struct Along<'a> {
@@ -69,13 +71,13 @@ pub async fn forward<P: Ports>(
     let permit = progress.held.permit();
     let context = along.place.context.with_span(core.ids.span());
     let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
-    let wants_trailers = http2::wants_trailers(&head.headers);
+    let wants = Wants { trailers: http2::wants_trailers(&head.headers), tunnel: asked.is_some() };
     let mut request = outbound(permit, head, &along, context, body);
     if asked.is_some() {
         tunnel::mark(request.headers_mut());
     }
     let started = Instant::now();
-    let about = (&progress, &mut lease, wants_trailers);
+    let about = (&progress, &mut lease, wants);
     let exchange = exchange::exchange(core, permit, request, about, &span);
     let mut answer = exchange.instrument(span.0.clone()).await;
     let (tool, mut agreed) = (&permit.tool().config.name, None);

@@ -59,6 +59,16 @@ impl H2 {
         Self { send }
     }
 
+    /// Waits until the other side has said that it does (RFC 8441, section 3).
+    pub async fn allows_extended_connect(&self) {
+        let said = async {
+            while !self.send.is_extended_connect_protocol_enabled() {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(PATIENCE, said).await.expect("it is allowed");
+    }
+
     /// Begins an exchange; `None`: the connection takes no more.
     pub async fn begin(
         &self,

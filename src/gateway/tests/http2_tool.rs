@@ -24,6 +24,8 @@ pub enum Does {
     Nothing,
     /// A longer body than it announced.
     SaysTooMuch,
+    /// gRPC: every piece comes back at once, and `grpc-status: 0` at the end.
+    Echoes,
     /// The answer to a health check of gRPC: whether it serves.
     Serves(bool),
 }
@@ -120,18 +122,15 @@ impl Http2Tool {
             reply.send_reset(Reason::REFUSED_STREAM);
             return;
         }
+        if matches!(does, Does::Echoes) {
+            return self.echo((head, body), reply, connection).await;
+        }
         let mut read = Vec::new();
         while let Some(Ok(piece)) = body.data().await {
             let _broken = body.flow_control().release_capacity(piece.len());
             read.extend_from_slice(&piece);
         }
-        self.got.lock().expect("not poisoned").push(Got {
-            connection,
-            method: head.method().to_string(),
-            uri: head.uri().to_string(),
-            headers: head.headers().clone(),
-            body: read,
-        });
+        self.note(connection, &head, read);
         let response = |status| Response::builder().status(status);
         match does {
             Does::Nothing => std::future::pending().await,
@@ -145,6 +144,7 @@ impl Http2Tool {
             | Does::AnswersWithTrailers
             | Does::SaysGoodbye
             | Does::Serves(_)
+            | Does::Echoes
             | Does::Refuses => {
                 let head = response(200).body(()).expect("a head");
                 let Ok(mut stream) = reply.send_response(head, false) else { return };
@@ -161,5 +161,36 @@ impl Http2Tool {
                 }
             }
         }
+    }
+
+    fn note(&self, connection: usize, head: &Request<()>, body: Vec<u8>) {
+        self.got.lock().expect("not poisoned").push(Got {
+            connection,
+            method: head.method().to_string(),
+            uri: head.uri().to_string(),
+            headers: head.headers().clone(),
+            body,
+        });
+    }
+
+    /// It is noted when it is over, however it ended.
+    async fn echo(
+        self,
+        (head, mut body): (Request<()>, RecvStream),
+        mut reply: SendResponse<Bytes>,
+        connection: usize,
+    ) {
+        let answer = Response::builder().header("content-type", "application/grpc");
+        let answer = answer.body(()).expect("a head");
+        let Ok(mut stream) = reply.send_response(answer, false) else { return };
+        let mut read = Vec::new();
+        while let Some(Ok(piece)) = body.data().await {
+            let _broken = body.flow_control().release_capacity(piece.len());
+            read.extend_from_slice(&piece);
+            let _gone = stream.send_data(piece, false);
+        }
+        let status = ("grpc-status".parse().expect("a name"), "0".parse().expect("0"));
+        let _gone = stream.send_trailers([status].into_iter().collect());
+        self.note(connection, &head, read);
     }
 }

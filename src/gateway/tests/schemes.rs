@@ -16,7 +16,8 @@ use crate::store::redis::servers::tls::Authority;
 
 use super::harness::{Harness, get, limits, with};
 use super::http2_tool::{Does, Http2Tool};
-use super::tool::Tool;
+use super::tool::{Answer, Tool};
+use super::websocket::{End, said, switch, wish};
 
 /// A server's side of TLS, known as `names`.
 fn acceptor(authority: &Authority, names: &[&str], alpn: &[&str], asks: bool) -> TlsAcceptor {
@@ -178,6 +179,38 @@ async fn http2_is_spoken_inside_tls_only_where_both_sides_offer_it() {
     let gateway = Harness::with(limits(), change).await;
     assert_eq!(gateway.get("/healthz").await.text(), "ok");
     assert_eq!(both.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn a_websocket_takes_http1_to_a_tool_that_would_rather_speak_http2() {
+    let authority = Authority::new();
+    let both = acceptor(&authority, &["localhost"], &["h2", "http/1.1"], false);
+    let tool = Tool::tls(both).await;
+    let offering = UpstreamTls { http2: true, ..trusting(&authority) };
+    let gateway = Harness::with(limits(), https("localhost", tool.address.port(), &offering)).await;
+    gateway.world.grant(1, "alice", "notes", "operator");
+    tool.answers(|_| Answer::Switch(format!("{}\r\n", switch()).into_bytes()));
+    let mut client = gateway.client().await;
+    client.send(with("GET", "/socket", &wish()).as_bytes()).await;
+    assert_eq!(client.next_of("HEAD").await.expect("an answer").status, 101);
+    client.send(&said("hello")).await;
+    let (stream, bytes) = tool.switched().await;
+    assert_eq!(End { stream, bytes }.text().await, "hello");
+}
+
+#[tokio::test]
+async fn a_websocket_to_a_tool_of_http2_without_tls_is_a_502_and_no_failure_of_the_tool() {
+    let tool = Http2Tool::start(None).await;
+    let gateway = Harness::with(limits(), h2c(&tool)).await;
+    gateway.world.grant(1, "alice", "notes", "operator");
+    for _ in 0..20 {
+        let refused = gateway.call(&with("GET", "/socket", &wish())).await;
+        assert_eq!((refused.status, refused.code().as_str()), (502, "upstream-unreachable"));
+    }
+    assert_eq!(tool.connections(), 0);
+    let routes = gateway.shared.routes.load();
+    assert!(routes.tool_named("notes").upstreams.backends.iter().all(|it| it.is_usable()));
+    assert_eq!(gateway.get("/healthz").await.text(), "ok");
 }
 
 #[tokio::test]

@@ -134,7 +134,12 @@ impl Direction {
                     }
                 }
                 Flow::Finishing(cut) => {
-                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                    let Poll::Ready(ended) = Pin::new(&mut *to).poll_shutdown(cx) else {
+                        // What was written before waits for the other side.
+                        self.stalled_since.get_or_insert_with(Instant::now);
+                        return Poll::Pending;
+                    };
+                    ended?;
                     self.stalled_since = None;
                     self.flow = if cut { Flow::Discarding } else { Flow::Done };
                 }

@@ -10,6 +10,7 @@ use http::header::{
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
+use super::extended::ExtendedConnect;
 use crate::gateway::framing::is_token;
 
 /// Section 1.3.
@@ -22,6 +23,7 @@ pub struct Handshake {
     accept: String,
     protocols: Vec<Box<[u8]>>,
     extensions: Vec<Box<[u8]>>,
+    over_http2: bool,
 }
 
 /// What client and tool agreed on.
@@ -39,8 +41,10 @@ impl Handshake {
         let upgrade = only(headers, &UPGRADE)?;
         let key = only(headers, &SEC_WEBSOCKET_KEY)?;
         let version = only(headers, &SEC_WEBSOCKET_VERSION)?;
+        let over_http2 =
+            head.version == Version::HTTP_2 && head.extensions.get::<ExtendedConnect>().is_some();
         let fits = head.method == Method::GET
-            && head.version == Version::HTTP_11
+            && (head.version == Version::HTTP_11 || over_http2)
             && upgrade.eq_ignore_ascii_case(b"websocket")
             && version == b"13"
             && STANDARD.decode(key).is_ok_and(|nonce| nonce.len() == 16)
@@ -52,7 +56,13 @@ impl Handshake {
         }
         let protocols = offered(headers, &SEC_WEBSOCKET_PROTOCOL)?;
         let extensions = offered(headers, &SEC_WEBSOCKET_EXTENSIONS)?;
-        Some(Self { accept: accept(key), protocols, extensions })
+        Some(Self { accept: accept(key), protocols, extensions, over_http2 })
+    }
+
+    /// The client asked by an extended CONNECT: to it, any 2xx says that there is a tunnel.
+    #[must_use]
+    pub const fn is_over_http2(&self) -> bool {
+        self.over_http2
     }
 
     /// Whether a 101 with these headers is the answer to this handshake.

@@ -7,6 +7,7 @@
 
 mod close;
 mod copy;
+mod extended;
 mod frames;
 mod handshake;
 mod opening;
@@ -15,6 +16,7 @@ mod run;
 #[cfg(test)]
 mod tests;
 
+pub use extended::into_handshake;
 pub use handshake::{Agreed, Handshake, mark};
 pub use opening::Opening;
 pub use origin::check_origin;

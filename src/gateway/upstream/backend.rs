@@ -66,6 +66,11 @@ impl Backend {
         matches!(self.upstream, Upstream::H2c { .. })
     }
 
+    #[must_use]
+    pub fn may_speak_http2(&self) -> bool {
+        self.is_h2c() || self.tls.as_ref().is_some_and(|tls| tls.offers_http2)
+    }
+
     /// There for all but sockets.
     #[must_use]
     pub fn host(&self) -> Option<&Host> {

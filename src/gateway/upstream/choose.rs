@@ -24,6 +24,8 @@ pub struct Tries {
     /// What its hash prefers, in order; empty: nothing.
     pub preferred: Order,
     pub tried: Order,
+    /// It may become a tunnel, which needs a connection of its own.
+    pub for_tunnel: bool,
 }
 
 impl Tries {
@@ -41,7 +43,8 @@ pub fn tries<B>(upstreams: &Upstreams, request: &Request<B>, person: Option<&Ide
         return Tries::default();
     };
     let value = hashed(key, request, person).filter(|value| !value.is_empty());
-    Tries { preferred: value.map(|it| ring.order(it)).unwrap_or_default(), tried: Order::new() }
+    let preferred = value.map(|it| ring.order(it)).unwrap_or_default();
+    Tries { preferred, ..Tries::default() }
 }
 
 fn hashed<'a, B>(

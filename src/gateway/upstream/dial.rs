@@ -24,14 +24,18 @@ pub enum Protocol {
     Http2,
 }
 
-/// Connects to a backend and agrees on a protocol.
+/// Connects to a backend and agrees on a protocol: `http1`, on no other.
 ///
 /// # Errors
-/// No connection, or the backend is not the one that its certificate has to name.
-pub async fn dial(backend: &Backend) -> io::Result<(Link, Protocol, Reached)> {
+/// No connection, not this protocol, or the backend is not the one that its certificate has to name.
+pub async fn dial(backend: &Backend, http1: bool) -> io::Result<(Link, Protocol, Reached)> {
     if let Upstream::Unix(path) = &backend.upstream {
         let stream = UnixStream::connect(path).await?;
         return Ok((Link::Unix(stream), Protocol::Http1, Reached::SOCKET));
+    }
+    if http1 && backend.is_h2c() {
+        let why = "it speaks HTTP/2 without TLS (h2c), where no WebSocket can begin";
+        return Err(io::Error::new(io::ErrorKind::Unsupported, why));
     }
     let host = backend.host().ok_or(io::ErrorKind::Unsupported)?;
     let (stream, reached) = host.connect().await?;
@@ -39,7 +43,8 @@ pub async fn dial(backend: &Backend) -> io::Result<(Link, Protocol, Reached)> {
         (Upstream::Http { .. }, _) => Ok((Link::Tcp(stream), Protocol::Http1, reached)),
         (Upstream::H2c { .. }, _) => Ok((Link::Tcp(stream), Protocol::Http2, reached)),
         (Upstream::Https { .. }, Some(tls)) => {
-            let stream = tls.connector.connect(tls.name.clone(), stream).await?;
+            let connector = if http1 { &tls.http1 } else { &tls.connector };
+            let stream = connector.connect(tls.name.clone(), stream).await?;
             let protocol = match stream.get_ref().1.alpn_protocol() {
                 Some(b"h2") => Protocol::Http2,
                 Some(_) | None => Protocol::Http1,

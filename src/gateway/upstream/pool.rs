@@ -136,8 +136,12 @@ impl ToolPool {
                 break;
             }
             let Some(backend) = self.choose(tries) else { break };
-            match backend.lend(fresh, connect).await {
+            match backend.lend((fresh, tries.for_tunnel), connect).await {
                 Ok(lent) => return Ok(lent),
+                // Not to speak HTTP/1.1 is no failure: nobody may have it ejected by asking.
+                Err(error) if tries.for_tunnel && backend.backend.may_speak_http2() => {
+                    failure = Some(error);
+                }
                 Err(error) => {
                     backend.unreached_at.set(Some(Instant::now()));
                     self.upstreams.failed(&backend.backend);
@@ -172,11 +176,15 @@ impl BackendPool {
         self.unreached_at.get().is_some_and(|at| at.elapsed() < AVOIDED)
     }
 
-    async fn lend(self: &Rc<Self>, fresh: bool, connect: Duration) -> io::Result<Lent> {
+    async fn lend(
+        self: &Rc<Self>,
+        (fresh, for_tunnel): (bool, bool),
+        connect: Duration,
+    ) -> io::Result<Lent> {
         if !fresh && let Some(sender) = self.unused() {
             return Ok(Lent::new(Sender::Http1(sender), true, self));
         }
-        let dialed = timeout(connect, self.connect()).await;
+        let dialed = timeout(connect, self.connect(for_tunnel)).await;
         dialed.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
     }
 
@@ -204,15 +212,16 @@ impl BackendPool {
         self.begin_to_sweep();
     }
 
-    async fn connect(self: &Rc<Self>) -> io::Result<Lent> {
+    /// A tunnel begins on HTTP/1.1 (RFC 6455), whatever else the backend speaks.
+    async fn connect(self: &Rc<Self>, for_tunnel: bool) -> io::Result<Lent> {
         let may_share = match &self.backend.tls {
             Some(tls) => tls.offers_http2 && !self.declined_http2.get(),
             None => self.backend.is_h2c(),
         };
-        if may_share {
+        if may_share && !for_tunnel {
             return self.stream().await;
         }
-        match self.open().await? {
+        match self.open(for_tunnel).await? {
             Opened::Http1(sender) => Ok(Lent::new(Sender::Http1(sender), false, self)),
             Opened::Http2(shared) => Ok(self.lent_stream(self.share(shared), false)),
         }
@@ -226,7 +235,7 @@ impl BackendPool {
         let dialing = Rc::clone(self.dialing.borrow_mut().get_or_insert_with(Rc::default));
         let mut own = None;
         let dialed = dialing.get_or_init(|| async {
-            match self.open().await {
+            match self.open(false).await {
                 Ok(Opened::Http2(shared)) => {
                     own = Some(self.lent_stream(self.share(shared), false));
                     Dialed::Shared
@@ -248,7 +257,7 @@ impl BackendPool {
                 Some(stream) => Ok(self.lent_stream(stream, true)),
                 None => Err(io::ErrorKind::ConnectionReset.into()),
             },
-            (None, Dialed::NotShared) => match self.open().await? {
+            (None, Dialed::NotShared) => match self.open(false).await? {
                 Opened::Http1(sender) => Ok(Lent::new(Sender::Http1(sender), false, self)),
                 Opened::Http2(shared) => Ok(self.lent_stream(self.share(shared), false)),
             },
@@ -283,9 +292,9 @@ impl BackendPool {
         Lent::new(Sender::Http2(stream), reused, self)
     }
 
-    /// A new connection.
-    async fn open(&self) -> io::Result<Opened> {
-        let dialed = dial(&self.backend).await;
+    /// A new connection; `http1`: of that protocol alone.
+    async fn open(&self, http1: bool) -> io::Result<Opened> {
+        let dialed = dial(&self.backend, http1).await;
         self.tool.metrics.connected(dialed.is_ok());
         match dialed? {
             (Link::Tcp(stream), protocol, reached) => self.speak(stream, protocol, reached).await,

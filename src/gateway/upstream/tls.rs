@@ -14,12 +14,21 @@ use crate::config::{Upstream, UpstreamTls};
 
 /// What the https backends of a tool share; `None` when it has none.
 #[derive(Clone)]
-pub struct Tls(Option<(TlsConnector, bool)>);
+pub struct Tls(Option<Connectors>);
+
+#[derive(Clone)]
+struct Connectors {
+    usual: TlsConnector,
+    http1: TlsConnector,
+    offers_http2: bool,
+}
 
 /// How one backend is spoken to inside TLS.
 #[derive(Clone)]
 pub struct TlsTarget {
     pub connector: TlsConnector,
+    /// Offers HTTP/1.1 alone.
+    pub http1: TlsConnector,
     pub name: ServerName<'static>,
     /// HTTP/2 is offered.
     pub offers_http2: bool,
@@ -36,22 +45,26 @@ impl Tls {
         }
         let mut client = client_config(config)?;
         client.alpn_protocols = vec![b"http/1.1".to_vec()];
+        let http1 = TlsConnector::from(Arc::new(client.clone()));
         if config.http2 {
             client.alpn_protocols.insert(0, b"h2".to_vec());
         }
-        Ok(Self(Some((TlsConnector::from(Arc::new(client)), config.http2))))
+        let (usual, offers_http2) = (TlsConnector::from(Arc::new(client)), config.http2);
+        Ok(Self(Some(Connectors { usual, http1, offers_http2 })))
     }
 
     /// # Errors
     /// The host is neither a DNS name nor an IP address.
     pub fn target(&self, upstream: &Upstream) -> Result<Option<TlsTarget>, String> {
         let Upstream::Https { host, .. } = upstream else { return Ok(None) };
-        let Some((connector, offers_http2)) = &self.0 else { return Ok(None) };
+        let Some(Connectors { usual, http1, offers_http2 }) = self.0.clone() else {
+            return Ok(None);
+        };
         let name = ServerName::try_from(host.to_string());
         let name = name.map_err(|_unusable| {
             format!("upstreams: found {upstream}, whose host no certificate can name")
         })?;
-        Ok(Some(TlsTarget { connector: connector.clone(), name, offers_http2: *offers_http2 }))
+        Ok(Some(TlsTarget { connector: usual, http1, name, offers_http2 }))
     }
 }
 

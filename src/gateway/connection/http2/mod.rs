@@ -6,6 +6,7 @@ mod deadlines;
 mod frames;
 mod request;
 mod stream;
+mod websocket;
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -76,13 +77,20 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
     let frames = Frames::new(begun.stream, begun.bytes, Rc::clone(&pulse));
     let spawner =
         Spawner::new(Rc::clone(&pulse), core.shared.limits.idle_timeout, &core.shared.metrics);
-    let service = service_fn(|request| {
+    let at_the_end = phase.clone();
+    let service = service_fn(|mut request| {
         let (core, peer, stream) = (Rc::clone(&core), Rc::clone(&peer), spawner.open());
+        let (client, phase) = (websocket::client_of(&mut request), &at_the_end);
+        let beside = client.as_ref().map(|_| (spawner.clone(), phase.clone()));
         async move {
             let mut response = answer(&*core, &peer, request).await;
+            let opened = websocket::opened(&mut response, client);
+            if let (Some(opened), Some((spawner, phase))) = (opened, beside) {
+                websocket::run(core, opened, (spawner, Rc::clone(&stream)), phase);
+            }
             // An option of HTTP/1.1; this connection ends by GOAWAY.
             response.headers_mut().remove(CONNECTION);
-            stream.answered();
+            stream.carried();
             Ok::<_, Infallible>(response.map(|body| Paced::new(body, stream)))
         }
     });
@@ -136,7 +144,8 @@ fn builder<P>(core: &Core<P>, spawner: Spawner) -> Builder<Spawner> {
     // is answered by us, what is far too large by the library.
     let most = limits.header_bytes * 2 + 32 * limits.header_count;
     let mut http = Builder::new(spawner);
-    http.max_concurrent_streams(limits.streams_per_connection)
+    http.enable_connect_protocol()
+        .max_concurrent_streams(limits.streams_per_connection)
         .max_header_list_size(u32::try_from(most).unwrap_or(u32::MAX))
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)

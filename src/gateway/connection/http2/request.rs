@@ -13,6 +13,7 @@ use crate::gateway::connection::Peer;
 use crate::gateway::framing::{
     HeadLimits, Violation, check_target, content_length, is_field_value, is_spelled_like, is_token,
 };
+use crate::gateway::tunnel::into_handshake;
 
 /// # Errors
 /// The head is larger than one of HTTP/1.1 may be, or has a name that HTTP/1.1 does not know.
@@ -32,6 +33,7 @@ pub fn normalised<B: Body>(
         head.uri = target;
     }
     join_cookies(&mut head.headers);
+    into_handshake(&mut head);
     // HTTP/1.1 has to be told that there is a body, or a GET goes on without its own.
     if !body.is_end_stream() && !head.headers.contains_key(CONTENT_LENGTH) {
         head.headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));

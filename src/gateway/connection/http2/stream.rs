@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,13 +25,25 @@ const PIECE: usize = 16 << 10;
 pub struct Stream {
     /// Since when a piece of the answer waits for the client's window.
     waits_since: Cell<Option<Instant>>,
+    /// Whoever sends the bytes of a tunnel; nobody else would tell it that the tunnel is over.
+    sends_tunnel: RefCell<Option<Waker>>,
+    is_tunnel: Cell<bool>,
     pulse: Rc<Pulse>,
 }
 
 impl Stream {
-    /// The request has its answer.
-    pub fn answered(&self) {
+    /// The request has its answer, or its tunnel a piece.
+    pub fn carried(&self) {
         self.pulse.carried();
+    }
+
+    /// The tunnel is over. What it has written last may wait as long as a piece of an answer.
+    pub fn last_piece(&self) {
+        self.waits_since.set(Some(Instant::now()));
+        let sender = self.sends_tunnel.take();
+        if let Some(sender) = sender {
+            sender.wake();
+        }
     }
 }
 
@@ -63,10 +75,26 @@ impl Spawner {
 
     pub fn open(&self) -> Rc<Stream> {
         self.0.pulse.began();
-        let stream = Stream { waits_since: Cell::new(None), pulse: Rc::clone(&self.0.pulse) };
+        let stream = Stream {
+            waits_since: Cell::new(None),
+            sends_tunnel: RefCell::new(None),
+            is_tunnel: Cell::new(false),
+            pulse: Rc::clone(&self.0.pulse),
+        };
         let stream = Rc::new(stream);
         self.0.next.replace(Some(Rc::clone(&stream)));
         stream
+    }
+
+    /// What the library hands over next sends the tunnel's bytes of this stream.
+    pub fn tunnels(&self, stream: &Rc<Stream>) {
+        stream.is_tunnel.set(true);
+        self.0.next.replace(Some(Rc::clone(stream)));
+    }
+
+    /// It was handed over, or will not be.
+    pub fn has_begun(&self) {
+        self.0.next.take();
     }
 }
 
@@ -99,7 +127,12 @@ impl<F: Future<Output = ()>> Future for Serving<F> {
             return Poll::Ready(());
         }
         let since = this.stream.as_ref().and_then(|stream| stream.waits_since.get());
-        let Some(since) = since else { return Poll::Pending };
+        let Some(since) = since else {
+            if let Some(stream) = this.stream.as_ref().filter(|stream| stream.is_tunnel.get()) {
+                stream.sends_tunnel.replace(Some(cx.waker().clone()));
+            }
+            return Poll::Pending;
+        };
         let end = since + this.patience;
         let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
         loop {

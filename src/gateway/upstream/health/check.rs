@@ -24,7 +24,7 @@ const AGENT: HeaderValue =
 /// # Errors
 /// Why the backend cannot be used, for a log.
 pub async fn check(backend: &Backend, check: &HealthCheck) -> Result<(), String> {
-    let (link, protocol, _) = dial(backend).await.map_err(|error| error.to_string())?;
+    let (link, protocol, _) = dial(backend, false).await.map_err(|error| error.to_string())?;
     let mut driver = JoinSet::new();
     match check {
         HealthCheck::Tcp => Ok(()),
