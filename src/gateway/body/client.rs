@@ -1,6 +1,7 @@
 //! The client's body on its way to the tool.
 
 use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -15,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{Cut, next_frame};
 use crate::gateway::headers::filter_request_trailers;
 use crate::gateway::lease::{Held, Side};
+use crate::gateway::pace::Pace;
 
 /// How far the client's body has got, seen from beside it, and what binds the exchange.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Rules {
     pub credential: Option<HeaderName>,
     /// How long neither it nor the answer may move. `None`: the connection has that deadline itself.
     pub patience: Option<Duration>,
+    /// How slow it may be. `None`: only each pause is bounded.
+    pub rate: Option<NonZeroU32>,
 }
 
 /// The client's body on its way to the tool.
@@ -44,6 +48,9 @@ pub struct ClientBody {
     inner: Option<Incoming>,
     progress: Rc<Progress>,
     rules: Rules,
+    pace: Pace,
+    /// Since when the tool could take more of it. What moves meanwhile, the answer too, shortens the wait.
+    waits_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -56,21 +63,26 @@ impl ClientBody {
             moved_at: Cell::new(held.opened()),
             held,
         });
-        let inner = Some(inner);
-        (Self { inner, progress: Rc::clone(&progress), rules, timer: None }, progress)
+        (Self::of(Some(inner), Rc::clone(&progress), rules), progress)
     }
 
     /// Of a request that has no body, for a second try.
     #[must_use]
     pub fn empty(progress: Rc<Progress>) -> Self {
-        Self { inner: None, progress, rules: Rules::default(), timer: None }
+        Self::of(None, progress, Rules::default())
+    }
+
+    const fn of(inner: Option<Incoming>, progress: Rc<Progress>, rules: Rules) -> Self {
+        let pace = Pace::new(rules.rate);
+        Self { inner, progress, rules, pace, waits_since: None, timer: None }
     }
 
     /// Ready when nothing has moved for too long.
     fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(patience) = self.rules.patience else { return Poll::Pending };
+        let waits_since = *self.waits_since.get_or_insert_with(Instant::now);
         loop {
-            let end = self.progress.moved_at.get() + patience;
+            let end = self.pace.ends(waits_since.max(self.progress.moved_at.get()), patience);
             if end <= Instant::now() {
                 return Poll::Ready(());
             }
@@ -108,6 +120,11 @@ impl Body for ClientBody {
         if this.progress.held.has_ended() {
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
+        if let Some(since) = this.waits_since.take() {
+            this.pace.waited(since.max(this.progress.moved_at.get()));
+        }
+        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+        this.pace.moved(data.map_or(0, Bytes::len));
         this.progress.moved_at.set(Instant::now());
         match &frame {
             None => this.progress.ended.set(true),

@@ -26,6 +26,7 @@ use crate::gateway::admit::Permit;
 use crate::gateway::body::{ClientBody, Out, Rules};
 use crate::gateway::connection::Peer;
 use crate::gateway::core::Core;
+use crate::gateway::grpc;
 use crate::gateway::headers::{self, Outbound};
 use crate::gateway::lease::{Held, Lease};
 use crate::gateway::limits::Slot;
@@ -109,7 +110,9 @@ fn rules<P>(core: &Core<P>, permit: &Permit, head: &Parts) -> Rules {
     };
     // A connection of HTTP/1.1 has one body at a time, and its own deadline for it.
     let patience = (head.version == Version::HTTP_2).then_some(core.shared.limits.idle_timeout);
-    Rules { credential, patience }
+    // A conversation may be quiet; gRPC has deadlines of its own.
+    let rate = core.shared.limits.body_rate.filter(|_| !grpc::is_grpc(&head.headers));
+    Rules { credential, patience, rate }
 }
 
 fn outbound(

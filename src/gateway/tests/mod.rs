@@ -16,6 +16,7 @@ mod http2_tool;
 mod large;
 mod leases;
 mod lifecycle;
+mod pacing;
 mod pool;
 mod resources;
 mod schemes;
