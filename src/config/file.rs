@@ -235,8 +235,11 @@ pub struct Limits {
     pub header_count: Option<Count>,
     pub header_timeout: Option<Span>,
     pub idle_timeout: Option<Span>,
+    /// Bytes per second, or off
+    pub body_rate: Option<Count>,
     pub tunnel_idle: Option<Span>,
     pub concurrent_requests: Option<Count>,
+    pub connections_per_client: Option<Count>,
     pub streams_per_connection: Option<Count>,
 }
 

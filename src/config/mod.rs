@@ -28,6 +28,7 @@ pub use upstreams::{
 };
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -308,7 +309,12 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a tunnel may be without a byte.
     pub tunnel_idle: Duration,
+    /// Bytes per second of a message that the client makes us wait for. `None`: only each pause is
+    /// bounded.
+    pub body_rate: Option<NonZeroU32>,
     pub concurrent_requests: usize,
+    /// Open connections of one client, over all cores.
+    pub connections_per_client: usize,
     /// Requests at once on one connection of HTTP/2.
     pub streams_per_connection: u32,
 }

@@ -13,9 +13,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::telemetry::events::gateway::AcceptFailed;
+use crate::telemetry::events::gateway::{AcceptFailed, ClientRefused};
 use crate::tls::ServerTls;
 
+use super::clients::{Clients, Place};
 use super::connection;
 use super::core::{Core, Shared};
 use super::lease;
@@ -152,14 +153,16 @@ where
     F: Fn(usize) -> P + Clone + Send + 'static,
 {
     let (report, ends) = mpsc::unbounded_channel();
+    let clients = Clients::new(shared.limits.connections_per_client);
     let count = sockets.cores();
     let mut threads = Vec::new();
     for (index, listeners) in sockets.cores.into_iter().enumerate() {
         let (shared, draining) = (Arc::clone(shared), draining.clone());
+        let clients = Arc::clone(&clients);
         let listeners: Vec<_> = listeners.into_iter().zip(sockets.speak.clone()).collect();
         let (make_core, report) = (make_core.clone(), Report(Some(report.clone())));
         let run = move || {
-            let ended = run_core(listeners, shared, draining, |shared| {
+            let ended = run_core((listeners, clients), shared, draining, |shared| {
                 Core::new(make_core(index), shared, index, count).map_err(io::Error::other)
             });
             report.send(ended.map_err(|error| CoreDied::Start(error.to_string())));
@@ -210,7 +213,7 @@ impl Drop for Report {
 }
 
 fn run_core<P: Ports>(
-    listeners: Vec<(TcpListener, Speaks)>,
+    sources: (Vec<(TcpListener, Speaks)>, Arc<Clients>),
     shared: Arc<Shared>,
     draining: watch::Receiver<bool>,
     make: impl FnOnce(Arc<Shared>) -> io::Result<Core<P>>,
@@ -219,13 +222,13 @@ fn run_core<P: Ports>(
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async move {
         let core = Rc::new(make(shared)?);
-        run(core, listeners, draining).await
+        run(core, sources, draining).await
     })
 }
 
 async fn run<P: Ports>(
     core: Rc<Core<P>>,
-    listeners: Vec<(TcpListener, Speaks)>,
+    (listeners, clients): (Vec<(TcpListener, Speaks)>, Arc<Clients>),
     mut draining: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let (phase, _) = watch::channel(Phase::Serving);
@@ -235,7 +238,8 @@ async fn run<P: Ports>(
     let mut accepting = Vec::new();
     for (listener, speaks) in listeners {
         let listener = (tokio::net::TcpListener::from_std(listener)?, Rc::new(speaks));
-        let accept = accept(Rc::clone(&core), listener, phase.clone(), Rc::clone(&open));
+        let open = (Rc::clone(&open), clients.clone());
+        let accept = accept(Rc::clone(&core), listener, phase.clone(), open);
         accepting.push(tasks.spawn_local(accept));
     }
     // A sender that is gone means the app is gone: drain as well.
@@ -270,7 +274,7 @@ async fn accept<P: Ports>(
     core: Rc<Core<P>>,
     (listener, speaks): (tokio::net::TcpListener, Rc<Speaks>),
     phase: watch::Sender<Phase>,
-    open: Rc<Cell<usize>>,
+    (open, clients): (Rc<Cell<usize>>, Arc<Clients>),
 ) {
     loop {
         while open.get() >= core.connections {
@@ -278,11 +282,15 @@ async fn accept<P: Ports>(
         }
         match listener.accept().await {
             Ok((stream, peer)) => {
+                let Some(place) = clients.take(peer.ip()) else {
+                    ClientRefused(peer.ip()).emit(&core.shared.metrics);
+                    continue;
+                };
                 // A connection without TCP_NODELAY is slower, not wrong.
                 let _slower = stream.set_nodelay(true);
                 // One that vanished is noticed in a quiet stream, too.
                 let _unnoticed = SockRef::from(&stream).set_tcp_keepalive(&keepalive());
-                let counted = Open::new(&open);
+                let counted = Open::new(&open, place);
                 let came = (stream, peer.ip(), Rc::clone(&speaks));
                 let serve = connection::serve(Rc::clone(&core), came, phase.subscribe());
                 tokio::task::spawn_local(async move {
@@ -307,17 +315,20 @@ pub fn keepalive() -> TcpKeepalive {
 }
 
 /// One open connection.
-struct Open(Rc<Cell<usize>>);
+struct Open {
+    open: Rc<Cell<usize>>,
+    _place: Place,
+}
 
 impl Open {
-    fn new(open: &Rc<Cell<usize>>) -> Self {
+    fn new(open: &Rc<Cell<usize>>, place: Place) -> Self {
         open.set(open.get() + 1);
-        Self(Rc::clone(open))
+        Self { open: Rc::clone(open), _place: place }
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.set(self.0.get().saturating_sub(1));
+        self.open.set(self.open.get().saturating_sub(1));
     }
 }

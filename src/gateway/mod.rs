@@ -8,6 +8,7 @@
 
 mod admit;
 mod body;
+mod clients;
 mod connection;
 mod core;
 mod forward;
@@ -18,6 +19,7 @@ mod judge;
 mod lease;
 mod limits;
 mod listener;
+mod pace;
 pub mod ports;
 pub mod recent;
 mod record;

@@ -1,5 +1,6 @@
 //! The small sections: `api`, `limits`, `catalog`, `audit`.
 
+use std::num::NonZeroU32;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use http::Uri;
 
 use crate::config::map::Map;
 use crate::config::reader::At;
+use crate::config::units;
 use crate::config::{ApiConfig, AuditConfig, IssuerConfig, Limits, Listeners, OnFull, SinkConfig};
 
 use super::{distinct, words};
@@ -74,7 +76,9 @@ pub fn limits(map: &Map<'_>) -> Option<Limits> {
         header_timeout: Duration::from_secs(10),
         idle_timeout: Duration::from_secs(60),
         tunnel_idle: Duration::from_mins(10),
+        body_rate: NonZeroU32::new(64),
         concurrent_requests: 4096,
+        connections_per_client: 16_384,
         streams_per_connection: 100,
     };
     map.or("limits", usual, |at| {
@@ -87,8 +91,11 @@ pub fn limits(map: &Map<'_>) -> Option<Limits> {
         let header_timeout = span(&map, "header_timeout", usual.header_timeout, 300);
         let idle_timeout = span(&map, "idle_timeout", usual.idle_timeout, 3600);
         let tunnel_idle = span(&map, "tunnel_idle", usual.tunnel_idle, 24 * 3600);
+        let body_rate = map.or("body_rate", usual.body_rate, rate);
         let concurrent_requests =
             size(&map, "concurrent_requests", usual.concurrent_requests, &(1..=1_000_000));
+        let connections_per_client =
+            size(&map, "connections_per_client", usual.connections_per_client, &(1..=1_000_000));
         let streams_per_connection =
             map.or("streams_per_connection", usual.streams_per_connection, streams);
         map.finish();
@@ -101,7 +108,9 @@ pub fn limits(map: &Map<'_>) -> Option<Limits> {
             header_timeout: header_timeout?,
             idle_timeout: idle_timeout?,
             tunnel_idle: tunnel_idle?,
+            body_rate: body_rate?,
             concurrent_requests: concurrent_requests?,
+            connections_per_client: connections_per_client?,
             streams_per_connection: streams_per_connection?,
         })
     })
@@ -122,6 +131,17 @@ fn size(
 
 fn streams(at: &At<'_>) -> Option<u32> {
     u32::try_from(at.count(&(1..=1000))?).ok()
+}
+
+#[expect(clippy::option_option, reason = "wrong, off and on are three answers")]
+fn rate(at: &At<'_>) -> Option<Option<NonZeroU32>> {
+    at.parse("bytes per second from 1 to 1 MiB, or off", |text| {
+        if text == "off" {
+            return Some(None);
+        }
+        let rate = units::count(text).filter(|rate| *rate <= 1 << 20)?;
+        NonZeroU32::new(u32::try_from(rate).ok()?).map(Some)
+    })
 }
 
 pub fn catalog(at: &At<'_>) -> Option<PathBuf> {

@@ -1,6 +1,7 @@
 //! The client's body on its way to the tool.
 
 use std::cell::Cell;
+use std::num::NonZeroU32;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -15,6 +16,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use super::{Cut, next_frame};
 use crate::gateway::headers::filter_request_trailers;
 use crate::gateway::lease::{Held, Side};
+use crate::gateway::pace::Pace;
 
 /// How far the client's body has got, seen from beside it, and what binds the exchange.
 #[derive(Debug)]
@@ -35,6 +37,8 @@ pub struct Rules {
     pub credential: Option<HeaderName>,
     /// How long neither it nor the answer may move. `None`: the connection has that deadline itself.
     pub patience: Option<Duration>,
+    /// How slow it may be. `None`: only each pause is bounded.
+    pub rate: Option<NonZeroU32>,
 }
 
 /// The client's body on its way to the tool.
@@ -43,37 +47,52 @@ pub struct ClientBody {
     /// `None`: there is none.
     inner: Option<Incoming>,
     progress: Rc<Progress>,
-    /// `None`: there was no body when it began.
-    rules: Option<Box<Rules>>,
+    /// `None`: there was no body when it began. Boxed, as most requests have none.
+    kept: Option<Box<Kept>>,
+}
+
+/// What a body is held to, and how it has kept to it so far.
+#[derive(Debug)]
+struct Kept {
+    rules: Rules,
+    pace: Pace,
+    /// Since when the tool could take more of it. What moves meanwhile, the answer too, shortens the wait.
+    waits_since: Option<Instant>,
     timer: Option<Pin<Box<Sleep>>>,
 }
 
 impl ClientBody {
     #[must_use]
-    pub fn new(inner: Incoming, held: Held, rules: Option<Box<Rules>>) -> (Self, Rc<Progress>) {
+    pub fn new(inner: Incoming, held: Held, rules: Option<Rules>) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress {
             ended: Cell::new(inner.is_end_stream()),
             broken: Cell::new(false),
             moved_at: Cell::new(held.opened()),
             held,
         });
-        let inner = Some(inner);
-        (Self { inner, progress: Rc::clone(&progress), rules, timer: None }, progress)
+        let kept = rules.map(|rules| Box::new(Kept::to(rules)));
+        (Self { inner: Some(inner), progress: Rc::clone(&progress), kept }, progress)
     }
 
     /// Of a request that has no body, for a second try.
     #[must_use]
-    pub fn empty(progress: Rc<Progress>) -> Self {
-        Self { inner: None, progress, rules: None, timer: None }
+    pub const fn empty(progress: Rc<Progress>) -> Self {
+        Self { inner: None, progress, kept: None }
+    }
+}
+
+impl Kept {
+    const fn to(rules: Rules) -> Self {
+        let pace = Pace::new(rules.rate);
+        Self { rules, pace, waits_since: None, timer: None }
     }
 
     /// Ready when nothing has moved for too long.
-    fn poll_stalled(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(patience) = self.rules.as_ref().and_then(|it| it.patience) else {
-            return Poll::Pending;
-        };
+    fn poll_stalled(&mut self, moved_at: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(patience) = self.rules.patience else { return Poll::Pending };
+        let waits_since = *self.waits_since.get_or_insert_with(Instant::now);
         loop {
-            let end = self.progress.moved_at.get() + patience;
+            let end = self.pace.ends(waits_since.max(moved_at), patience);
             if end <= Instant::now() {
                 return Poll::Ready(());
             }
@@ -83,6 +102,13 @@ impl ClientBody {
             }
             ready!(timer.as_mut().poll(cx));
         }
+    }
+
+    fn moved(&mut self, moved_at: Instant, bytes: usize) {
+        if let Some(since) = self.waits_since.take() {
+            self.pace.waited(since.max(moved_at));
+        }
+        self.pace.moved(bytes);
     }
 }
 
@@ -100,16 +126,21 @@ impl Body for ClientBody {
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        let credential = this.rules.as_ref().and_then(|it| it.credential.as_ref());
+        let credential = this.kept.as_ref().and_then(|it| it.rules.credential.as_ref());
         let keep = |trailers: &mut _| filter_request_trailers(trailers, credential);
         let Poll::Ready(frame) = next_frame(inner, cx, keep) else {
             this.progress.held.waits(Side::Request, cx.waker());
-            ready!(this.poll_stalled(cx));
+            let Some(kept) = &mut this.kept else { return Poll::Pending };
+            ready!(kept.poll_stalled(this.progress.moved_at.get(), cx));
             this.progress.broken.set(true);
             return Poll::Ready(Some(Err(Cut::Stalled)));
         };
         if this.progress.held.has_ended() {
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
+        }
+        if let Some(kept) = &mut this.kept {
+            let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+            kept.moved(this.progress.moved_at.get(), data.map_or(0, Bytes::len));
         }
         this.progress.moved_at.set(Instant::now());
         match &frame {

@@ -24,8 +24,7 @@ pub(super) fn first_check<P: Ports>(core: &Core<P>) -> Duration {
 /// The first deadline that has come, or when to look again.
 pub(super) fn due<P: Ports>(core: &Core<P>, seen: &Watch, now: Instant) -> Due {
     let limits = &core.shared.limits;
-    if let Some(stalled) = seen.stalled_since() {
-        let at = stalled + limits.idle_timeout;
+    if let Some(at) = seen.stall_ends(limits.idle_timeout) {
         return if at <= now { Due::Abort } else { Due::Nothing(at) };
     }
     if let Some(begun) = seen.head_since() {

@@ -39,7 +39,7 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
     peer: Rc<Peer>,
     (may_be_http2, mut phase): (bool, watch::Receiver<Phase>),
 ) -> Option<Begun<S>> {
-    let seen = Rc::new(Watch::new());
+    let seen = Rc::new(Watch::new(core.shared.limits.body_rate));
     let guard = Guard::new(stream, core.head_limits(), Rc::clone(&seen));
     let guard = if may_be_http2 { guard.or_http2() } else { guard };
     let opening: Cell<Option<Box<Opening>>> = Cell::new(None);

@@ -26,6 +26,7 @@ use crate::gateway::admit::Permit;
 use crate::gateway::body::{ClientBody, Out, Rules};
 use crate::gateway::connection::Peer;
 use crate::gateway::core::Core;
+use crate::gateway::grpc;
 use crate::gateway::headers::{self, Outbound};
 use crate::gateway::lease::{Held, Lease};
 use crate::gateway::limits::Slot;
@@ -64,7 +65,7 @@ pub async fn forward<P: Ports>(
     let trailers = head.version == Version::HTTP_2;
     let asked = Handshake::asked(&head);
     // Most requests have no body to bind.
-    let rules = (!body.is_end_stream()).then(|| Box::new(rules(core, &permit, &head)));
+    let rules = (!body.is_end_stream()).then(|| rules(core, &permit, &head));
     let bound = Held::new(permit, record, &core.leases);
     let (body, progress) = ClientBody::new(body, bound, rules);
     let mut lease = Lease::begin(&core.leases, &progress);
@@ -113,7 +114,9 @@ fn rules<P>(core: &Core<P>, permit: &Permit, head: &Parts) -> Rules {
     };
     // A connection of HTTP/1.1 has one body at a time, and its own deadline for it.
     let patience = (head.version == Version::HTTP_2).then_some(core.shared.limits.idle_timeout);
-    Rules { credential, patience }
+    // A conversation may be quiet; gRPC has deadlines of its own.
+    let rate = core.shared.limits.body_rate.filter(|_| !grpc::is_grpc(&head.headers));
+    Rules { credential, patience, rate }
 }
 
 fn outbound(

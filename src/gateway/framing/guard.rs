@@ -108,8 +108,8 @@ impl<S> Guard<S> {
                 passed
             }
         };
-        watch.heads.set(framing.heads());
-        watch.body_since.set(None);
+        watch.came(passed);
+        watch.passed_heads(framing.heads());
         if watch.violation().is_some() || !framing.is_in_partial_head() {
             watch.head_since.set(None);
         } else if watch.head_since.get().is_none() {
@@ -243,7 +243,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.note_write(polled.is_pending());
+        self.note_write(&polled);
         polled
     }
 
@@ -253,7 +253,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bytes);
-        self.note_write(polled.is_pending());
+        self.note_write(&polled);
         polled
     }
 
@@ -271,11 +271,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
 }
 
 impl<S> Guard<S> {
-    fn note_write(&self, stalled: bool) {
-        if !stalled {
-            self.watch.write_since.set(None);
-        } else if self.watch.write_since.get().is_none() {
-            self.watch.write_since.set(Some(Instant::now()));
+    fn note_write(&self, polled: &Poll<io::Result<usize>>) {
+        match polled {
+            Poll::Pending => self.watch.waits_to_write(),
+            Poll::Ready(written) => self.watch.wrote(*written.as_ref().unwrap_or(&0)),
         }
     }
 }

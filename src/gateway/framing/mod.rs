@@ -10,6 +10,8 @@ mod bytes;
 mod guard;
 mod head;
 #[cfg(test)]
+mod pacing;
+#[cfg(test)]
 mod tests;
 mod violation;
 mod watch;

@@ -1,12 +1,15 @@
 //! What the guard and the connection's task tell each other.
 
 use std::cell::{Cell, RefCell};
+use std::num::NonZeroU32;
 use std::rc::Rc;
 use std::task::Waker;
+use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Violation;
+use crate::gateway::pace::Pace;
 
 /// One per connection, shared within its core.
 #[derive(Debug)]
@@ -23,8 +26,10 @@ pub struct Watch {
     pub(super) head_since: Cell<Option<Instant>>,
     /// Since when a body's next byte is awaited.
     pub(super) body_since: Cell<Option<Instant>>,
+    body_pace: Pace,
     /// Since when the client takes nothing.
     pub(super) write_since: Cell<Option<Instant>>,
+    write_pace: Pace,
     idle_since: Cell<Instant>,
     /// A response announced itself as the last one.
     goodbye: Cell<bool>,
@@ -38,7 +43,7 @@ pub struct Watch {
 
 impl Watch {
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(rate: Option<NonZeroU32>) -> Self {
         Self {
             violation: Cell::new(None),
             http2: Cell::new(false),
@@ -47,7 +52,9 @@ impl Watch {
             streaming: Cell::new(0),
             head_since: Cell::new(None),
             body_since: Cell::new(None),
+            body_pace: Pace::new(rate),
             write_since: Cell::new(None),
+            write_pace: Pace::new(rate),
             idle_since: Cell::new(Instant::now()),
             goodbye: Cell::new(false),
             switched: Cell::new(false),
@@ -121,6 +128,36 @@ impl Watch {
         self.switched.get()
     }
 
+    /// So many heads passed until now.
+    pub(super) fn passed_heads(&self, heads: u64) {
+        if self.heads.replace(heads) != heads {
+            self.body_pace.restart();
+            self.write_pace.restart();
+        }
+    }
+
+    /// Bytes passed, of a body as a rule.
+    pub(super) fn came(&self, bytes: usize) {
+        if let Some(since) = self.body_since.take() {
+            self.body_pace.waited(since);
+        }
+        self.body_pace.moved(bytes);
+    }
+
+    /// The client takes nothing more for now.
+    pub(super) fn waits_to_write(&self) {
+        if self.write_since.get().is_none() {
+            self.write_since.set(Some(Instant::now()));
+        }
+    }
+
+    pub(super) fn wrote(&self, bytes: usize) {
+        if let Some(since) = self.write_since.take() {
+            self.write_pace.waited(since);
+        }
+        self.write_pace.moved(bytes);
+    }
+
     pub fn say_at_the_end(&self, words: Vec<u8>) {
         *self.last_words.borrow_mut() = words;
     }
@@ -130,13 +167,12 @@ impl Watch {
         self.head_since.get()
     }
 
-    /// The longest time that the client has kept us waiting within a message.
+    /// When the client will have kept us waiting for too long within a message, if it goes on.
     #[must_use]
-    pub fn stalled_since(&self) -> Option<Instant> {
-        match (self.body_since.get(), self.write_since.get()) {
-            (Some(body), Some(write)) => Some(body.min(write)),
-            (one, other) => one.or(other),
-        }
+    pub fn stall_ends(&self, patience: Duration) -> Option<Instant> {
+        let body = self.body_since.get().map(|since| self.body_pace.ends(since, patience));
+        let write = self.write_since.get().map(|since| self.write_pace.ends(since, patience));
+        body.into_iter().chain(write).min()
     }
 
     #[must_use]
@@ -153,11 +189,5 @@ impl Drop for Sending {
     fn drop(&mut self) {
         self.0.streaming.set(self.0.streaming.get().saturating_sub(1));
         self.0.idle_since.set(Instant::now());
-    }
-}
-
-impl Default for Watch {
-    fn default() -> Self {
-        Self::new()
     }
 }

@@ -3,6 +3,7 @@
 //! have reached it.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -47,7 +48,9 @@ pub fn limits() -> Limits {
         header_timeout: Duration::from_secs(5),
         idle_timeout: Duration::from_secs(20),
         tunnel_idle: Duration::from_secs(20),
+        body_rate: NonZeroU32::new(64),
         concurrent_requests: 100,
+        connections_per_client: 1000,
         streams_per_connection: 20,
     }
 }

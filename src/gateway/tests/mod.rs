@@ -18,6 +18,7 @@ mod http2_tunnels;
 mod large;
 mod leases;
 mod lifecycle;
+mod pacing;
 mod pool;
 mod resources;
 mod schemes;

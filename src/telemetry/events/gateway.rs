@@ -1,9 +1,11 @@
 //! Facts of the data plane. Labels are closed sets: tools come from the configuration, methods are
 //! those of the standard or `_OTHER`.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use http::Method;
+use tokio::time::Instant;
 use tracing::Span;
 
 use crate::problem::ProblemCode;
@@ -12,8 +14,11 @@ use crate::telemetry::decision::LeaseCut;
 use crate::telemetry::events::store_failed;
 use crate::telemetry::hot::HotMetrics;
 use crate::telemetry::metrics::{CauseLabel, HttpLabels, Metrics, Name, RequestLabels, count};
+use crate::telemetry::seldom::Seldom;
 use crate::telemetry::spans::{self, ClientSpan, ServerSpan, method_name};
 use crate::telemetry::trace::TraceId;
+
+static FULL_CLIENTS: Seldom = Seldom::new();
 
 /// A request has its response head.
 #[derive(Debug)]
@@ -250,7 +255,7 @@ impl AcceptFailed<'_> {
 /// A client's connection was ended without an answer.
 #[derive(Debug)]
 pub struct ConnectionRefused<'a> {
-    /// `tls`, `tls-timeout`, `flood`.
+    /// `tls`, `tls-timeout`, `flood`; beyond the limit of a client: [`ClientRefused`].
     pub cause: &'static str,
     pub why: &'a str,
 }
@@ -259,5 +264,19 @@ impl ConnectionRefused<'_> {
     pub fn emit(&self, metrics: &Metrics) {
         metrics.connections_refused.get_or_create(&CauseLabel { cause: self.cause }).inc();
         tracing::debug!(cause = self.cause, why = self.why, "a connection was ended unanswered");
+    }
+}
+
+/// A client has as many connections as it may: this one was closed at once.
+#[derive(Debug)]
+pub struct ClientRefused(pub IpAddr);
+
+impl ClientRefused {
+    pub fn emit(&self, metrics: &Metrics) {
+        let cause = "per-client";
+        metrics.connections_refused.get_or_create(&CauseLabel { cause }).inc();
+        if let Some(untold) = FULL_CLIENTS.tell(("connection", cause), 3, Instant::now()) {
+            tracing::warn!(client = %self.0, untold, "a client has as many connections as it may");
+        }
     }
 }
