@@ -3,18 +3,25 @@
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prometheus_client::metrics::gauge::Gauge;
+use tokio::time::sleep;
 
 use super::admit::Permit;
 use super::refusal::Refusal;
 use super::upstream::{Place, Upstreams};
 use crate::problem::ProblemCode;
 
+/// How long a refusal for want of a place is held back, and how many of them at once.
+const PAUSE: Duration = Duration::from_millis(100);
+const MOST_PAUSED: usize = 16_384;
+
 /// The places of one core.
 #[derive(Debug)]
 pub struct Slots {
     taken: Rc<Cell<usize>>,
+    paused: Cell<usize>,
     limit: usize,
     active: Gauge,
 }
@@ -31,7 +38,7 @@ pub struct Slot {
 impl Slots {
     #[must_use]
     pub fn new(limit: usize, active: Gauge) -> Self {
-        Self { taken: Rc::default(), limit, active }
+        Self { taken: Rc::default(), paused: Cell::new(0), limit, active }
     }
 
     /// `None`: all places are taken.
@@ -43,6 +50,24 @@ impl Slots {
         self.taken.set(self.taken.get() + 1);
         self.active.inc();
         Some(Slot { taken: Rc::clone(&self.taken), active: self.active.clone(), place: None })
+    }
+
+    /// To be waited for before a refusal. Clients that ask again at once would otherwise take the time
+    /// of those that are served: a refusal costs most of what an answer costs.
+    pub async fn pause(&self) {
+        if self.paused.get() < MOST_PAUSED {
+            self.paused.set(self.paused.get() + 1);
+            let _one_less = Paused(&self.paused);
+            sleep(PAUSE).await;
+        }
+    }
+}
+
+struct Paused<'a>(&'a Cell<usize>);
+
+impl Drop for Paused<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
     }
 }
 
