@@ -215,6 +215,8 @@ fn pseudo(rng: &mut Rng, draft: &mut Draft, id: u32) -> Made {
             fields[0].1 = b"CONNECT".to_vec();
             if rng.percent(50) {
                 fields.insert(3, (b":protocol".to_vec(), b"forged".to_vec()));
+                // With a length the library ends the connection.
+                return Made::ending(fate, whole(id, &fields, &draft.content));
             }
         }
         _ => {
