@@ -213,10 +213,9 @@ fn pseudo(rng: &mut Rng, draft: &mut Draft, id: u32) -> Made {
         }
         10 => {
             fields[0].1 = b"CONNECT".to_vec();
-            if rng.percent(50) {
+            // With a length the library ends the connection, and every stream on it.
+            if rng.percent(50) && named(&fields, b"content-length").is_none() {
                 fields.insert(3, (b":protocol".to_vec(), b"forged".to_vec()));
-                // With a length the library ends the connection.
-                return Made::ending(fate, whole(id, &fields, &draft.content));
             }
         }
         _ => {
