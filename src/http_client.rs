@@ -238,7 +238,7 @@ mod tests {
         assert!(matches!(other, Err(ClientError::Unreachable(_))), "{other:?}");
         let empty = folder.path().join("empty.pem");
         std::fs::write(&empty, "nothing").unwrap();
-        assert_eq!(HttpClient::trusting(&empty).err(), Some(UnusableTls::NoCertificate(empty)));
+        assert_eq!(HttpClient::trusting(&empty).err(), Some(UnusableTls::NoRoots(empty)));
     }
 
     #[tokio::test]

@@ -25,7 +25,8 @@ pub fn client(trust: Trust<'_>) -> Result<ClientConfig, UnusableTls> {
         .map_err(|fault| UnusableTls::Versions(fault.to_string()))?
         .with_root_certificates(roots(trust.ca)?);
     let Some((chain, key)) = trust.client else { return Ok(builder.with_no_client_auth()) };
-    let paired = builder.with_client_auth_cert(certificates(chain)?, private_key(key)?);
+    let chained = certificates(chain, UnusableTls::NoCertificate)?;
+    let paired = builder.with_client_auth_cert(chained, private_key(key)?);
     paired.map_err(|fault| UnusableTls::Pair { path: chain.into(), why: fault.to_string() })
 }
 
@@ -35,7 +36,7 @@ fn roots(ca: Option<&Path>) -> Result<RootCertStore, UnusableTls> {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         return Ok(roots);
     };
-    for certificate in certificates(path)? {
+    for certificate in certificates(path, UnusableTls::NoRoots)? {
         let unusable = |why| UnusableTls::Ca { path: path.into(), why };
         roots.add(certificate).map_err(|fault| unusable(fault.to_string()))?;
     }

@@ -6,5 +6,5 @@ mod files;
 pub mod server;
 
 pub use client::{Trust, client};
-pub use files::{UnusableTls, certificates, private_key};
+pub use files::UnusableTls;
 pub use server::{H2, HTTP_1_1, ListenersTls, ServerTls, SharedTls, open};

@@ -1,7 +1,6 @@
 //! `policy.cerbos`: where the real policy decision point is, and how it is asked.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
@@ -30,7 +29,7 @@ pub fn cerbos(at: &At<'_>, strict: bool) -> Option<CerbosConfig> {
         timeout: timeout?,
         send_token: send_token?,
         ca: ca?,
-        client: pair(&map, certificate?, key?)?,
+        client: files::pair(&map, certificate?, key?)?,
     };
     fits(&map, &config)?;
     protected(&map, &config, strict)?;
@@ -55,21 +54,6 @@ fn parsed(text: &str) -> Option<CerbosAddress> {
         Some("http") => Some(CerbosAddress::Tcp { host: host.into(), port }),
         Some("https") => Some(CerbosAddress::Tls { host: host.into(), port }),
         Some(_) | None => None,
-    }
-}
-
-#[expect(clippy::option_option, reason = "wrong, absent and there are three answers")]
-fn pair(
-    map: &Map<'_>,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-) -> Option<Option<(PathBuf, PathBuf)>> {
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(Some((certificate, key))),
-        (None, None) => Some(None),
-        (Some(_), None) | (None, Some(_)) => {
-            map.refuse("one of certificate and key", "both of them or none")
-        }
     }
 }
 

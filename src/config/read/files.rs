@@ -4,6 +4,7 @@
 use std::io::Read;
 use std::path::PathBuf;
 
+use crate::config::map::Map;
 use crate::config::reader::At;
 
 /// The least that counts as a key, in bytes.
@@ -55,6 +56,22 @@ pub fn private(at: &At<'_>, strict: bool) -> Option<PathBuf> {
     };
     check_mode(at, &file, strict)?;
     Some(path)
+}
+
+/// A certificate chain and its key: both, or neither.
+#[expect(clippy::option_option, reason = "wrong, absent and there are three answers")]
+pub fn pair(
+    map: &Map<'_>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+) -> Option<Option<(PathBuf, PathBuf)>> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Some(Some((certificate, key))),
+        (None, None) => Some(None),
+        (Some(_), None) | (None, Some(_)) => {
+            map.refuse("one of certificate and key", "both of them or none")
+        }
+    }
 }
 
 #[cfg(unix)]

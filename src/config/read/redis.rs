@@ -200,14 +200,8 @@ fn tls(at: &At<'_>, strict: bool) -> Option<RedisTls> {
     let certificate = map.maybe("certificate", files::readable);
     let key = map.maybe("key", |at| files::private(at, strict));
     map.finish();
-    let client = match (certificate?, key?) {
-        (Some(certificate), Some(key)) => Some((certificate, key)),
-        (None, None) => None,
-        (Some(_), None) | (None, Some(_)) => {
-            return map.refuse("one of certificate and key", "both of them or none");
-        }
-    };
-    Some(RedisTls { ca: ca?, client })
+    let client = files::pair(&map, certificate?, key?);
+    Some(RedisTls { ca: ca?, client: client? })
 }
 
 /// Whoever is between us and the server must not read or change what goes by, and whoever reaches

@@ -1,6 +1,5 @@
 //! `tools[].upstreams` and what holds for them: TLS, choice, health, limits.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -98,27 +97,12 @@ fn tls(at: &At<'_>, upstreams: Option<&[Upstream]>, strict: bool) -> Option<Upst
     let key = map.maybe("key", |at| files::private(at, strict));
     let http2 = map.or("http2", false, At::flag);
     map.finish();
-    let client = pair(&map, certificate?, key?);
+    let client = files::pair(&map, certificate?, key?);
     let is_tls = |upstream: &Upstream| matches!(upstream, Upstream::Https { .. });
     if upstreams.is_some_and(|all| !all.iter().any(is_tls)) {
         return map.refuse("tls beside upstreams without TLS", "an https:// upstream");
     }
     Some(UpstreamTls { ca: ca?, client: client?, http2: http2? })
-}
-
-#[expect(clippy::option_option, reason = "wrong, absent and there are three answers")]
-fn pair(
-    map: &Map<'_>,
-    certificate: Option<PathBuf>,
-    key: Option<PathBuf>,
-) -> Option<Option<(PathBuf, PathBuf)>> {
-    match (certificate, key) {
-        (Some(certificate), Some(key)) => Some(Some((certificate, key))),
-        (None, None) => Some(None),
-        (Some(_), None) | (None, Some(_)) => {
-            map.refuse("one of certificate and key", "both of them or none")
-        }
-    }
 }
 
 #[derive(Clone, Copy)]

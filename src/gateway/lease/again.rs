@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use http::Method;
 
+use crate::config::AccessMode;
 use crate::domain::ids::GrantId;
 use crate::domain::markers::KillTarget;
 use crate::domain::time::Timestamp;
@@ -43,7 +44,8 @@ pub async fn ask_again<P: Ports>(
     let target = Target { method: &method, host, path: uri.path(), query: uri.query() };
     let route = permit.route(record);
     let token = permit.token(core.shared.clock.now());
-    if core.ports.policy().wants_token() && token.is_none() {
+    let asks_policy = route.access() != AccessMode::Authenticated;
+    if asks_policy && core.ports.policy().wants_token() && token.is_none() {
         // A policy that reads the token would answer about somebody else.
         return Again::Unsure;
     }

@@ -137,11 +137,11 @@ async fn files_that_cannot_be_used_are_told_before_anything_starts() {
         (UpstreamTls { ca: Some(strange_key.clone()), ..UpstreamTls::default() }, "tls.ca"),
         (
             UpstreamTls { client: Some((chain.clone(), strange_key)), ..trusting(&authority) },
-            "not usable with its key",
+            "does not go with its key",
         ),
         (
             UpstreamTls { client: Some((chain.clone(), chain)), ..trusting(&authority) },
-            "no private key",
+            "with a private key",
         ),
     ] {
         let mut config = ToolConfig::clone(&tool.config);
