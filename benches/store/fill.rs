@@ -101,6 +101,7 @@ fn grant(subject: &Subject, request: RequestId, role: usize, now: Timestamp) -> 
         narrowings: Vec::new(),
         ended: None,
         confirmed: true,
+        terms: tidegate::domain::rules::Terms::default(),
         revision: 1,
     }
 }
@@ -115,6 +116,7 @@ fn activated(grant: &Grant) -> Event {
         reason: None,
         before: None,
         after: Snapshot::of_grant(grant, grant.granted_at),
+        notify: Vec::new(),
     }
 }
 
@@ -148,6 +150,7 @@ fn request(
             grants: grants.iter().map(|grant| grant.id).collect(),
         },
         comments: Vec::new(),
+        course: tidegate::domain::course::Course::default(),
         revision: 2,
     }
 }
@@ -169,5 +172,6 @@ fn template() -> Template {
         fields: Vec::new(),
         steps: vec![Step { approvers: Approvers::Anyone, required: 1 }],
         self_approval: false,
+        rules: tidegate::domain::rules::Rules::default(),
     }
 }

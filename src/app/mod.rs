@@ -226,6 +226,7 @@ impl Parts<'_> {
             decision_ids: Arc::new(DecisionIds::new(&self.instance)?),
             explain: Arc::new(self.explainer()),
             refusals: approvals::refusals::Refusals::default(),
+            people: Arc::default(),
             turns: approvals::turns::Turns::default(),
             source: cloudevents::source(&self.config.deployment),
             public_url: self.config.api.public_url.clone(),

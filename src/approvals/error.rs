@@ -92,7 +92,16 @@ impl From<Refused> for Refusal {
             | Refused::NotAnApprover { .. }
             | Refused::NotARevoker { .. }
             | Refused::NotTheRequester
-            | Refused::NotTheHolder => Code::NotEligible,
+            | Refused::NotTheHolder
+            | Refused::NotForBreakGlass { .. }
+            | Refused::NotAReviewer { .. }
+            | Refused::NoEligibleApprover { .. }
+            | Refused::NotEligible { .. } => Code::NotEligible,
+            Refused::NoBreakGlass(_) => {
+                return Self::invalid("/break_glass", "not-offered", detail);
+            }
+            Refused::ReviewDebt(_) => Code::ReviewDebt,
+            Refused::DutiesConflict { .. } => Code::DutiesConflict,
             Refused::DuplicateRequest { .. } => Code::DuplicateRequest,
             Refused::TooManyPending { .. } => Code::RateLimited,
             Refused::AlreadyDecided { .. } | Refused::AlreadyApproved => Code::AlreadyDecided,
@@ -102,6 +111,9 @@ impl From<Refused> for Refusal {
             | Refused::AnotherStep { .. }
             | Refused::EndHasPassed
             | Refused::GrantEnded(_)
+            | Refused::NotExtendable(_)
+            | Refused::ExtensionsUsed { .. }
+            | Refused::NothingToReview
             | Refused::NothingDue => Code::Conflict,
         };
         Self::new(code, detail)

@@ -3,11 +3,11 @@
 use super::Api;
 use super::error::Refusal;
 use super::extract::{Call, IfMatch};
-use crate::domain::apply::{CONFIRM_AFTER, apply, grant_status};
+use crate::domain::apply::{apply, due_at};
 use crate::domain::command::{Command, SubjectState, Timer, TimerChange, Transition};
-use crate::domain::grant::GrantStatus;
 use crate::domain::hash::{length, sha256};
 use crate::domain::ids::{GrantId, OrderId, Partition, RequestId, Seed};
+use crate::domain::notices::{self, Draw};
 use crate::domain::subject::{Actor, Subject};
 use crate::entropy;
 use crate::problem::ProblemCode;
@@ -186,7 +186,9 @@ async fn attempt(api: &Api, order: &Order<'_>, seed: Seed) -> Result<Option<Done
     }
     check_if_match(order, &state)?;
     let now = api.clock.now();
-    let transition = apply(&state, &order.command, &order.actor, seed, now)?;
+    let mut transition = apply(&state, &order.command, &order.actor, seed, now)?;
+    let draw = Draw { seed, turn: 0 };
+    notices::address(&state, &mut transition, &api.people.load(), draw);
     let outcome = Outcome { before: &state, transition: &transition, now };
     let answer = (order.answer)(&outcome)?;
     let fingerprint = order.idempotency.map_or([0; 32], |idempotency| idempotency.fingerprint);
@@ -305,21 +307,7 @@ pub(super) fn failed(api: &Api, fault: StoreFault, during: &'static str) -> Refu
 /// `store-unreachable`; `conflict` when somebody was faster (the timer is then still due).
 async fn settle(api: &Api, order: &Order<'_>, timer: Timer) -> Result<(), Refusal> {
     let Loaded { state, .. } = load(api, order).await?;
-    let at = match timer {
-        Timer::TimeOutRequest(id) => {
-            let request = state.requests.get(&id).filter(|request| request.is_pending());
-            request.map(|request| request.pending_until)
-        }
-        Timer::ConfirmGrant(id) => {
-            let grant = state.grants.get(&id);
-            let status = grant.map(|grant| grant_status(grant, &state.markers, api.clock.now()));
-            (status == Some(GrantStatus::Unconfirmed)).then(|| api.clock.now().plus(CONFIRM_AFTER))
-        }
-        Timer::ExpireGrant(id) => {
-            let grant = state.grants.get(&id).filter(|grant| grant.ended.is_none());
-            grant.map(|grant| grant.expires_at)
-        }
-    };
+    let at = due_at(&state, timer, api.clock.now());
     let (timers, fired) = match at {
         Some(at) => (vec![TimerChange::Set { timer, at }], None),
         None => (Vec::new(), Some(timer)),

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::clock::SharedClock;
+use crate::domain::people::People;
 use crate::domain::template::Catalog;
 use crate::explain::Explain;
 use crate::identity::roles::RoleRules;
@@ -47,6 +48,8 @@ pub mod wire;
 pub struct Api {
     pub store: SharedStore,
     pub catalog: Arc<ArcSwap<Catalog>>,
+    /// Whom to tell: who is in which group, as far as the directory says.
+    pub people: Arc<ArcSwap<People>>,
     pub clock: SharedClock,
     pub metrics: Metrics,
     /// Names people in spans.

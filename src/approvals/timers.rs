@@ -102,6 +102,9 @@ fn work(due: DueTimer, unconfirmed: &mut Vec<(Subject, GrantId)>) -> Option<Work
     let (target, command) = match due.timer {
         Timer::TimeOutRequest(id) => (Named::Request(id), Command::TimeOutRequest { request: id }),
         Timer::ExpireGrant(id) => (Named::Grant(id), Command::ExpireGrant { grant: id }),
+        Timer::Escalate(id) => (Named::Request(id), Command::Escalate { request: id }),
+        Timer::WarnOfEnd(id) => (Named::Grant(id), Command::WarnOfEnd { grant: id }),
+        Timer::ReviewDue(id) => (Named::Request(id), Command::RemindOfReview { request: id }),
         Timer::ConfirmGrant(id) => {
             unconfirmed.push((due.subject, id));
             return None;

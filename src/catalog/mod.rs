@@ -4,6 +4,7 @@
 //! problems come at once. `${NAME}` is ordinary text here.
 
 mod fields;
+mod rules;
 mod template;
 #[cfg(test)]
 mod tests;

@@ -11,21 +11,13 @@ use crate::domain::template::{Approvers, JustificationRule, Pattern, Requesters,
 use crate::iso8601;
 
 use super::fields;
+use super::rules::{self, Around};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const DURATION: &str = "an ISO 8601 duration longer than zero, like PT30M, PT8H or P1D";
 const STEP: &str = "a step like { approvers: { groups: [GROUP] }, required: 1 }";
-/// Refused rather than ignored: each of them changes who gets access, when, or who hears of it.
-pub const LATER: [&str; 8] = [
-    "auto_approve",
-    "notify",
-    "escalation",
-    "extension",
-    "warn_before_end",
-    "break_glass",
-    "conflicts_with",
-    "triggers",
-];
+/// Refused rather than ignored: whoever writes it relies on it.
+pub const LATER: [&str; 1] = ["triggers"];
 
 pub fn template(at: &At<'_>, tools: &[Arc<str>]) -> Option<Template> {
     let map = at.map("a template: a mapping with name, accesses, durations and steps")?;
@@ -46,6 +38,13 @@ pub fn template(at: &At<'_>, tools: &[Arc<str>]) -> Option<Template> {
         at.filled("a list of at least one step (somebody has to decide)", step)
     });
     let self_approval = map.or("self_approval", false, At::flag);
+    let around = Around {
+        accesses: accesses.as_deref(),
+        durations: durations.as_deref(),
+        pending_for,
+        tools,
+    };
+    let rules = rules::rules(&map, &around);
     map.later(&LATER);
     map.finish();
     let name = name?;
@@ -64,10 +63,11 @@ pub fn template(at: &At<'_>, tools: &[Arc<str>]) -> Option<Template> {
         fields: fields?,
         steps: steps?,
         self_approval: self_approval?,
+        rules: rules?,
     })
 }
 
-fn accesses(at: &At<'_>, tools: &[Arc<str>]) -> Option<Vec<Access>> {
+pub(super) fn accesses(at: &At<'_>, tools: &[Arc<str>]) -> Option<Vec<Access>> {
     let expected = "a list of at least one TOOL:ROLE";
     let found = at.filled(expected, |at| {
         let access: Access =
@@ -81,11 +81,11 @@ fn accesses(at: &At<'_>, tools: &[Arc<str>]) -> Option<Vec<Access>> {
     distinct(at, "access", &found).then_some(found)
 }
 
-fn duration(at: &At<'_>) -> Option<Duration> {
+pub(super) fn duration(at: &At<'_>) -> Option<Duration> {
     at.parse(DURATION, |text| iso8601::parse_duration(text).ok().filter(|span| !span.is_zero()))
 }
 
-fn durations(at: &At<'_>) -> Option<Vec<Duration>> {
+pub(super) fn durations(at: &At<'_>) -> Option<Vec<Duration>> {
     let found = at.filled("a list of at least one duration", duration)?;
     distinct(at, "duration", &found).then_some(found)
 }

@@ -44,6 +44,7 @@ fn stored(reason: &str) -> StoredEvent {
             reason: Some(reason.into()),
             before: None,
             after,
+            notify: Vec::new(),
         },
     }
 }

@@ -46,6 +46,17 @@ pub enum Command {
         grant: GrantId,
         reason: String,
     },
+    /// The holder moves the end of a grant.
+    Extend {
+        grant: GrantId,
+        by: Duration,
+        justification: String,
+    },
+    /// Settles the debt of a break-glass.
+    Review {
+        request: RequestId,
+        comment: String,
+    },
     /// The kill switch for one subject: ends every open grant, cancels every pending request.
     RevokeSubject {
         reason: String,
@@ -59,6 +70,18 @@ pub enum Command {
     /// A timer: the grant reached its `expires_at`.
     ExpireGrant {
         grant: GrantId,
+    },
+    /// A timer: others may decide as well.
+    Escalate {
+        request: RequestId,
+    },
+    /// A timer: the grant ends soon.
+    WarnOfEnd {
+        grant: GrantId,
+    },
+    /// A timer: a break-glass was not reviewed in time.
+    RemindOfReview {
+        request: RequestId,
     },
     /// The commit that made the grant is kept at the configured level: the grant begins to count.
     ConfirmGrant {
@@ -89,6 +112,10 @@ pub struct Submit {
     pub duration: Option<Duration>,
     pub justification: String,
     pub fields: BTreeMap<String, FieldValue>,
+    /// Access at once, to be reviewed.
+    pub break_glass: bool,
+    /// The template's rule for approval without people was asked, and holds.
+    pub rule_holds: bool,
 }
 
 /// Everything about one subject that a command may look at, loaded together and committed under
@@ -148,6 +175,9 @@ pub enum Timer {
     TimeOutRequest(RequestId),
     ExpireGrant(GrantId),
     ConfirmGrant(GrantId),
+    Escalate(RequestId),
+    WarnOfEnd(GrantId),
+    ReviewDue(RequestId),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::course::Recipient;
 use super::grant::{EndedWhy, Grant};
 use super::ids::{GrantId, RequestId};
 use super::request::{Bounds, Request};
@@ -22,6 +23,9 @@ pub struct Event {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Snapshot>,
     pub after: Snapshot,
+    /// Whom to tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notify: Vec<Recipient>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,6 +42,12 @@ pub enum EventKind {
     GrantExpired,
     GrantRevoked,
     GrantReleased,
+    RequestEscalated,
+    GrantExtended,
+    GrantExpiring,
+    BreakglassUsed,
+    BreakglassReviewed,
+    BreakglassOverdue,
 }
 
 impl EventKind {
@@ -56,6 +66,12 @@ impl EventKind {
             Self::GrantExpired => "dev.tidegate.grant.expired.v1",
             Self::GrantRevoked => "dev.tidegate.grant.revoked.v1",
             Self::GrantReleased => "dev.tidegate.grant.released.v1",
+            Self::RequestEscalated => "dev.tidegate.request.escalated.v1",
+            Self::GrantExtended => "dev.tidegate.grant.extended.v1",
+            Self::GrantExpiring => "dev.tidegate.grant.expiring.v1",
+            Self::BreakglassUsed => "dev.tidegate.breakglass.used.v1",
+            Self::BreakglassReviewed => "dev.tidegate.breakglass.reviewed.v1",
+            Self::BreakglassOverdue => "dev.tidegate.breakglass.overdue.v1",
         }
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::access::{Access, Narrowing};
 use super::ids::{GrantId, RequestId};
 use super::markers::Generation;
+use super::rules::Terms;
 use super::subject::Subject;
 use super::time::Timestamp;
 
@@ -35,6 +36,8 @@ pub struct Grant {
     pub ended: Option<Ended>,
     /// Whether the acknowledgement level of its commit was met; inert until then.
     pub confirmed: bool,
+    #[serde(default)]
+    pub terms: Terms,
     pub revision: u64,
 }
 

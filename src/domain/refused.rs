@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::access::Access;
 use super::grant::GrantStatus;
 use super::ids::RequestId;
 
@@ -53,6 +54,26 @@ pub enum Refused {
     GrantEnded(GrantStatus),
     #[error("the request has {limit} comments, which is the most it can have")]
     TooManyComments { limit: usize },
+    #[error("the template {0} does not let its grants be extended")]
+    NotExtendable(Arc<str>),
+    #[error("the grant was extended {max} times already, which is the most its template allows")]
+    ExtensionsUsed { max: u32 },
+    #[error("break-glass for {template} is for members of {groups}; you are in none of them")]
+    NotForBreakGlass { template: Arc<str>, groups: String },
+    #[error("the template {0} has no break-glass")]
+    NoBreakGlass(Arc<str>),
+    #[error("the break-glass of request {0} is not reviewed yet")]
+    ReviewDebt(RequestId),
+    #[error("no review is owed for this request")]
+    NothingToReview,
+    #[error("this is reviewed by members of {groups}; you are in none of them")]
+    NotAReviewer { groups: String },
+    #[error("{access} must not be held together with {held}")]
+    DutiesConflict { access: Access, held: Access },
+    #[error("no eligible approver: step {step} needs {required}, and {there} could decide it")]
+    NoEligibleApprover { step: u32, required: u32, there: usize },
+    #[error("{subject} is not eligible for {template}")]
+    NotEligible { subject: Arc<str>, template: Arc<str> },
     /// A timer that came too late or too early; nothing is wrong and nothing changes.
     #[error("the timer has nothing to do")]
     NothingDue,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::access::Narrowing;
+use super::course::Course;
 use super::hash::sha256;
 use super::ids::{GrantId, RequestId, hex};
 use super::markers::Generation;
@@ -36,6 +37,8 @@ pub struct Request {
     pub approvals: Vec<Approval>,
     pub status: RequestStatus,
     pub comments: Vec<Comment>,
+    #[serde(default)]
+    pub course: Course,
     /// Grows with every change of this request; its `ETag`.
     pub revision: u64,
 }
@@ -130,6 +133,21 @@ impl Request {
     #[must_use]
     pub fn is_pending(&self) -> bool {
         self.status == RequestStatus::Pending
+    }
+
+    /// Something may still happen to it: it waits for a decision, or a review is owed for it.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.is_pending() || self.course.owed().is_some()
+    }
+
+    /// Whether a person may decide the step: one of its approvers, or of those it was escalated to.
+    #[must_use]
+    pub fn may_be_decided_by(&self, step: &Step, person: &Person) -> bool {
+        let escalation = self.template.rules.escalation.as_ref();
+        let escalated = escalation.filter(|_| self.course.escalated_at.is_some());
+        let is_escalated = escalated.is_some_and(|it| person.in_any_group(&it.groups));
+        step.approvers.include(person) || is_escalated
     }
 
     #[must_use]

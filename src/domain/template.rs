@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::access::Access;
+use super::rules::Rules;
 use super::subject::Person;
 
 /// Every template by name, disabled ones too, as one immutable value that a reload swaps.
@@ -45,6 +46,8 @@ pub struct Template {
     /// At least one; all must approve, in order.
     pub steps: Vec<Step>,
     pub self_approval: bool,
+    #[serde(default)]
+    pub rules: Rules,
 }
 
 impl Template {
@@ -191,7 +194,8 @@ pub(super) mod duration {
     }
 }
 
-mod durations {
+/// Durations in a record: whole milliseconds.
+pub(super) mod durations {
     use super::{Deserialize, Deserializer, Duration, Serializer};
 
     pub fn serialize<S: Serializer>(spans: &[Duration], serializer: S) -> Result<S::Ok, S::Error> {

@@ -222,7 +222,9 @@ fn run_core<P: Ports>(
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async move {
         let core = Rc::new(make(shared)?);
-        run(core, sources, draining).await
+        // A task of its own: what the runtime blocks on is polled whenever any task has run.
+        let running = tokio::task::spawn_local(run(core, sources, draining));
+        running.await.map_err(io::Error::other)?
     })
 }
 

@@ -193,6 +193,7 @@ mod tests {
             fields: Vec::new(),
             steps: Vec::new(),
             self_approval: false,
+            rules: crate::domain::rules::Rules::default(),
         };
         Arc::new(Catalog { templates: [("one".into(), Arc::new(template))].into() })
     }

@@ -229,6 +229,7 @@ fn stored(partition: Partition, seq: u64, index: u16) -> StoredEvent {
             reason: None,
             before: None,
             after,
+            notify: Vec::new(),
         },
     }
 }

@@ -24,6 +24,7 @@ fn grant(number: u8) -> Grant {
         narrowings: Vec::new(),
         ended: None,
         confirmed: true,
+        terms: crate::domain::rules::Terms::default(),
         revision: 1,
     }
 }

@@ -294,6 +294,9 @@ pub fn timer_member(timer: &Timer) -> Member {
         Timer::TimeOutRequest(id) => Key::EMPTY.with(b"time-out:").with_text(Base32(id.random)),
         Timer::ExpireGrant(id) => Key::EMPTY.with(b"expire:").with_text(Base32(id.random)),
         Timer::ConfirmGrant(id) => Key::EMPTY.with(b"confirm:").with_text(Base32(id.random)),
+        Timer::Escalate(id) => Key::EMPTY.with(b"escalate:").with_text(Base32(id.random)),
+        Timer::WarnOfEnd(id) => Key::EMPTY.with(b"warn:").with_text(Base32(id.random)),
+        Timer::ReviewDue(id) => Key::EMPTY.with(b"review:").with_text(Base32(id.random)),
     }
 }
 

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tidegate::policy::embedded::api::CheckRequest;
 use tidegate::policy::embedded::{Engine, Options as EngineOptions};
 
-use super::compare::{Decision, common, decision};
+use super::compare::{Common, Decision, common, decision};
 use super::pdp::{self, Pdp};
 use super::policies::{self, Knobs, Set};
 use super::report::Report;
@@ -31,6 +31,8 @@ pub struct Difference {
     pub theirs: Vec<String>,
     /// What is said about an action: by the engine, and by each PDP.
     pub sides: Vec<Decision>,
+    /// What each PDP says about the resource as a whole, where that is the difference.
+    pub commons: Vec<Common>,
     /// The engine allows what a PDP denies.
     pub is_open: bool,
 }
@@ -265,6 +267,9 @@ impl Round<'_> {
     }
 }
 
+/// What a difference in the derived roles of a resource is called.
+pub const DERIVED_ROLES: &str = "derived roles";
+
 /// The whole call, whatever else stands in it.
 const FAILED: &str = "the PDP fails with an error of its own, and nothing is allowed here";
 
@@ -291,6 +296,7 @@ pub fn differences(
                 ours: format!("{ours:?}"),
                 theirs: theirs.iter().map(|it| format!("{it:?}")).collect(),
                 sides: Vec::new(),
+                commons: Vec::new(),
                 is_open: allows(&ours.1) && theirs.iter().any(|it| it.0 != 200),
             });
         }
@@ -307,7 +313,7 @@ pub fn differences(
             let what = if others.iter().any(|it| it.invalid != own.invalid) {
                 "schema"
             } else {
-                "derived roles"
+                DERIVED_ROLES
             };
             found.push(Difference {
                 resource,
@@ -316,6 +322,7 @@ pub fn differences(
                 ours: format!("{own:?}"),
                 theirs: others.iter().map(|it| format!("{it:?}")).collect(),
                 sides: Vec::new(),
+                commons: others,
                 is_open: false,
             });
         }
@@ -382,6 +389,7 @@ fn action_difference(
         ours: format!("{own:?}"),
         theirs: others.iter().map(|it| format!("{it:?}")).collect(),
         sides: std::iter::once(own).chain(others).collect(),
+        commons: Vec::new(),
         is_open,
     })
 }

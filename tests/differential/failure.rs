@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value as Json};
+use serde_json::{Map, Value as Json, json};
 use tidegate::policy::embedded::{Attributes, Cause, Engine, Facts, Input, Subject};
+
+use super::campaign;
+use super::policies::{Knobs, Set};
 
 struct Given<'r> {
     principal: Cow<'r, Attributes>,
@@ -51,6 +54,32 @@ pub fn of(engine: &Engine, request: &Json, resource: usize, action: &str) -> Opt
         | Cause::RolePolicy { .. } => None,
     })
 }
+
+/// What the condition of a derived role fails with: asked of a policy that names nothing else.
+pub fn of_derived_role(set: &Set, request: &Json, resource: usize, role: &str) -> Option<String> {
+    let module = role.split('_').next()?;
+    let mut set = set.clone();
+    set.knobs = Knobs::USUAL;
+    set.tail.clear();
+    set.documents.push(json!({"apiVersion": "api.cerbos.dev/v1", "resourcePolicy": {
+        "resource": PROBE, "version": "default", "importDerivedRoles": [module],
+        "rules": [{"actions": [PROBE], "effect": "EFFECT_ALLOW", "derivedRoles": [role]}],
+    }}));
+    let folder = tempfile::tempdir().ok()?;
+    set.write(folder.path());
+    let engine = campaign::engine(folder.path(), &set.knobs).ok()?;
+    let mut asked = request["resources"][resource]["resource"].clone();
+    asked["kind"] = PROBE.into();
+    for member in ["scope", "policyVersion"] {
+        asked[member] = "".into();
+    }
+    let mut request = request.clone();
+    request["resources"] = json!([{"resource": asked, "actions": [PROBE]}]);
+    of(&engine, &request, 0, PROBE)
+}
+
+/// A kind, and an action, that nothing generated knows.
+const PROBE: &str = "probe";
 
 fn attributes(of: &Json) -> Cow<'_, Attributes> {
     of["attr"].as_object().map_or_else(|| Cow::Owned(Map::new()), Cow::Borrowed)

@@ -3,8 +3,8 @@
 use serde_json::Value as Json;
 use tidegate::policy::embedded::Engine;
 
-use super::campaign::Difference;
-use super::compare::Decision;
+use super::campaign::{DERIVED_ROLES, Difference};
+use super::compare::{Decision, common};
 use super::policies::Set;
 use super::{failure, order};
 
@@ -60,6 +60,9 @@ pub fn difference(
     (request, ours): (&Json, &Json),
     it: &Difference,
 ) -> Option<&'static str> {
+    if it.what == DERIVED_ROLES {
+        return derived_roles(set, (request, ours), it);
+    }
     let action = it.action.as_ref().filter(|_| !it.is_open)?;
     if let Some(reason) = order::of_a_rule_mistaken(set, request, it) {
         return Some(reason);
@@ -71,6 +74,24 @@ pub fn difference(
     failure_on_purpose(&why)
 }
 
+/// The engine has none that the PDP has not, and those that it lacks fail on purpose.
+fn derived_roles(
+    set: &Set,
+    (request, ours): (&Json, &Json),
+    it: &Difference,
+) -> Option<&'static str> {
+    let own = &common(ours, it.resource).derived_roles;
+    if it.commons.iter().any(|other| !own.is_subset(&other.derived_roles)) {
+        return None;
+    }
+    let theirs = it.commons.iter().flat_map(|other| &other.derived_roles);
+    let mut reasons = theirs.filter(|role| !own.contains(*role)).map(|role| {
+        failure_on_purpose(&failure::of_derived_role(set, request, it.resource, role)?)
+    });
+    let first = reasons.next()??;
+    reasons.all(|reason| reason.is_some()).then_some(first)
+}
+
 fn failure_on_purpose(why: &str) -> Option<&'static str> {
     FAILURES.iter().find(|(part, _)| why.contains(part)).map(|(_, reason)| *reason)
 }
@@ -80,7 +101,8 @@ fn output_failure(ours: &Json, it: &Difference, action: &str) -> Option<&'static
     let entries = ours["results"][it.resource]["outputs"].as_array()?;
     let why = |source: &str| {
         let of = |entry: &&Json| entry["src"] == source && entry["action"] == action;
-        failure_on_purpose(entries.iter().find(of)?["error"].as_str()?)
+        let mut errors = entries.iter().filter(of).filter_map(|entry| entry["error"].as_str());
+        errors.find_map(failure_on_purpose)
     };
     let (own, theirs) = it.sides.split_first()?;
     let others = |outputs: &[(String, Json)]| -> Vec<(String, Json)> {

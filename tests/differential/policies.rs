@@ -80,7 +80,7 @@ pub fn generate(rng: &mut Rng, kinds: usize) -> Set {
         declarations: declarations(),
         permissions,
         unique: 0,
-        conditions: Vec::new(),
+        conditions: Default::default(),
         documents: Vec::new(),
         kinds,
         rng,
@@ -135,7 +135,8 @@ struct Writer<'r> {
     permissions: Vec<Option<&'static str>>,
     unique: usize,
     /// Some are used again, by other policies.
-    conditions: Vec<Json>,
+    /// Those that stand as they are written, and those that the PDP turns round.
+    conditions: [Vec<Json>; 2],
     documents: Vec<Json>,
     kinds: usize,
 }
@@ -166,7 +167,7 @@ impl Writer<'_> {
                     if self.rng.percent(15) { vec!["*"] } else { self.rng.some(&ROLES, 2) };
                 let mut role = json!({"name": format!("{module}_{index}"), "parentRoles": parents});
                 if self.rng.percent(65) {
-                    role["condition"] = self.condition();
+                    role["condition"] = self.condition(false);
                 }
                 definitions.push(role);
             }
@@ -220,13 +221,15 @@ impl Writer<'_> {
         "R.attr.b".to_owned()
     }
 
-    fn condition(&mut self) -> Json {
-        if !self.conditions.is_empty() && self.rng.percent(15) {
-            return self.rng.pick(&self.conditions).clone();
+    /// `is_turned`: the PDP keeps it as "deny unless", and would confuse it with "deny if".
+    fn condition(&mut self, is_turned: bool) -> Json {
+        let known = &self.conditions[usize::from(is_turned)];
+        if !known.is_empty() && self.rng.percent(15) {
+            return self.rng.pick(known).clone();
         }
         let condition = json!({"match": self.tree(0)});
         if !condition.to_string().contains("runtime.") {
-            self.conditions.push(condition.clone());
+            self.conditions[usize::from(is_turned)].push(condition.clone());
         }
         condition
     }
@@ -270,9 +273,10 @@ impl Writer<'_> {
     }
 
     /// Condition, output and name.
-    fn extras(&mut self, rule: &mut Json, index: usize) {
+    fn extras(&mut self, rule: &mut Json, index: usize, scope: usize) {
         if self.rng.percent(60) {
-            rule["condition"] = self.condition();
+            let needs_consent = self.permissions[scope] == Some(CONSENT);
+            rule["condition"] = self.condition(needs_consent && rule["effect"] == "EFFECT_ALLOW");
         }
         if self.rng.percent(30) {
             rule["output"] = self.output();
@@ -328,7 +332,7 @@ impl Writer<'_> {
                 let all = ["dr0_0", "dr0_1", "dr0_2", "dr1_0", "dr1_1", "dr1_2"];
                 rule["derivedRoles"] = self.rng.some(&all, 2).into();
             }
-            self.extras(&mut rule, index);
+            self.extras(&mut rule, index, scope);
             rules.push(rule);
         }
         let mut policy = json!({
@@ -367,7 +371,7 @@ impl Writer<'_> {
                 let mut actions = Vec::new();
                 for (index, action) in self.actions(3).into_iter().enumerate() {
                     let mut rule = json!({"action": action, "effect": self.effect()});
-                    self.extras(&mut rule, index);
+                    self.extras(&mut rule, index, scope);
                     actions.push(rule);
                 }
                 rules.push(json!({"resource": kind, "actions": actions}));
@@ -389,7 +393,7 @@ impl Writer<'_> {
         let mut rules = Vec::new();
         for index in 0..=self.rng.below(3) {
             let mut rule = json!({"resource": self.a_kind(), "allowActions": self.actions(3)});
-            self.extras(&mut rule, index);
+            self.extras(&mut rule, index, scope);
             rules.push(rule);
         }
         let mut policy = json!({"role": name, "rules": rules});

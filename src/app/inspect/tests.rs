@@ -38,6 +38,7 @@ fn grant(number: u8, template: &str) -> Grant {
         narrowings: Vec::new(),
         ended: None,
         confirmed: true,
+        terms: crate::domain::rules::Terms::default(),
         revision: 1,
     }
 }

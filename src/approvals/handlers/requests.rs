@@ -39,6 +39,9 @@ pub struct NewRequest {
     pub fields: BTreeMap<String, FieldValue>,
     /// Whose access it will be; left out: the caller's.
     pub subject: Option<String>,
+    /// Access at once, to be reviewed afterwards, where the template offers it.
+    #[serde(default)]
+    pub break_glass: bool,
 }
 
 #[derive(Clone, Debug, Deserialize, IntoParams)]
@@ -125,7 +128,15 @@ fn submission(api: &Api, body: NewRequest, requester: Person) -> Result<Submit, 
     let duration =
         duration.map_err(|error| Refusal::invalid("/duration", "invalid", error.to_string()))?;
     let (justification, fields) = (body.justification, body.fields);
-    Ok(Submit { template, requester, duration, justification, fields })
+    Ok(Submit {
+        template,
+        requester,
+        duration,
+        justification,
+        fields,
+        break_glass: body.break_glass,
+        rule_holds: false,
+    })
 }
 
 /// The caller's requests, or everybody's for those who may read them.

@@ -218,6 +218,7 @@ pub fn template(name: &str, steps: Vec<Step>) -> Template {
         }],
         steps,
         self_approval: false,
+        rules: crate::domain::rules::Rules::default(),
     }
 }
 
@@ -257,6 +258,7 @@ pub fn api(store: SharedStore, clock: Arc<ManualClock>, policy: Arc<Policy>) -> 
         decision_ids: Arc::new(DecisionIds::new("test").expect("entropy")),
         explain: Arc::new(Nothing),
         refusals: crate::approvals::refusals::Refusals::default(),
+        people: Arc::default(),
         turns: Turns::default(),
         source: "/tidegate/test".into(),
         public_url: "http://api.test".into(),

@@ -38,6 +38,7 @@ pub(super) fn comment(
         reason: Some(text.to_owned()),
         before: Some(Snapshot::of_request(before)),
         after: Snapshot::of_request(&after),
+        notify: Vec::new(),
     };
     Ok(Transition { requests: vec![after], events: vec![event], ..Default::default() })
 }

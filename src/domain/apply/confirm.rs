@@ -48,6 +48,7 @@ pub(super) fn activated(context: &Context<'_>, grant: &Grant) -> Event {
         reason: None,
         before: None,
         after: snapshot(context, grant),
+        notify: Vec::new(),
     }
 }
 

@@ -10,11 +10,12 @@ use super::super::grant::Grant;
 use super::super::ids::{GrantId, RequestId};
 use super::super::refused::{FieldError, Refused};
 use super::super::request::{Approval, Bounds, Request, RequestStatus};
+use super::super::rules::{Rules, Terms};
 use super::super::subject::Person;
 use super::super::template::{Approvers, Step, Template};
 use super::super::time::Timestamp;
 use super::confirm::{self, CONFIRM_AFTER};
-use super::{Context, check_text, invalid, submit};
+use super::{Context, check_text, invalid, submit, warn};
 
 /// The most methods or paths one approver may narrow a grant to.
 pub const MAX_NARROWINGS: usize = 16;
@@ -84,6 +85,7 @@ fn grant_all(
     let mut timers = vec![TimerChange::Remove { timer: Timer::TimeOutRequest(after.id) }];
     for grant in &grants {
         timers.push(TimerChange::Set { timer: Timer::ExpireGrant(grant.id), at: expires_at });
+        timers.extend(warn::warning(grant, context.now));
         if grant.confirmed {
             events.push(confirm::activated(context, grant));
         } else {
@@ -131,7 +133,21 @@ fn grant(
         narrowings,
         ended: None,
         confirmed: !context.state.confirms_later,
+        terms: terms(request),
         revision: 1,
+    }
+}
+
+/// What an approver said about the end stays: such a grant is not extended.
+fn terms(request: &Request) -> Terms {
+    let Rules { extension, warn_before_end, conflicts_with, .. } = &request.template.rules;
+    let is_bound = |bounds: &Bounds| bounds.duration_ms.is_some() || bounds.expires_at.is_some();
+    let is_free = !request.approvals.iter().any(|approval| is_bound(&approval.bounds));
+    Terms {
+        extension: extension.clone().filter(|_| is_free),
+        extended: 0,
+        warn_before_end: *warn_before_end,
+        conflicts_with: conflicts_with.clone(),
     }
 }
 
@@ -219,7 +235,7 @@ fn may_decide<'a>(
     if asked_by(request, person) && !request.template.self_approval {
         return Err(Refused::SelfApproval);
     }
-    if !step.approvers.include(person) {
+    if !request.may_be_decided_by(step, person) {
         return Err(not_an_approver(current, step));
     }
     Ok((current, person))
@@ -286,6 +302,7 @@ fn event(
         reason: reason.map(ToOwned::to_owned),
         before: Some(Snapshot::of_request(before)),
         after: Snapshot::of_request(after),
+        notify: Vec::new(),
     }
 }
 

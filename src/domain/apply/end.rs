@@ -195,6 +195,7 @@ fn ended(context: &Context<'_>, grant: &Grant, end: Ended) -> Transition {
         reason,
         before: Some(before),
         after: Snapshot::of_grant(&after, context.now),
+        notify: Vec::new(),
     };
     let mut timers = vec![TimerChange::Remove { timer: Timer::ExpireGrant(after.id) }];
     if !after.confirmed {

@@ -6,14 +6,20 @@
 mod comment;
 mod confirm;
 mod decide;
+mod due;
 mod end;
+mod escalate;
+mod extend;
 mod fields;
+mod review;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod warn;
 
 pub use confirm::CONFIRM_AFTER;
 pub use decide::MAX_NARROWINGS;
+pub use due::due_at;
 pub use submit::{MAX_GRANTS, MAX_PENDING};
 
 use super::command::{Command, SubjectState, Transition};
@@ -63,6 +69,13 @@ pub fn apply(
             end::revoke(&context, *grant, reason, *authority)
         }
         Command::Release { grant, reason } => end::release(&context, *grant, reason),
+        Command::Extend { grant, by, justification } => {
+            extend::extend(&context, *grant, *by, justification)
+        }
+        Command::Review { request, comment } => review::review(&context, *request, comment),
+        Command::Escalate { request } => escalate::escalate(&context, *request),
+        Command::WarnOfEnd { grant } => warn::warn_of_end(&context, *grant),
+        Command::RemindOfReview { request } => review::remind(&context, *request),
         Command::RevokeSubject { reason } => end::revoke_subject(&context, reason),
         Command::Sweep => Ok(end::sweep(&context)),
         Command::TimeOutRequest { request } => end::time_out(&context, *request),

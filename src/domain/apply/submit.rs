@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::command::{Submit, Timer, TimerChange, Transition};
+use super::super::course::Course;
 use super::super::event::{Event, EventKind, Resource, Snapshot};
 use super::super::ids::RequestId;
 use super::super::iso8601;
@@ -49,6 +50,7 @@ pub(super) fn submit(context: &Context<'_>, submit: &Submit) -> Result<Transitio
         approvals: Vec::new(),
         status: RequestStatus::Pending,
         comments: Vec::new(),
+        course: Course::default(),
         revision: 1,
     };
     let event = Event {
@@ -60,15 +62,20 @@ pub(super) fn submit(context: &Context<'_>, submit: &Submit) -> Result<Transitio
         reason: None,
         before: None,
         after: Snapshot::of_request(&request),
+        notify: Vec::new(),
     };
-    let timer =
-        TimerChange::Set { timer: Timer::TimeOutRequest(request.id), at: request.pending_until };
-    Ok(Transition {
-        requests: vec![request],
-        grants: Vec::new(),
-        events: vec![event],
-        timers: vec![timer],
-    })
+    let timers = timers(&request);
+    Ok(Transition { requests: vec![request], grants: Vec::new(), events: vec![event], timers })
+}
+
+fn timers(request: &Request) -> Vec<TimerChange> {
+    let (id, at) = (request.id, request.pending_until);
+    let time_out = TimerChange::Set { timer: Timer::TimeOutRequest(id), at };
+    let escalation = request.template.rules.escalation.as_ref().map(|escalation| {
+        let at = request.created_at.plus(escalation.after);
+        TimerChange::Set { timer: Timer::Escalate(id), at }
+    });
+    std::iter::once(time_out).chain(escalation).collect()
 }
 
 fn check_requester(submit: &Submit) -> Result<(), Refused> {

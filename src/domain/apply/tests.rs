@@ -111,6 +111,7 @@ fn template(steps: Vec<Step>) -> Arc<Template> {
         fields: Vec::new(),
         steps,
         self_approval: false,
+        rules: crate::domain::rules::Rules::default(),
     })
 }
 
@@ -125,6 +126,8 @@ fn submission(template: &Arc<Template>, requester: &Person) -> Command {
         duration: None,
         justification: "disk is full".into(),
         fields: BTreeMap::new(),
+        break_glass: false,
+        rule_holds: false,
     })
 }
 
@@ -360,6 +363,8 @@ fn every_wrong_value_of_a_request_is_named_at_once() {
             ("paged".to_owned(), text("yes")),
             ("extra~/".to_owned(), FieldValue::Bool(true)),
         ]),
+        break_glass: false,
+        rule_holds: false,
     });
     let refused = world.try_do(&alice, &command).expect_err("refused");
     let expected = [

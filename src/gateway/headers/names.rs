@@ -76,7 +76,9 @@ impl Folded {
     }
 
     pub(super) fn is_any(&self, patterns: &[&str]) -> bool {
-        patterns.iter().any(|pattern| self.is(pattern))
+        // Most are told apart by their first letter.
+        let may_be = |pattern: &str| pattern.as_bytes().first() == self.bytes.first();
+        patterns.iter().any(|pattern| may_be(pattern) && self.is(pattern))
     }
 }
 

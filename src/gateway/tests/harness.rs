@@ -350,6 +350,7 @@ pub fn catalog() -> Catalog {
         fields: Vec::new(),
         steps: vec![Step { approvers: Approvers::Anyone, required: 1 }],
         self_approval: false,
+        rules: crate::domain::rules::Rules::default(),
     };
     let engineers = Requesters::Groups(vec!["engineering".into()]);
     let security = Requesters::Groups(vec!["security".into()]);

@@ -60,6 +60,7 @@ pub fn template() -> Template {
         fields: Vec::new(),
         steps: vec![Step { approvers: Approvers::Anyone, required: 1 }],
         self_approval: false,
+        rules: crate::domain::rules::Rules::default(),
     }
 }
 
@@ -78,6 +79,7 @@ pub fn request(subject: &Subject, at: Timestamp) -> Request {
         approvals: Vec::new(),
         status: RequestStatus::Pending,
         comments: Vec::new(),
+        course: crate::domain::course::Course::default(),
         revision: 1,
     }
 }
@@ -99,6 +101,7 @@ pub fn grant(subject: &Subject, at: Timestamp) -> Grant {
         narrowings: Vec::new(),
         ended: None,
         confirmed: true,
+        terms: crate::domain::rules::Terms::default(),
         revision: 1,
     }
 }
@@ -130,6 +133,7 @@ pub fn activated(grant: &Grant) -> Event {
         reason: None,
         before: None,
         after: Snapshot::of_grant(grant, grant.granted_at),
+        notify: Vec::new(),
     }
 }
 

@@ -85,7 +85,7 @@ impl<'a> Writes<'a> {
         self.belongs(&key, request.id.partition, request.subject().key())?;
         self.put(key, request, None)?;
         let (at, id) = (request.created_at.millis(), request.id.random);
-        self.listed(keys::requests, at, id, request.is_pending());
+        self.listed(keys::requests, at, id, request.is_open());
         Ok(())
     }
 
@@ -167,7 +167,7 @@ impl<'a> Writes<'a> {
         let version = self.version;
         for request in &self.commit.transition.requests {
             record.pending.retain(|listed| listed.id != request.id);
-            if request.is_pending() {
+            if request.is_open() {
                 record.pending.push(Listed { id: request.id, version });
             }
         }

@@ -45,7 +45,7 @@ impl Item for Request {
         Request::subject(self)
     }
     fn is_listed(&self) -> bool {
-        self.is_pending()
+        self.is_open()
     }
 }
 

@@ -26,6 +26,7 @@ fn grant(number: u16, tool: &str) -> Grant {
         narrowings: vec![],
         ended: None,
         confirmed: true,
+        terms: crate::domain::rules::Terms::default(),
         revision: 0,
     }
 }

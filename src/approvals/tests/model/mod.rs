@@ -127,7 +127,9 @@ async fn submit(real: &Real, reference: &mut Reference, who: usize, what: usize)
     let template = real.api().catalog.load().templates[TEMPLATES[what].0].clone();
     let (requester, justification) = (holder(who), "INC-1".to_owned());
     let (duration, fields) = (Some(HOUR), std::collections::BTreeMap::new());
-    let submit = Submit { template, requester, duration, justification, fields };
+    let (break_glass, rule_holds) = (false, false);
+    let submit =
+        Submit { template, requester, duration, justification, fields, break_glass, rule_holds };
     let done = real.run(who, holder(who), Named::Nothing, Command::Submit(submit)).await;
     let waits = |a: &Asked| a.status == "pending" && (a.who, a.what) == (who, what);
     assert_eq!(done.is_some(), !reference.asked.iter().any(waits));
@@ -267,7 +269,13 @@ fn end_word(kind: EventKind) -> Option<&'static str> {
         EventKind::RequestSubmitted
         | EventKind::RequestCommented
         | EventKind::RequestStepApproved
-        | EventKind::GrantActivated => None,
+        | EventKind::GrantActivated
+        | EventKind::RequestEscalated
+        | EventKind::GrantExtended
+        | EventKind::GrantExpiring
+        | EventKind::BreakglassUsed
+        | EventKind::BreakglassReviewed
+        | EventKind::BreakglassOverdue => None,
         EventKind::RequestApproved => Some("approved"),
         EventKind::RequestDenied => Some("denied"),
         EventKind::RequestCancelled => Some("cancelled"),

@@ -25,6 +25,11 @@ pub(super) fn meaning(tree: &Match) -> String {
     shape(tree).written()
 }
 
+/// What holds where the other does not.
+pub(super) fn opposite(tree: &Match) -> String {
+    negated(shape(tree)).written()
+}
+
 enum Shape {
     Expression(String),
     All(Vec<Shape>),
@@ -57,13 +62,17 @@ fn shape(tree: &Match) -> Shape {
         return any(list);
     }
     if let Some(list) = &tree.none {
-        return match any(list) {
-            Shape::Not(inner) => *inner,
-            other => Shape::Not(Box::new(other)),
-        };
+        return negated(any(list));
     }
     let text = tree.expr.as_ref().map(|text| text.value.trim());
     Shape::Expression(text.unwrap_or_default().to_owned())
+}
+
+fn negated(shape: Shape) -> Shape {
+    match shape {
+        Shape::Not(inner) => *inner,
+        other => Shape::Not(Box::new(other)),
+    }
 }
 
 fn any(list: &file::Matches) -> Shape {

@@ -7,11 +7,12 @@ use super::super::file::{self, Document, ResourcePolicy, Rule};
 use super::names::{Meanings, Names};
 use super::{Findings, LintRule, Policies, conditions};
 
-/// What the PDP tells apart.
+const CONSENT: &str = "SCOPE_PERMISSIONS_REQUIRE_PARENTAL_CONSENT_FOR_ALLOWS";
+
+/// What the PDP tells apart: neither kinds nor versions, and of scopes the permissions alone.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Filed<'d> {
-    version: &'d str,
-    scope: &'d str,
+    needs_consent: bool,
     action: &'d str,
     effect: &'d str,
     /// Of a derived role, and of the rule.
@@ -80,15 +81,15 @@ impl<'d> Confused<'d> {
             let (Ok(first), Ok(second)) = (first, asked(conditions.1, &names)) else {
                 continue;
             };
+            let (effect, own) = as_kept(policy, rule);
             for action in &rule.actions {
                 let filed = Filed {
-                    version: &policy.version.value,
-                    scope: policy.scope.as_ref().map_or("", |scope| scope.value.as_str()),
+                    needs_consent: needs_consent(policy),
                     action: &action.value,
-                    effect: &rule.effect.value,
+                    effect,
                     expressions: (first.clone(), second.clone()),
                 };
-                let meaning = (meaning(conditions.0), meaning(conditions.1));
+                let meaning = (meaning(conditions.0), own.clone());
                 self.filed.entry(filed).or_default().push(Said { meaning, policy, index });
             }
         }
@@ -115,6 +116,22 @@ impl<'d> Confused<'d> {
             let place = format!("rule '{}'", name(policy, index));
             findings.add(LintRule::ConditionsConfused, (&rule.effect).into(), &place, message);
         }
+    }
+}
+
+fn needs_consent(policy: &ResourcePolicy) -> bool {
+    policy.scope_permissions.as_ref().is_some_and(|it| it.value == CONSENT)
+}
+
+/// The effect and the condition of a rule as the PDP keeps them: where the parents have to consent,
+/// "allow if" is "deny unless".
+fn as_kept<'d>(policy: &ResourcePolicy, rule: &'d Rule) -> (&'d str, Option<String>) {
+    let tree = rule.condition.as_ref().and_then(|it| it.matches.as_ref());
+    match tree {
+        Some(tree) if rule.effect.value == "EFFECT_ALLOW" && needs_consent(policy) => {
+            ("EFFECT_DENY", Some(conditions::opposite(tree)))
+        }
+        tree => (&rule.effect.value, tree.map(conditions::meaning)),
     }
 }
 

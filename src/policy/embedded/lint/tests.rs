@@ -342,6 +342,28 @@ fn conditions_that_the_pdp_takes_for_each_other_are_told_at_both() {
 }
 
 #[test]
+fn allow_if_is_deny_unless_to_the_pdp_where_the_parents_have_to_consent() {
+    let head =
+        "scope: s\n  scopePermissions: SCOPE_PERMISSIONS_REQUIRE_PARENTAL_CONSENT_FOR_ALLOWS";
+    let confused = |head: &str, one: &str| {
+        let other = "{ match: { expr: P.id == \"x\" } }";
+        let allows = policy_in(head, &format!("{ALLOW}, condition: {one}"));
+        let denies = ALLOW.replace("EFFECT_ALLOW", "EFFECT_DENY");
+        let denies = policy_in(head, &format!("{denies}, condition: {other}"));
+        let denies = denies.replace("resource: doc", "resource: pic");
+        let found = lint(&[("doc.yaml", &allows), ("pic.yaml", &denies)]);
+        found.iter().filter(|it| it.rule.id() == "conditions-confused").count()
+    };
+    let (when, unless) = (
+        "{ match: { expr: P.id == \"x\" } }",
+        "{ match: { none: { of: [{ expr: P.id == \"x\" }] } } }",
+    );
+    assert_eq!(confused(head, when), 2);
+    assert_eq!(confused(head, unless), 0, "one meaning");
+    assert_eq!(confused("scope: s", when), 0, "another effect");
+}
+
+#[test]
 fn conditions_that_read_names_are_told_where_the_names_stand_for_the_same() {
     let exports = "apiVersion: api.cerbos.dev/v1\nexportVariables: { name: ev, definitions: { one: \
                    P.id == \"x\" } }\n";

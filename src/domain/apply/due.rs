@@ -1,0 +1,37 @@
+//! When a timer is really due: one that had nothing to do moves there, or goes.
+
+use super::super::command::{SubjectState, Timer};
+use super::super::grant::GrantStatus;
+use super::super::time::Timestamp;
+use super::{CONFIRM_AFTER, grant_status};
+
+/// `None`: never again.
+#[must_use]
+pub fn due_at(state: &SubjectState, timer: Timer, now: Timestamp) -> Option<Timestamp> {
+    let pending = |id| state.requests.get(&id).filter(|request| request.is_pending());
+    let open = |id| state.grants.get(&id).filter(|grant| grant.ended.is_none());
+    match timer {
+        Timer::TimeOutRequest(id) => pending(id).map(|request| request.pending_until),
+        Timer::ExpireGrant(id) => open(id).map(|grant| grant.expires_at),
+        Timer::ConfirmGrant(id) => {
+            let grant = state.grants.get(&id);
+            let status = grant.map(|grant| grant_status(grant, &state.markers, now));
+            (status == Some(GrantStatus::Unconfirmed)).then(|| now.plus(CONFIRM_AFTER))
+        }
+        Timer::Escalate(id) => {
+            let request = pending(id).filter(|request| request.course.escalated_at.is_none())?;
+            let escalation = request.template.rules.escalation.as_ref()?;
+            Some(request.created_at.plus(escalation.after))
+        }
+        Timer::WarnOfEnd(id) => {
+            let grant = open(id)?;
+            // It was due before, and the holder was warned: only an extension sets it again.
+            let at = grant.expires_at.minus(grant.terms.warn_before_end?);
+            (now < at).then_some(at)
+        }
+        Timer::ReviewDue(id) => {
+            let review = state.requests.get(&id)?.course.owed()?;
+            (!review.overdue).then_some(review.due_at)
+        }
+    }
+}
