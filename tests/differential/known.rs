@@ -1,5 +1,7 @@
 //! Differences that are meant, each with its reason. Everything else fails a run.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value as Json;
 use tidegate::policy::embedded::Engine;
 
@@ -109,8 +111,12 @@ fn output_failure(ours: &Json, it: &Difference, action: &str) -> Option<&'static
         let it = outputs.iter().filter(|(source, _)| why(source).is_none());
         it.cloned().collect()
     };
+    // Outputs of one rule that are equal are one: their number says nothing.
+    let sources = |it: &Decision| -> BTreeSet<String> {
+        it.outputs.iter().map(|(source, _)| source.clone()).collect()
+    };
     let is_alike = |other: &Decision| {
-        other.outputs.len() == own.outputs.len() && others(&other.outputs) == others(&own.outputs)
+        sources(other) == sources(own) && others(&other.outputs) == others(&own.outputs)
     };
     let reason = own.outputs.iter().find_map(|(source, _)| why(source))?;
     theirs.iter().all(is_alike).then_some(reason)

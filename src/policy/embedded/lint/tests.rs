@@ -351,7 +351,10 @@ fn allow_if_is_deny_unless_to_the_pdp_where_the_parents_have_to_consent() {
         let denies = ALLOW.replace("EFFECT_ALLOW", "EFFECT_DENY");
         let denies = policy_in(head, &format!("{denies}, condition: {other}"));
         let denies = denies.replace("resource: doc", "resource: pic");
-        let found = lint(&[("doc.yaml", &allows), ("pic.yaml", &denies)]);
+        let root = policy_in("", ALLOW);
+        let other = root.replace("resource: doc", "resource: pic");
+        let roots = [("root.yaml", root.as_str()), ("other.yaml", other.as_str())];
+        let found = lint(&[roots[0], roots[1], ("doc.yaml", &allows), ("pic.yaml", &denies)]);
         found.iter().filter(|it| it.rule.id() == "conditions-confused").count()
     };
     let (when, unless) = (
