@@ -13,7 +13,8 @@ use super::client::{Api, ApiArgs, Failed};
 use super::output::{self, Format, Output};
 use super::store::StoreTools;
 use super::{
-    Arguments, Checks, Command, Exit, approve, check, deny, grants, request, requests, revoke,
+    Arguments, Checks, Command, Exit, approve, check, deny, extend, grants, request, requests,
+    revoke,
 };
 use crate::app::InspectError;
 use clap::Parser;
@@ -78,6 +79,7 @@ impl Server {
             Command::Approve(args) => approve::call(&api(&args.api)?, &args),
             Command::Deny(args) => deny::call(&api(&args.api)?, &args),
             Command::Revoke(args) => revoke::call(&api(&args.api)?, &args),
+            Command::Extend(args) => extend::call(&api(&args.api)?, &args),
             Command::Grants(args) => grants::call(&api(&args.api)?, &args),
             Command::Requests(args) => requests::call(&api(&args.api)?, &args),
             Command::Dev(_)
@@ -113,6 +115,9 @@ fn usual(method: &Method, uri: &Uri) -> (u16, &'static str, Value) {
             json!({"items": [{"id": "r1", "subject": "alice", "justification": "\u{1b}[2Jgone\nROOT \u{202e}x \u{9b}31m"}]})
         }
         ("POST", "/api/v1/revocations") => json!({"revoked": 0, "cancelled": 0, "pending": true}),
+        ("POST", path) if path.ends_with("/extend") => {
+            json!({"id": "g1", "status": "active", "expires_at": "2026-11-22T10:00:00Z"})
+        }
         ("POST", path) if path.ends_with("/revoke") => json!({"id": "g1", "status": "revoked"}),
         _ => request,
     };
