@@ -196,6 +196,20 @@ fn revoking_takes_one_grant_or_one_kind_of_everything() {
 }
 
 #[test]
+fn an_extension_says_when_the_grant_ends_now() {
+    let server = Server::start(usual);
+    let line = ["extend", "g/1", "--by", "PT30M", "--justification", "INC-1 goes on"];
+    let output = server.done(&line);
+    assert_eq!(output.text, ["grant g1 ends at 2026-11-22T10:00:00Z"]);
+    assert_eq!(output.json["status"], "active");
+    assert_eq!(server.last().line, "POST /api/v1/grants/g%2F1/extend");
+    let body = json!({"duration": "PT30M", "justification": "INC-1 goes on"});
+    assert_eq!(server.last().body, body);
+    server.done(&["extend", "g1", "--by", "PT30M"]);
+    assert_eq!(server.last().body, json!({"duration": "PT30M"}));
+}
+
+#[test]
 fn a_list_has_all_pages() {
     let server = Server::start(usual);
     let output = server.done(&["grants", "--subject", "a&b", "--status", "active"]);
@@ -302,6 +316,8 @@ fn wrong_arguments_are_exit_64_and_help_is_exit_0() {
         &["approve", "r", "--for", "PT1H", "--until", "2026-11-22T09:30:00Z"],
         &["approve", "r", "--until", "tomorrow"],
         &["revoke"],
+        &["extend", "g1"],
+        &["extend", "g1", "--by", "PT0S"],
         &["revoke", "g1", "--tool", "t"],
         &["grants", "--output", "xml"],
         &["check"],

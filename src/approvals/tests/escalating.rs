@@ -22,7 +22,7 @@ async fn a_request_is_escalated_once_and_shows_who_may_decide_since() {
     let id = world.ask("alice", "notes").await.id();
     let refused = world.approve("carol", &id).await;
     assert_eq!(refused.problem(), (403, "not-eligible".into()));
-    world.clock.advance(Duration::from_mins(15) - Duration::from_secs(1));
+    world.clock.advance(Duration::from_secs(15 * 60 - 1));
     run_all(&world).await;
     assert_eq!(count(&world, "request.escalated").await, 0);
     world.clock.advance(Duration::from_secs(1));

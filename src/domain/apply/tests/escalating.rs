@@ -77,9 +77,10 @@ fn without_an_escalation_its_groups_may_neither_decide_nor_revoke() {
     assert_eq!(refused, Some(Refused::NotARevoker { groups: "leads".into() }));
 }
 
+type End = fn(&mut World, RequestId) -> Transition;
+
 #[test]
 fn whatever_decides_a_request_takes_its_timers_along() {
-    type End = fn(&mut World, RequestId) -> Transition;
     let ends: [End; 5] = [
         |world, request| world.approve(&lead("bob"), request).expect("approved"),
         |world, request| world.try_do(&lead("bob"), &deny(request)).expect("denied"),

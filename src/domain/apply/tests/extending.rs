@@ -212,11 +212,12 @@ fn the_refusals_of_an_extension_come_in_their_order() {
     assert_eq!(refused, Some(Refused::ExtensionsUsed { max: 2 }));
 }
 
+type End = fn(&mut World, GrantId) -> Transition;
+
 #[test]
 fn whatever_ends_a_grant_takes_its_timers_along() {
     let release = |grant| Command::Release { grant, reason: String::new() };
     let both = |grant| [Timer::ExpireGrant(grant), Timer::WarnOfEnd(grant)];
-    type End = fn(&mut World, GrantId) -> Transition;
     let ends: [End; 5] = [
         |world, grant| {
             let release = Command::Release { grant, reason: String::new() };

@@ -31,9 +31,9 @@ fn extend(world: &mut World, grant: GrantId, by: Duration) -> Transition {
 #[test]
 fn the_holder_is_warned_once_of_each_end() {
     let (mut world, grant) = world();
-    world.now = START.plus(HOUR - TEN).minus(Duration::from_millis(1));
+    world.now = START.plus(HOUR).minus(TEN).minus(Duration::from_millis(1));
     assert_eq!(warn(&mut world, grant).err(), Some(Refused::NothingDue));
-    let at = START.plus(HOUR - TEN);
+    let at = START.plus(HOUR).minus(TEN);
     assert_eq!(due_at(&world.state, Timer::WarnOfEnd(grant), world.now), Some(at));
     world.now = at;
     let done = warn(&mut world, grant).expect("warned");
@@ -48,7 +48,7 @@ fn the_holder_is_warned_once_of_each_end() {
 
     extend(&mut world, grant, HOUR);
     assert_eq!(warn(&mut world, grant).err(), Some(Refused::NothingDue));
-    world.now = START.plus(HOUR * 2 - TEN);
+    world.now = START.plus(HOUR * 2).minus(TEN);
     assert!(warn(&mut world, grant).is_ok(), "the end is another one");
     assert_eq!(warn(&mut world, grant).err(), Some(Refused::NothingDue));
 }
@@ -64,7 +64,7 @@ fn an_extension_that_is_shorter_than_the_warning_takes_the_timer_away() {
 #[test]
 fn nobody_is_warned_of_the_end_of_what_does_not_count() {
     let (mut world, grant) = world();
-    world.now = START.plus(HOUR - TEN);
+    world.now = START.plus(HOUR).minus(TEN);
     world.state.grants.get_mut(&grant).expect("it").confirmed = false;
     assert_eq!(warn(&mut world, grant).err(), Some(Refused::NothingDue));
     world.state.grants.get_mut(&grant).expect("it").confirmed = true;
