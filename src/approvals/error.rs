@@ -111,6 +111,7 @@ impl From<Refused> for Refusal {
             | Refused::AnotherStep { .. }
             | Refused::EndHasPassed
             | Refused::GrantEnded(_)
+            | Refused::NotConfirmed
             | Refused::NotExtendable(_)
             | Refused::ExtensionsUsed { .. }
             | Refused::NothingToReview

@@ -54,6 +54,7 @@ fn contents() -> OpenApiRouter<SharedApi> {
         .routes(routes!(grants::get))
         .routes(routes!(grants::revoke))
         .routes(routes!(grants::release))
+        .routes(routes!(grants::extend))
         .routes(routes!(revocations::create))
         .routes(routes!(audit::list))
         .routes(routes!(decisions::get))

@@ -12,6 +12,7 @@ use crate::domain::apply::{grant_status, kill_that_cancelled, kill_that_revoked,
 use crate::domain::grant::Grant;
 use crate::domain::markers::Markers;
 use crate::domain::request::{Approval, Comment, Request, RequestStatus};
+use crate::domain::rules::{Extension, Terms};
 use crate::domain::template::{Approvers, FieldValue, Step};
 use crate::domain::time::Timestamp;
 use crate::iso8601;
@@ -35,6 +36,9 @@ pub struct RequestView {
     pub created_at: String,
     /// When it expires undecided.
     pub pending_until: String,
+    /// Since when the groups of the template's escalation may decide as well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalated_at: Option<String>,
     pub decided_at: Option<String>,
     /// Ids of the grants that its approval made.
     pub grants: Vec<String>,
@@ -65,6 +69,9 @@ pub struct StepView {
     /// How many different people have to approve.
     pub required: u32,
     pub approvers: ApproversView,
+    /// Groups that may decide as well, since nobody had decided.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub escalated_to: Vec<String>,
     pub approvals: Vec<ApprovalView>,
     /// `approved`, `denied`, `current` or `waiting`.
     pub status: String,
@@ -112,6 +119,12 @@ pub struct GrantView {
     /// Every one of these must cover a request to the tool.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub narrowings: Vec<NarrowingView>,
+    /// How often its end was moved.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub extended: u32,
+    /// How its holder may move its end; left out where that is not offered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub extension: Option<ExtensionView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<EndedView>,
 }
@@ -120,6 +133,14 @@ pub struct GrantView {
 pub struct NarrowingView {
     pub methods: Vec<String>,
     pub paths: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct ExtensionView {
+    /// How often it can still be extended.
+    pub left: u32,
+    /// By how much: ISO 8601.
+    pub steps: Vec<String>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -159,6 +180,7 @@ impl RequestView {
             digest: request.digest(),
             created_at: iso8601::time(request.created_at),
             pending_until: iso8601::time(request.pending_until),
+            escalated_at: request.course.escalated_at.map(iso8601::time),
             decided_at: ended.map(iso8601::time),
             grants,
             comments: request.comments.len(),
@@ -213,10 +235,15 @@ pub fn steps(request: &Request, status: &str) -> Vec<StepView> {
 
 fn step_view(request: &Request, number: u32, step: &Step, status: &str) -> StepView {
     let approvals = request.approvals.iter().filter(|approval| approval.step == number);
+    let late = |at| request.course.escalated_at.is_some_and(|since| since <= at);
+    // A step that was complete by then was never theirs.
+    let is_open = matches!(status, "current" | "waiting");
+    let is_theirs = is_open || approvals.clone().any(|approval| late(approval.at));
     StepView {
         number,
         required: step.required,
         approvers: ApproversView::of(&step.approvers),
+        escalated_to: if is_theirs { strings(request.escalated_to()) } else { Vec::new() },
         approvals: approvals.map(ApprovalView::of).collect(),
         status: status.to_owned(),
     }
@@ -270,6 +297,8 @@ impl GrantView {
             request: grant.request.to_string(),
             approvers: strings(&grant.approvers),
             narrowings: grant.narrowings.iter().map(NarrowingView::of).collect(),
+            extended: grant.terms.extended,
+            extension: ExtensionView::of(&grant.terms),
             ended: ended(grant, markers, now),
         }
     }
@@ -286,11 +315,24 @@ fn ended(grant: &Grant, markers: &Markers, now: Timestamp) -> Option<EndedView> 
     Some(EndedView { at: iso8601::time(kill.at), by, reason })
 }
 
+impl ExtensionView {
+    fn of(terms: &Terms) -> Option<Self> {
+        let Extension { max, steps } = terms.extension.as_ref()?;
+        let steps = steps.iter().copied().map(iso8601::duration).collect();
+        Some(Self { left: max.saturating_sub(terms.extended), steps })
+    }
+}
+
 impl NarrowingView {
     fn of(narrowing: &Narrowing) -> Self {
         let paths = narrowing.paths.iter().map(|path| path.as_str().to_owned());
         Self { methods: strings(&narrowing.methods), paths: paths.collect() }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 fn strings(texts: &[Arc<str>]) -> Vec<String> {

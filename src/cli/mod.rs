@@ -6,6 +6,7 @@ mod client;
 pub mod deny;
 pub mod dev;
 pub mod explain;
+pub mod extend;
 pub mod grants;
 mod output;
 pub mod policy;
@@ -99,6 +100,8 @@ enum Command {
     Deny(deny::DenyArgs),
     /// Revoke a grant, or everything of a subject, a tool or a template.
     Revoke(revoke::RevokeArgs),
+    /// Extend a grant of one's own.
+    Extend(extend::ExtendArgs),
     /// List grants.
     Grants(grants::GrantsArgs),
     /// Tell why a decision came out as it did.
@@ -132,6 +135,7 @@ pub fn run<T: Into<OsString> + Clone>(
         Command::Approve(args) => verb(&args.api, |api| approve::call(api, &args)),
         Command::Deny(args) => verb(&args.api, |api| deny::call(api, &args)),
         Command::Revoke(args) => verb(&args.api, |api| revoke::call(api, &args)),
+        Command::Extend(args) => verb(&args.api, |api| extend::call(api, &args)),
         Command::Grants(args) => verb(&args.api, |api| grants::call(api, &args)),
         Command::Explain(args) => explain::run(&args),
         Command::Requests(args) => verb(&args.api, |api| requests::call(api, &args)),

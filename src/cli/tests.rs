@@ -13,7 +13,8 @@ use super::client::{Api, ApiArgs, Failed};
 use super::output::{self, Format, Output};
 use super::store::StoreTools;
 use super::{
-    Arguments, Checks, Command, Exit, approve, check, deny, grants, request, requests, revoke,
+    Arguments, Checks, Command, Exit, approve, check, deny, extend, grants, request, requests,
+    revoke,
 };
 use crate::app::InspectError;
 use clap::Parser;
@@ -78,6 +79,7 @@ impl Server {
             Command::Approve(args) => approve::call(&api(&args.api)?, &args),
             Command::Deny(args) => deny::call(&api(&args.api)?, &args),
             Command::Revoke(args) => revoke::call(&api(&args.api)?, &args),
+            Command::Extend(args) => extend::call(&api(&args.api)?, &args),
             Command::Grants(args) => grants::call(&api(&args.api)?, &args),
             Command::Requests(args) => requests::call(&api(&args.api)?, &args),
             Command::Dev(_)
@@ -113,6 +115,9 @@ fn usual(method: &Method, uri: &Uri) -> (u16, &'static str, Value) {
             json!({"items": [{"id": "r1", "subject": "alice", "justification": "\u{1b}[2Jgone\nROOT \u{202e}x \u{9b}31m"}]})
         }
         ("POST", "/api/v1/revocations") => json!({"revoked": 0, "cancelled": 0, "pending": true}),
+        ("POST", path) if path.ends_with("/extend") => {
+            json!({"id": "g1", "status": "active", "expires_at": "2026-11-22T10:00:00Z"})
+        }
         ("POST", path) if path.ends_with("/revoke") => json!({"id": "g1", "status": "revoked"}),
         _ => request,
     };
@@ -188,6 +193,20 @@ fn revoking_takes_one_grant_or_one_kind_of_everything() {
         server.last().body,
         json!({"tool": "warehouse", "reason": "revoked from the command line"})
     );
+}
+
+#[test]
+fn an_extension_says_when_the_grant_ends_now() {
+    let server = Server::start(usual);
+    let line = ["extend", "g/1", "--by", "PT30M", "--justification", "INC-1 goes on"];
+    let output = server.done(&line);
+    assert_eq!(output.text, ["grant g1 ends at 2026-11-22T10:00:00Z"]);
+    assert_eq!(output.json["status"], "active");
+    assert_eq!(server.last().line, "POST /api/v1/grants/g%2F1/extend");
+    let body = json!({"duration": "PT30M", "justification": "INC-1 goes on"});
+    assert_eq!(server.last().body, body);
+    server.done(&["extend", "g1", "--by", "PT30M"]);
+    assert_eq!(server.last().body, json!({"duration": "PT30M"}));
 }
 
 #[test]
@@ -297,6 +316,8 @@ fn wrong_arguments_are_exit_64_and_help_is_exit_0() {
         &["approve", "r", "--for", "PT1H", "--until", "2026-11-22T09:30:00Z"],
         &["approve", "r", "--until", "tomorrow"],
         &["revoke"],
+        &["extend", "g1"],
+        &["extend", "g1", "--by", "PT0S"],
         &["revoke", "g1", "--tool", "t"],
         &["grants", "--output", "xml"],
         &["check"],

@@ -54,9 +54,13 @@ pub enum Refused {
     GrantEnded(GrantStatus),
     #[error("the request has {limit} comments, which is the most it can have")]
     TooManyComments { limit: usize },
-    #[error("the template {0} does not let its grants be extended")]
+    #[error("the grant is not confirmed yet")]
+    NotConfirmed,
+    #[error(
+        "the grant cannot be extended: the template {0} does not offer it, or an approver set its end"
+    )]
     NotExtendable(Arc<str>),
-    #[error("the grant was extended {max} times already, which is the most its template allows")]
+    #[error("the grant was extended as often as its template allows, which is {max}")]
     ExtensionsUsed { max: u32 },
     #[error("break-glass for {template} is for members of {groups}; you are in none of them")]
     NotForBreakGlass { template: Arc<str>, groups: String },

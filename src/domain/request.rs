@@ -144,10 +144,15 @@ impl Request {
     /// Whether a person may decide the step: one of its approvers, or of those it was escalated to.
     #[must_use]
     pub fn may_be_decided_by(&self, step: &Step, person: &Person) -> bool {
+        step.approvers.include(person) || person.in_any_group(self.escalated_to())
+    }
+
+    /// The groups that may decide on every step as well; none before it was escalated.
+    #[must_use]
+    pub fn escalated_to(&self) -> &[Arc<str>] {
         let escalation = self.template.rules.escalation.as_ref();
         let escalated = escalation.filter(|_| self.course.escalated_at.is_some());
-        let is_escalated = escalated.is_some_and(|it| person.in_any_group(&it.groups));
-        step.approvers.include(person) || is_escalated
+        escalated.map(|escalation| &escalation.groups[..]).unwrap_or_default()
     }
 
     #[must_use]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::access::Access;
 use super::subject::Person;
-use super::template::{duration, durations};
+use super::template::{JustificationRule, duration, durations};
 use super::time::Timestamp;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,8 +113,15 @@ pub struct Terms {
     pub extension: Option<Extension>,
     /// How often it was extended.
     pub extended: u32,
+    /// What is asked of the justification of an extension.
+    pub require_justification: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub justification: Option<JustificationRule>,
     #[serde(with = "maybe_duration", skip_serializing_if = "Option::is_none")]
     pub warn_before_end: Option<Duration>,
+    /// The end that its holder was warned of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub warned_of: Option<Timestamp>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conflicts_with: Vec<Access>,
 }

@@ -1,8 +1,10 @@
 //! Streams through several gateways while their grants are revoked, words of it are lost, and the
 //! store is away.
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -133,6 +135,50 @@ fn a_stream_never_outlives_its_grant_although_the_store_is_stopped() {
     assert_eq!((cuts(&world, 0, "expired"), cuts(&world, 0, "unreachable")), (1, 0));
     world.server.signal("CONT");
     world.is_ready(0);
+}
+
+/// Grants of it end after six seconds, unless their holder extends them by as much.
+const TERM: Duration = Duration::from_secs(6);
+const BRIEF: &str = r#"
+templates:
+  - name: brief
+    enabled: true
+    title: Look in
+    accesses: ["warehouse:viewer"]
+    durations: [PT6S]
+    steps: [{ approvers: { groups: [leads] } }]
+    extension: { max: 1, steps: [PT6S] }
+"#;
+
+#[test]
+fn streams_at_every_gateway_outlive_the_old_end_of_an_extended_grant_and_not_the_new_one() {
+    let mut world = RedisWorld::without_gateways(Server::redis());
+    for node in 0..2 {
+        let brief = |folder: &Path| {
+            fs::write(folder.join("catalog/brief.yaml"), BRIEF).expect("written");
+        };
+        world.join_prepared(|config| config, brief);
+        world.is_ready(node);
+    }
+    let before = Instant::now();
+    let grant = world.grant_of("brief", "alice", &json!({}));
+    let granted = Instant::now();
+    let streams = [Stream::open(&world, 0, "alice"), Stream::open(&world, 1, "alice")];
+    let extension = json!({ "duration": "PT6S" });
+    let answer = world.api(0, "alice").post(&format!("/grants/{grant}/extend"), &extension);
+    assert_eq!((answer.status, &answer.json()["extended"]), (200, &json!(1)), "{answer:?}");
+    for mut stream in streams {
+        while granted.elapsed() <= TERM {
+            assert!(stream.goes_on(), "until the old end");
+        }
+        assert!(stream.goes_on(), "beyond the old end");
+        stream.until_cut();
+        assert!(before.elapsed() >= TERM * 2, "it is not cut before the new end");
+    }
+    for node in 0..2 {
+        assert_eq!(cuts(&world, node, "expired"), 1);
+        assert_eq!(world.status(node, "alice"), 403);
+    }
 }
 
 #[test]

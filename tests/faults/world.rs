@@ -82,8 +82,18 @@ impl RedisWorld {
 
     /// One more gateway, whose configuration `change` may edit first.
     pub fn join(&mut self, change: impl FnOnce(String) -> String) {
+        self.join_prepared(change, |_| ());
+    }
+
+    /// One more gateway, whose folder `prepare` may add to first.
+    pub fn join_prepared(
+        &mut self,
+        change: impl FnOnce(String) -> String,
+        prepare: impl FnOnce(&Path),
+    ) {
         let (folder, upstream) = (tempfile::tempdir().expect("a folder"), Upstream::start());
         self.write_files(folder.path(), &upstream, change);
+        prepare(folder.path());
         let gateway = Gateway::start(folder.path());
         self.nodes.push(Node { folder, upstream, gateway, oracle: true });
     }
@@ -167,7 +177,11 @@ impl RedisWorld {
 
     /// What the approval says beside, like a shorter duration.
     pub fn grant_for(&self, user: &str, approval: &Value) -> String {
-        let request = self.api(0, user).submit("reader");
+        self.grant_of("reader", user, approval)
+    }
+
+    pub fn grant_of(&self, template: &str, user: &str, approval: &Value) -> String {
+        let request = self.api(0, user).submit(template);
         let id = request["id"].as_str().expect("an id");
         let answer = self.api(0, "bob").post(&format!("/requests/{id}/approve"), approval);
         assert_eq!(answer.status, 200, "{answer:?}");

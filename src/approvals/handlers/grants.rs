@@ -1,4 +1,4 @@
-//! Grants: looking at them, revoking them, giving them back.
+//! Grants: looking at them, revoking them, giving them back, extending them.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -17,6 +17,7 @@ use super::decide::ReasonBody;
 use super::{Effect, Filters, Listing, answer_grant, conclude, find_grant, listing, lists};
 use crate::domain::command::{Authority, Command};
 use crate::domain::grant::{Grant, GrantStatus};
+use crate::iso8601;
 
 const STATUSES: [&str; 6] = [
     GrantStatus::Unconfirmed.word(),
@@ -44,6 +45,15 @@ pub struct GrantFilters {
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     pub reason: String,
+}
+
+#[derive(Clone, Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExtendBody {
+    /// ISO 8601; one of the steps that the template offered.
+    pub duration: String,
+    #[serde(default)]
+    pub justification: String,
 }
 
 /// The caller's grants, or everybody's for those who may read them.
@@ -101,7 +111,7 @@ pub async fn revoke(
     let (grant, _) = find_grant(&api, &call, &id).await?;
     let authority = authority(&api, &call, &grant).await?;
     let command = Command::Revoke { grant: grant.id, reason: value.reason, authority };
-    end(&api, &call, &grant, command, &bytes).await
+    change(&api, &call, &grant, command, (&bytes, Effect::Takes)).await
 }
 
 async fn authority(api: &Api, call: &Call, grant: &Grant) -> Result<Authority, Refusal> {
@@ -126,15 +136,35 @@ pub async fn release(
     let (grant, _) = find_grant(&api, &call, &id).await?;
     policy::require(&api, &call, &Target::grant(&grant), "release").await?;
     let reason = value.reason.unwrap_or_default();
-    end(&api, &call, &grant, Command::Release { grant: grant.id, reason }, &bytes).await
+    let command = Command::Release { grant: grant.id, reason };
+    change(&api, &call, &grant, command, (&bytes, Effect::Takes)).await
 }
 
-async fn end(
+/// Move the end of one's own grant. Open streams go on.
+#[utoipa::path(post, path = "/api/v1/grants/{id}/extend", tag = "grants", params(("id" = String, Path)),
+    request_body = ExtendBody,
+    responses((status = 200, body = GrantView), (status = "default", response = super::docs::Refused)))]
+pub async fn extend(
+    State(api): State<SharedApi>,
+    call: Call,
+    Path(id): Path<String>,
+    Json { value, bytes }: Json<ExtendBody>,
+) -> Result<Response, Refusal> {
+    let (grant, _) = find_grant(&api, &call, &id).await?;
+    policy::require(&api, &call, &Target::grant(&grant), "extend").await?;
+    let by = iso8601::parse_duration(&value.duration);
+    let by = by.map_err(|e| Refusal::invalid("/duration", "invalid", e.to_string()))?;
+    let command = Command::Extend { grant: grant.id, by, justification: value.justification };
+    change(&api, &call, &grant, command, (&bytes, Effect::Gives)).await
+}
+
+/// Changes a grant and answers with it.
+async fn change(
     api: &Api,
     call: &Call,
     grant: &Grant,
     command: Command,
-    bytes: &[u8],
+    (bytes, effect): (&[u8], Effect),
 ) -> Result<Response, Refusal> {
     let order = Order {
         subject: &grant.subject,
@@ -147,5 +177,5 @@ async fn end(
         traceparent: Some(&call.traceparent),
         answer: &|outcome: &Outcome<'_>| answer_grant(outcome, grant.id),
     };
-    conclude(execute(api, &order).await?, Effect::Takes)
+    conclude(execute(api, &order).await?, effect)
 }

@@ -3,8 +3,11 @@
 mod confirming;
 mod decisions;
 mod documents;
+mod escalating;
 mod explaining;
+mod extending;
 mod faults;
+mod flow;
 mod harness;
 mod inputs;
 mod model;

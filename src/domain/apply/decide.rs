@@ -15,7 +15,7 @@ use super::super::subject::Person;
 use super::super::template::{Approvers, Step, Template};
 use super::super::time::Timestamp;
 use super::confirm::{self, CONFIRM_AFTER};
-use super::{Context, check_text, invalid, submit, warn};
+use super::{Context, check_text, escalate, invalid, submit, warn};
 
 /// The most methods or paths one approver may narrow a grant to.
 pub const MAX_NARROWINGS: usize = 16;
@@ -82,7 +82,7 @@ fn grant_all(
         grants: grants.iter().map(|grant| grant.id).collect(),
     };
     let mut events = vec![approved(context, EventKind::RequestApproved, before, &after)];
-    let mut timers = vec![TimerChange::Remove { timer: Timer::TimeOutRequest(after.id) }];
+    let mut timers = escalate::forgotten(&after);
     for grant in &grants {
         timers.push(TimerChange::Set { timer: Timer::ExpireGrant(grant.id), at: expires_at });
         timers.extend(warn::warning(grant, context.now));
@@ -125,7 +125,7 @@ fn grant(
         template: request.template.name.clone(),
         request: request.id,
         approvers: request.approvals.iter().map(|a| a.by.subject.name.clone()).collect(),
-        approver_groups: approver_groups(&request.template),
+        approver_groups: approver_groups(request),
         generation: context.state.markers.generation,
         granted_at: context.now,
         not_before: None,
@@ -140,21 +140,25 @@ fn grant(
 
 /// What an approver said about the end stays: such a grant is not extended.
 fn terms(request: &Request) -> Terms {
-    let Rules { extension, warn_before_end, conflicts_with, .. } = &request.template.rules;
+    let Template { rules, require_justification, justification, .. } = &*request.template;
+    let Rules { extension, warn_before_end, conflicts_with, .. } = rules;
     let is_bound = |bounds: &Bounds| bounds.duration_ms.is_some() || bounds.expires_at.is_some();
     let is_free = !request.approvals.iter().any(|approval| is_bound(&approval.bounds));
     Terms {
         extension: extension.clone().filter(|_| is_free),
         extended: 0,
+        require_justification: *require_justification,
+        justification: justification.clone().filter(|_| extension.is_some()),
         warn_before_end: *warn_before_end,
+        warned_of: None,
         conflicts_with: conflicts_with.clone(),
     }
 }
 
 /// Whoever could decide on any step may revoke later; `None` when one step is open to anybody.
-fn approver_groups(template: &Template) -> Option<Vec<Arc<str>>> {
-    let mut all: Vec<Arc<str>> = Vec::new();
-    for step in &template.steps {
+fn approver_groups(request: &Request) -> Option<Vec<Arc<str>>> {
+    let mut all: Vec<Arc<str>> = request.escalated_to().to_vec();
+    for step in &request.template.steps {
         match &step.approvers {
             Approvers::Anyone => return None,
             Approvers::Groups(groups) => all.extend(groups.iter().cloned()),
@@ -214,7 +218,7 @@ pub(super) fn finish(
     let reason = (!reason.is_empty()).then_some(reason);
     Transition {
         events: vec![event(context, kind, request, &after, reason)],
-        timers: vec![TimerChange::Remove { timer: Timer::TimeOutRequest(after.id) }],
+        timers: escalate::forgotten(&after),
         requests: vec![after],
         grants: Vec::new(),
     }
@@ -231,12 +235,12 @@ fn may_decide<'a>(
     if let Some(asked) = asked.filter(|asked| *asked != current) {
         return Err(Refused::AnotherStep { asked, current });
     }
-    let person = context.actor.person().ok_or_else(|| not_an_approver(current, step))?;
+    let person = context.actor.person().ok_or_else(|| not_an_approver(request, current, step))?;
     if asked_by(request, person) && !request.template.self_approval {
         return Err(Refused::SelfApproval);
     }
     if !request.may_be_decided_by(step, person) {
-        return Err(not_an_approver(current, step));
+        return Err(not_an_approver(request, current, step));
     }
     Ok((current, person))
 }
@@ -247,10 +251,10 @@ fn asked_by(request: &Request, person: &Person) -> bool {
         || asker.is_some_and(|asker| asker.is_same_person(person))
 }
 
-fn not_an_approver(step: u32, asked: &Step) -> Refused {
+fn not_an_approver(request: &Request, step: u32, asked: &Step) -> Refused {
     let groups = match &asked.approvers {
         Approvers::Anyone => "anybody who is signed in".to_owned(),
-        Approvers::Groups(groups) => groups.join(", "),
+        Approvers::Groups(groups) => [groups, request.escalated_to()].concat().join(", "),
     };
     Refused::NotAnApprover { step, groups }
 }

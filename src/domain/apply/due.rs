@@ -3,7 +3,7 @@
 use super::super::command::{SubjectState, Timer};
 use super::super::grant::GrantStatus;
 use super::super::time::Timestamp;
-use super::{CONFIRM_AFTER, grant_status};
+use super::{CONFIRM_AFTER, grant_status, request_status};
 
 /// `None`: never again.
 #[must_use]
@@ -21,7 +21,10 @@ pub fn due_at(state: &SubjectState, timer: Timer, now: Timestamp) -> Option<Time
         Timer::Escalate(id) => {
             let request = pending(id).filter(|request| request.course.escalated_at.is_none())?;
             let escalation = request.template.rules.escalation.as_ref()?;
-            Some(request.created_at.plus(escalation.after))
+            // One that was killed or has timed out is escalated no more, although it is not
+            // recorded yet.
+            let waits = request_status(request, &state.markers, now) == "pending";
+            waits.then(|| request.created_at.plus(escalation.after))
         }
         Timer::WarnOfEnd(id) => {
             let grant = open(id)?;

@@ -13,7 +13,7 @@ use super::super::subject::{Actor, Person};
 use super::super::time::Timestamp;
 use super::{
     Context, check_text, decide, grant_status, kill_that_cancelled, kill_that_revoked,
-    request_status,
+    request_status, warn,
 };
 
 /// How the reason in an event begins, of an end that was made a second time.
@@ -44,9 +44,7 @@ pub(super) fn release(
     reason: &str,
 ) -> Result<Transition, Refused> {
     let grant = context.grant(id)?;
-    if context.actor.person().is_none_or(|person| person.subject != grant.subject) {
-        return Err(Refused::NotTheHolder);
-    }
+    refuse_others(context, grant)?;
     check_text(reason, "/reason")?;
     refuse_ended(context, grant)?;
     Ok(ended(context, grant, ending(context, EndedWhy::Released, reason)))
@@ -165,6 +163,12 @@ fn may_revoke(context: &Context<'_>, grant: &Grant) -> Result<(), Refused> {
     Err(Refused::NotARevoker { groups: groups.join(", ") })
 }
 
+/// Anybody but its holder.
+pub(super) fn refuse_others(context: &Context<'_>, grant: &Grant) -> Result<(), Refused> {
+    let holds = context.actor.person().is_some_and(|person| person.subject == grant.subject);
+    if holds { Ok(()) } else { Err(Refused::NotTheHolder) }
+}
+
 fn refuse_ended(context: &Context<'_>, grant: &Grant) -> Result<(), Refused> {
     match grant_status(grant, &context.state.markers, context.now) {
         GrantStatus::Active | GrantStatus::Scheduled | GrantStatus::Unconfirmed => Ok(()),
@@ -198,6 +202,7 @@ fn ended(context: &Context<'_>, grant: &Grant, end: Ended) -> Transition {
         notify: Vec::new(),
     };
     let mut timers = vec![TimerChange::Remove { timer: Timer::ExpireGrant(after.id) }];
+    timers.extend(warn::forgotten(&after));
     if !after.confirmed {
         timers.push(TimerChange::Remove { timer: Timer::ConfirmGrant(after.id) });
     }

@@ -9,7 +9,7 @@ use super::super::ids::RequestId;
 use super::super::iso8601;
 use super::super::refused::{FieldError, Refused};
 use super::super::request::{Request, RequestStatus};
-use super::super::template::{Requesters, Template};
+use super::super::template::{JustificationRule, Requesters, Template};
 use super::{Context, MAX_TEXT, fields, invalid, request_status};
 
 /// The most live grants one subject may hold: they share one value that every request reads.
@@ -107,22 +107,28 @@ fn check_values(submit: &Submit) -> Result<Duration, Refused> {
         );
         errors.push(FieldError::new("/duration", "not-offered", detail));
     }
-    check_justification(template, &submit.justification, &mut errors);
+    let demands = (template.require_justification, template.justification.as_ref());
+    check_justification(demands, &submit.justification, &mut errors);
     fields::check(&template.fields, &submit.fields, &mut errors);
     if errors.is_empty() { Ok(duration) } else { Err(invalid(errors)) }
 }
 
-fn check_justification(template: &Template, text: &str, errors: &mut Vec<FieldError>) {
+/// Whether a template requires one, and what it has to look like.
+pub(super) fn check_justification(
+    (is_required, rule): (bool, Option<&JustificationRule>),
+    text: &str,
+    errors: &mut Vec<FieldError>,
+) {
     const POINTER: &str = "/justification";
     let length = text.chars().count();
     if length > MAX_TEXT {
         let detail = format!("expected at most {MAX_TEXT} characters, found {length}");
         errors.push(FieldError::new(POINTER, "too-long", detail));
-    } else if template.require_justification && text.trim().is_empty() {
+    } else if is_required && text.trim().is_empty() {
         let detail = "a justification is required for this template";
         errors.push(FieldError::new(POINTER, "required", detail));
-    } else if let Some(rule) = &template.justification
-        && (template.require_justification || !text.is_empty())
+    } else if let Some(rule) = rule
+        && (is_required || !text.is_empty())
         && !rule.pattern.is_match(text)
     {
         errors.push(FieldError::new(POINTER, "pattern", rule.message.as_ref()));

@@ -13,6 +13,10 @@ use super::super::subject::{Person, Subject};
 use super::super::template::*;
 use super::*;
 
+mod escalating;
+mod extending;
+mod warning;
+
 const HOUR: Duration = Duration::from_secs(3600);
 const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 

@@ -7,6 +7,10 @@ use crate::store::{Committed, LiveReader, Store};
 use super::World;
 use super::fixtures::*;
 
+/// Timers that are not due yet, and how many of them one commit sets.
+const OUTSTANDING: u32 = 10_000;
+const AT_ONCE: u32 = 500;
+
 pub async fn a_grant_stops_counting_at_exactly_its_end<W: World>() {
     let world = W::fresh().await;
     let process = world.process();
@@ -152,6 +156,33 @@ pub async fn a_timer_set_again_moves<W: World>() {
     assert_eq!(due(START.plus(HOUR * 2)).await, 1);
     process.write(&alice(), removed(timer)).await;
     assert_eq!(due(START.plus(HOUR * 9)).await, 0);
+}
+
+pub async fn a_look_for_due_timers_reads_only_what_is_due<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let timer = || Timer::TimeOutRequest(request(&alice(), START).id);
+    for _ in 0..OUTSTANDING / AT_ONCE {
+        let later = (0..AT_ONCE).map(|n| set_timer(timer(), START.plus(HOUR + ONE_MS * n)));
+        let mut all = Transition::default();
+        later.for_each(|one| all.append(one));
+        process.write(&alice(), all).await;
+    }
+    let just_before = START.plus(HOUR).minus(ONE_MS);
+    let (due, read) = process.reads(process.due(just_before, None, 256)).await;
+    assert_eq!((due.timers.len(), read), (0, 0));
+    for n in 0..3 {
+        process.write(&alice(), set_timer(timer(), START.plus(ONE_MS * n))).await;
+    }
+    let (due, read) = process.reads(process.due(just_before, None, 256)).await;
+    assert_eq!((due.timers.len(), due.next.is_some()), (3, false));
+    assert_eq!(read, 6, "each has a place in the set and a record");
+    // With everything due a page is a page, wherever it begins.
+    let end = START.plus(HOUR * 2);
+    let (first, read) = process.reads(process.due(end, None, 4)).await;
+    assert_eq!((first.timers.len(), read), (4, 8));
+    let (second, read) = process.reads(process.due(end, first.next, 4)).await;
+    assert_eq!((second.timers.len(), read), (4, 8));
 }
 
 fn removed(timer: Timer) -> Transition {

@@ -1,7 +1,7 @@
 //! One contract for every back end: each back end's tests say `contract_suite!(ItsWorld)`.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -62,8 +62,14 @@ pub trait World: Sized + 'static {
         let spoil = Arc::new(Mutex::new(None));
         let (inner, lost) = (self.backend(), lose_reply.clone());
         let losing = Arc::new(Losing::default());
-        let backend =
-            Lossy { inner, lose_reply: lost, spoil: spoil.clone(), losing: losing.clone() };
+        let read = Arc::new(AtomicUsize::new(0));
+        let backend = Lossy {
+            inner,
+            lose_reply: lost,
+            spoil: spoil.clone(),
+            losing: losing.clone(),
+            read: read.clone(),
+        };
         let slow = Arc::new(Slow::default());
         let source = Held { inner: self.source(), slow: slow.clone() };
         Process {
@@ -72,6 +78,7 @@ pub trait World: Sized + 'static {
             lose_reply,
             spoil,
             losing,
+            read,
             slow,
         }
     }
@@ -89,6 +96,7 @@ pub struct Process<W: World> {
     lose_reply: Arc<AtomicBool>,
     spoil: Spoil,
     losing: Arc<Losing>,
+    read: Arc<AtomicUsize>,
     pub slow: Arc<Slow>,
 }
 
@@ -118,22 +126,31 @@ impl<W: World> Process<W> {
         self.losing.unsettled.store(!settles, Ordering::SeqCst);
     }
 
+    /// How many records and members of sets were asked for meanwhile.
+    pub async fn reads<T>(&self, doing: impl Future<Output = T>) -> (T, usize) {
+        let before = self.read.load(Ordering::SeqCst);
+        let done = doing.await;
+        (done, self.read.load(Ordering::SeqCst) - before)
+    }
+
     /// From now on the log reads as if somebody had edited it.
     pub fn spoil_events(&self, spoil: fn(&mut Vec<Bytes>)) {
         *self.spoil.lock().expect("not poisoned") = Some(spoil);
     }
 }
 
-/// A back end whose replies can be lost, and whose log can be spoilt.
+/// A back end whose replies can be lost, whose log can be spoilt, and that counts what is read.
 pub struct Lossy<B> {
     inner: B,
     lose_reply: Arc<AtomicBool>,
     spoil: Spoil,
     losing: Arc<Losing>,
+    read: Arc<AtomicUsize>,
 }
 
 impl<B: Backend> Backend for Lossy<B> {
     fn get<'a>(&'a self, p: Partition, keys: &'a [Key]) -> Answer<'a, Vec<Option<Bytes>>> {
+        self.read.fetch_add(keys.len(), Ordering::SeqCst);
         self.inner.get(p, keys)
     }
 
@@ -168,7 +185,11 @@ impl<B: Backend> Backend for Lossy<B> {
         range: Range,
         limit: usize,
     ) -> Answer<'a, Vec<Scored>> {
-        self.inner.members(p, set, range, limit)
+        Box::pin(async move {
+            let members = self.inner.members(p, set, range, limit).await?;
+            self.read.fetch_add(members.len(), Ordering::SeqCst);
+            Ok(members)
+        })
     }
 
     fn put_lazily(&self, p: Partition, key: Key, value: Bytes) -> Answer<'_, ()> {
@@ -302,6 +323,7 @@ macro_rules! contract_suite {
             endings: grants_past_their_end_make_room;
             endings: a_timer_is_due_once_and_gone_when_it_fired;
             endings: a_timer_set_again_moves;
+            endings: a_look_for_due_timers_reads_only_what_is_due;
             markers: a_kill_hits_old_grants_and_not_new_ones;
             markers: an_order_that_was_carried_out_spares_what_was_granted_since;
             markers: whom_a_kill_hit_is_found_among_what_is_open;

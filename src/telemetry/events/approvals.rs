@@ -1,8 +1,9 @@
 //! What happens in the approval API: transitions, refused calls, store faults, timers.
 
 use crate::domain::command::Transition;
+use crate::domain::event::{EventKind, Resource};
 use crate::domain::markers::KillOrder;
-use crate::domain::request::{Request, RequestStatus};
+use crate::domain::request::Request;
 use crate::domain::subject::Actor;
 use crate::problem::ProblemCode;
 use crate::store::StoreFault;
@@ -31,37 +32,52 @@ impl Transitioned<'_> {
                 "transition"
             );
         }
-        for request in &self.transition.requests {
-            self.count(request);
+        for event in &self.transition.events {
+            let of = |request: &&Request| Resource::Request(request.id) == event.resource;
+            if let Some(request) = self.transition.requests.iter().find(of)
+                && let Some(outcome) = outcome(event.kind)
+            {
+                self.count(request, outcome);
+            }
         }
     }
 
-    fn count(&self, request: &Request) {
+    fn count(&self, request: &Request, outcome: &'static str) {
         let template = request.template.name.clone();
-        let outcome = match &request.status {
-            RequestStatus::Pending if request.revision == 1 => "submitted",
-            RequestStatus::Pending => return,
-            _ if !self.decides(request) => return,
-            RequestStatus::Approved { .. } => "approved",
-            RequestStatus::Denied { .. } => "denied",
-            RequestStatus::Cancelled { .. } => "cancelled",
-            RequestStatus::Expired { .. } => "expired",
-        };
         let labels = ApprovalLabels { template: template.clone(), outcome };
         self.metrics.approvals.get_or_create(&labels).inc();
+        if outcome == SUBMITTED {
+            return;
+        }
         if let Some(at) = request.status.decided_at() {
             let wait = at.since(request.created_at).as_secs_f64();
             self.metrics.decision_wait.get_or_create(&TemplateLabel { template }).observe(wait);
         }
     }
+}
 
-    /// A comment on a decided request changes it without deciding it again.
-    fn decides(&self, request: &Request) -> bool {
-        use crate::domain::event::{EventKind, Resource};
-        self.transition.events.iter().any(|event| {
-            event.resource == Resource::Request(request.id)
-                && event.kind != EventKind::RequestCommented
-        })
+const SUBMITTED: &str = "submitted";
+
+/// How far an event brings a request. What changes one without deciding it is not counted.
+const fn outcome(kind: EventKind) -> Option<&'static str> {
+    match kind {
+        EventKind::RequestSubmitted => Some(SUBMITTED),
+        EventKind::RequestApproved => Some("approved"),
+        EventKind::RequestDenied => Some("denied"),
+        EventKind::RequestCancelled => Some("cancelled"),
+        EventKind::RequestExpired => Some("expired"),
+        EventKind::RequestCommented
+        | EventKind::RequestStepApproved
+        | EventKind::RequestEscalated
+        | EventKind::GrantActivated
+        | EventKind::GrantExtended
+        | EventKind::GrantExpiring
+        | EventKind::GrantExpired
+        | EventKind::GrantRevoked
+        | EventKind::GrantReleased
+        | EventKind::BreakglassUsed
+        | EventKind::BreakglassReviewed
+        | EventKind::BreakglassOverdue => None,
     }
 }
 

@@ -10,12 +10,13 @@ use super::super::execute::Named;
 use crate::clock::Clock;
 use crate::domain::apply::{grant_status, request_status};
 use crate::domain::command::{Authority, Command, Submit};
-use crate::domain::event::{EventKind, Resource};
+use crate::domain::event::{EventKind, Resource, Snapshot};
 use crate::domain::ids::{GrantId, RequestId};
 use crate::domain::markers::KillTarget;
 use crate::domain::request::Bounds;
 use crate::domain::subject::Person;
 use crate::domain::time::Timestamp;
+use crate::store::StoredEvent;
 
 mod real;
 
@@ -26,6 +27,9 @@ const LEADS: [&str; 2] = ["bob", "ben"];
 /// Templates, and tools of the same name, with how many leads have to approve.
 const TEMPLATES: [(&str, usize); 2] = [("notes", 1), ("pair", 2)];
 const HOUR: Duration = Duration::from_hours(1);
+const HALF: Duration = Duration::from_mins(30);
+/// How often each grant may be extended.
+const EXTENSIONS: u32 = 2;
 
 #[derive(Clone, Copy, Debug)]
 enum Op {
@@ -35,6 +39,7 @@ enum Op {
     Cancel { nth: usize },
     Revoke { nth: usize },
     Release { nth: usize },
+    Extend { nth: usize },
     RevokeSubject { who: usize },
     Kill { what: usize, by_template: bool },
     Pass { minutes: u64 },
@@ -52,7 +57,8 @@ fn op() -> impl Strategy<Value = Op> {
         1 => (nth.clone(), two.clone()).prop_map(|(nth, by)| Op::Deny { nth, by }),
         1 => nth.clone().prop_map(|nth| Op::Cancel { nth }),
         1 => nth.clone().prop_map(|nth| Op::Revoke { nth }),
-        1 => nth.prop_map(|nth| Op::Release { nth }),
+        1 => nth.clone().prop_map(|nth| Op::Release { nth }),
+        3 => nth.prop_map(|nth| Op::Extend { nth }),
         1 => two.clone().prop_map(|who| Op::RevokeSubject { who }),
         2 => (two, any::<bool>()).prop_map(|(what, by_template)| Op::Kill { what, by_template }),
         3 => minutes.prop_map(|minutes| Op::Pass { minutes }),
@@ -76,6 +82,7 @@ struct Given {
     who: usize,
     what: usize,
     until: Timestamp,
+    extended: u32,
     status: &'static str,
 }
 
@@ -151,7 +158,7 @@ async fn approve(real: &Real, reference: &mut Reference, nth: usize, by: usize) 
     let Some(&id) = grants.first() else { return };
     asked.status = "approved";
     let (who, what, until) = (asked.who, asked.what, real.clock.now().plus(HOUR));
-    reference.given.push(Given { id, who, what, until, status: "active" });
+    reference.given.push(Given { id, who, what, until, extended: 0, status: "active" });
 }
 
 /// Does it to both; they have to agree on whether it is refused.
@@ -186,6 +193,18 @@ async fn step(real: &mut Real, reference: &mut Reference, op: Op) {
             let by = holder(given.who);
             let done = real.run(given.who, by, Named::Grant(given.id), command).await;
             agree(&mut given.status, "active", "released", done.is_some());
+        }
+        Op::Extend { nth } => {
+            let Some(given) = recent(&mut reference.given, nth) else { return };
+            let (grant, justification) = (given.id, "INC-1".to_owned());
+            let command = Command::Extend { grant, by: HALF, justification };
+            let by = holder(given.who);
+            let done = real.run(given.who, by, Named::Grant(grant), command).await;
+            let may = given.status == "active" && given.extended < EXTENSIONS;
+            assert_eq!(done.is_some(), may, "{}", given.status);
+            if may {
+                (given.until, given.extended) = (given.until.plus(HALF), given.extended + 1);
+            }
         }
         Op::RevokeSubject { who } => {
             let command = Command::RevokeSubject { reason: text() };
@@ -255,13 +274,29 @@ async fn compare_records(real: &mut Real, reference: &Reference) {
         assert_eq!(request.status.word(), asked.status);
         let expected = (asked.status != "pending").then_some(asked.status);
         assert_eq!(ends(Resource::Request(asked.id)), Vec::from_iter(expected));
+        let escalated = told(&events, Resource::Request(asked.id), EventKind::RequestEscalated);
+        assert!(escalated.len() <= 1);
     }
     for given in &reference.given {
         let grant = store.grant(given.id).await.expect("it reads").expect("it is there");
         assert_eq!(grant.ended.is_some(), given.status != "active");
         let expected = (given.status != "active").then_some(given.status);
         assert_eq!(ends(Resource::Grant(given.id)), Vec::from_iter(expected));
+        let mut warned = told(&events, Resource::Grant(given.id), EventKind::GrantExpiring);
+        let warnings = warned.len();
+        warned.dedup();
+        assert_eq!(warned.len(), warnings, "once of each end");
+        let extended = told(&events, Resource::Grant(given.id), EventKind::GrantExtended);
+        assert_eq!(extended.len(), usize::try_from(given.extended).expect("few"));
+        assert_eq!((grant.expires_at, grant.terms.extended), (given.until, given.extended));
     }
+}
+
+/// What each event of a kind says of its object.
+fn told(events: &[StoredEvent], of: Resource, kind: EventKind) -> Vec<Snapshot> {
+    let events = events.iter().map(|stored| &stored.event);
+    let of_kind = events.filter(|event| event.resource == of && event.kind == kind);
+    of_kind.map(|event| event.after.clone()).collect()
 }
 
 fn end_word(kind: EventKind) -> Option<&'static str> {

@@ -10,12 +10,13 @@ use super::super::super::execute::{Answer, Named, Order, execute};
 use super::super::super::sweeper::Sweeper;
 use super::super::super::timers;
 use super::super::harness::{self, Policy, START};
-use super::{HOLDERS, TEMPLATES};
+use super::{EXTENSIONS, HALF, HOLDERS, TEMPLATES};
 use crate::clock::{Clock, ManualClock};
 use crate::config::SealKey;
 use crate::domain::command::Command;
 use crate::domain::ids::{GrantId, OrderId, PartitionCount, RequestId};
 use crate::domain::markers::{KillOrder, KillTarget};
+use crate::domain::rules::{Escalation, Extension, Rules};
 use crate::domain::subject::{Actor, Person, Subject};
 use crate::entropy;
 use crate::store::embedded::Embedded;
@@ -50,6 +51,7 @@ impl Real {
             Embedded::open(path, &keys, partitions, self.clock.clone()).expect("a store");
         let policy = Arc::new(Policy::default());
         let api = harness::api(embedded.store(), self.clock.clone(), policy);
+        offer(&api);
         self.running = Some(Running { embedded, sweeper: Sweeper::new(api.clone()), api });
     }
 
@@ -121,6 +123,22 @@ impl Real {
         }
         events
     }
+}
+
+/// Every template has what makes timers: each end of a grant is announced, each request escalated.
+fn offer(api: &SharedApi) {
+    let groups = vec!["nobody-has-it".into()];
+    let rules = Rules {
+        escalation: Some(Escalation { after: HALF, groups }),
+        extension: Some(Extension { max: EXTENSIONS, steps: vec![HALF] }),
+        warn_before_end: Some(HALF / 3),
+        ..Rules::default()
+    };
+    let mut catalog = (**api.catalog.load()).clone();
+    for template in catalog.templates.values_mut() {
+        Arc::make_mut(template).rules = rules.clone();
+    }
+    api.catalog.store(Arc::new(catalog));
 }
 
 pub fn subject(name: &str) -> Subject {
