@@ -38,6 +38,11 @@ impl Transitioned<'_> {
 
     fn count(&self, request: &Request) {
         let template = request.template.name.clone();
+        if request.revision == 1 && !request.is_pending() {
+            // Asked for and given in one commit.
+            let labels = ApprovalLabels { template: template.clone(), outcome: "submitted" };
+            self.metrics.approvals.get_or_create(&labels).inc();
+        }
         let outcome = match &request.status {
             RequestStatus::Pending if request.revision == 1 => "submitted",
             RequestStatus::Pending => return,
@@ -55,13 +60,31 @@ impl Transitioned<'_> {
         }
     }
 
-    /// A comment on a decided request changes it without deciding it again.
+    /// A comment on a decided request, or its review, changes it without deciding it again.
     fn decides(&self, request: &Request) -> bool {
         use crate::domain::event::{EventKind, Resource};
+        let decisions = [
+            EventKind::RequestApproved,
+            EventKind::RequestDenied,
+            EventKind::RequestCancelled,
+            EventKind::RequestExpired,
+        ];
         self.transition.events.iter().any(|event| {
-            event.resource == Resource::Request(request.id)
-                && event.kind != EventKind::RequestCommented
+            event.resource == Resource::Request(request.id) && decisions.contains(&event.kind)
         })
+    }
+}
+
+/// A template's rule for approval without people came to nothing: people decide.
+pub struct RuleFailed<'a> {
+    pub template: &'a str,
+    pub why: &'a str,
+}
+
+impl RuleFailed<'_> {
+    pub fn emit(&self) {
+        let (template, why) = (self.template, bounded::text(self.why, bounded::TEXT));
+        tracing::warn!(template, why, "an auto-approve rule has no value");
     }
 }
 
