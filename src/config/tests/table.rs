@@ -14,7 +14,7 @@ pub const BAD: &[Bad] = &[
     Bad("environment: production", "environment: produktion", "environment", &["produktion", "did you mean `production`?"]),
     Bad("environment: production", "environment:", "environment", &["found nothing", "production, development"]),
     Bad("environment: production", "identity_keys: [email]", "identity_keys", &["email", "with `subject`"]),
-    Bad("environment: production", "identity_keys: [subject, subject]", "identity_keys[1]", &["subject"]),
+    Bad("environment: production", "identity_keys: [subject, subject]", "identity_keys", &["subject", "twice"]),
     Bad("environment: production", "identity_keys: []", "identity_keys", &["at least one"]),
     Bad("environment: production", "identity_keys: email", "identity_keys", &["email", "list"]),
     Bad("environment: production", "deployment: a b", "deployment", &["\"a b\"", "a-z"]),
