@@ -13,7 +13,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("entropy", &["domain"]),
     ("shutdown", &[]),
     ("config", &["config", "domain"]),
-    ("catalog", &["catalog", "config", "domain"]),
+    ("catalog", &["catalog", "config", "domain", "policy"]),
     ("telemetry", &["telemetry", "domain", "entropy", "clock", "problem", "store"]),
     ("cloudevents", &["domain", "store", "telemetry"]),
     ("tls", &["tls", "config", "domain", "iso8601"]),

@@ -127,12 +127,7 @@ fn request(
     grants: &[Grant],
     now: Timestamp,
 ) -> Request {
-    let requester = Person {
-        subject: subject.clone(),
-        email: None,
-        groups: vec!["engineering".into()],
-        scopes: Vec::new(),
-    };
+    let requester = Person { groups: vec!["engineering".into()], ..Person::named(subject.clone()) };
     Request {
         id,
         requester,

@@ -24,6 +24,7 @@ use crate::telemetry::decision::DecisionIds;
 use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
 
+mod auto_approve;
 pub mod body;
 pub mod error;
 pub mod execute;
@@ -42,6 +43,7 @@ mod tests;
 pub mod timers;
 pub mod turns;
 mod wake;
+mod way;
 pub mod wire;
 
 /// Everything the handlers work with; `app` makes it.

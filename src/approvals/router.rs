@@ -14,7 +14,8 @@ use utoipa_axum::routes;
 
 use super::error::Refusal;
 use super::handlers::{
-    audit, catalog, comments, decide, decisions, docs, grants, permissions, requests, revocations,
+    audit, catalog, comments, decide, decisions, docs, eligibilities, grants, permissions,
+    requests, review, revocations,
 };
 use super::{SharedApi, respond};
 
@@ -40,10 +41,12 @@ impl Modify for Bearer {
 fn contents() -> OpenApiRouter<SharedApi> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(catalog::list))
+        .routes(routes!(eligibilities::list))
         .routes(routes!(requests::create, requests::list))
         .routes(routes!(requests::get))
         .routes(routes!(decide::approve))
         .routes(routes!(decide::deny))
+        .routes(routes!(review::create))
         .routes(routes!(requests::cancel))
         .routes(routes!(requests::steps))
         .routes(routes!(decide::approve_step))

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::policy::Sight;
+use super::way::WayView;
 use crate::domain::access::Narrowing;
 use crate::domain::apply::{grant_status, kill_that_cancelled, kill_that_revoked, request_status};
+use crate::domain::course::Way;
 use crate::domain::grant::Grant;
 use crate::domain::markers::Markers;
 use crate::domain::request::{Approval, Comment, Request, RequestStatus};
@@ -44,6 +46,7 @@ pub struct RequestView {
     pub grants: Vec<String>,
     /// How many comments it has.
     pub comments: usize,
+    pub way: WayView,
     /// Who asked, when it was somebody else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub requested_by: Option<String>,
@@ -73,7 +76,7 @@ pub struct StepView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub escalated_to: Vec<String>,
     pub approvals: Vec<ApprovalView>,
-    /// `approved`, `denied`, `current` or `waiting`.
+    /// `approved`, `denied`, `current`, `waiting`, or `skipped` where nobody had to decide.
     pub status: String,
 }
 
@@ -184,6 +187,7 @@ impl RequestView {
             decided_at: ended.map(iso8601::time),
             grants,
             comments: request.comments.len(),
+            way: WayView::of(&request.course.way),
             requested_by: request.on_behalf_by.as_ref().map(|by| by.subject.name.to_string()),
             reason: reason.or_else(|| killed.map(|kill| kill.reason.to_string())),
             requester: (sight == Sight::Any).then(|| requester(request)),
@@ -222,8 +226,13 @@ pub fn steps(request: &Request, status: &str) -> Vec<StepView> {
         | RequestStatus::Cancelled { .. }
         | RequestStatus::Expired { .. } => None,
     };
+    let is_skipped = match &request.course.way {
+        Way::Approvers => false,
+        Way::Rule { .. } | Way::Eligibility | Way::BreakGlass { .. } => true,
+    };
     let word = |number: u32| match current {
         _ if denied == Some(number) => "denied",
+        _ if is_skipped => "skipped",
         None => "approved",
         Some(current) if number < current => "approved",
         Some(current) if number == current && status == "pending" => "current",

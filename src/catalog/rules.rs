@@ -9,8 +9,12 @@ use crate::config::reader::At;
 use crate::domain::access::Access;
 use crate::domain::rules::{BreakGlass, Eligible, Escalation, Extension, Notify, Rules};
 use crate::iso8601;
+use crate::policy::approval::ApprovalRule;
 
 use super::template::{accesses, duration, durations};
+
+/// Bytes of a rule.
+const MOST_RULE: usize = 4096;
 
 /// What the rest of the template says.
 pub struct Around<'a> {
@@ -45,7 +49,16 @@ fn auto_approve(at: &At<'_>) -> Option<Arc<str>> {
     let expected =
         "a CEL expression over the request, like \"request.duration <= duration('30m')\"";
     let map = at.map("{ when: EXPRESSION }")?;
-    let when = map.need("when", expected, |at| at.text(expected));
+    let when = map.need("when", expected, |at| {
+        let text = at.text(expected)?;
+        if text.len() > MOST_RULE {
+            return at.refuse_as(format!("{} bytes", text.len()), "at most 4096 bytes");
+        }
+        match ApprovalRule::compile(&text) {
+            Ok(_) => Some(text),
+            Err(why) => at.refuse(format!("{expected} ({why})")),
+        }
+    });
     map.finish();
     when.map(Into::into)
 }

@@ -127,6 +127,25 @@ const BAD: &[Bad] = &[
     ),
     Bad("{ any: true }", "{}", ".steps[1].approvers", &["nobody"]),
     Bad("{ groups: [leads] }", "{ groups: [] }", ".steps[0].approvers.groups", &["an empty list"]),
+    Bad(
+        "enabled: true",
+        "enabled: true\n    auto_approve: { when: \"request.durations < 1\" }",
+        ".auto_approve.when",
+        &["request.durations", "line 1, column", "did you mean 'duration'?"],
+    ),
+    Bad(
+        "enabled: true",
+        "enabled: true\n    auto_approve: { when: \"P.id == 'x'\" }",
+        ".auto_approve.when",
+        &["unknown name 'P'"],
+    ),
+    Bad(
+        "enabled: true",
+        "enabled: true\n    auto_approve: { when: request.template }",
+        ".auto_approve.when",
+        &["string, not bool"],
+    ),
+    Bad("enabled: true", "enabled: true\n    auto_approve: {}", ".auto_approve.when", &["nothing"]),
 ];
 
 #[test]
@@ -141,6 +160,21 @@ fn every_bad_template_is_refused_once_with_its_file_and_key_path() {
         let once = problems.0.len() == 1 || *key == ".enable";
         assert!(once && problems.0.iter().all(|p| p.file.ends_with("cat.yaml")), "{to}: {told}");
     }
+}
+
+#[test]
+fn a_rule_is_kept_as_it_was_written_and_no_longer_than_4_kib() {
+    let with = |rule: &str| {
+        let text = format!("    enabled: true\n    auto_approve: {{ when: \"{rule}\" }}\n");
+        Folder::with(&[("a.yaml", &changed("    enabled: true\n", &text))]).load()
+    };
+    let rule = "'a' in requester.groups && now.getHours() < 9";
+    let catalog = with(rule).map_err(|problems| problems.to_string()).expect("loads");
+    assert_eq!(catalog.templates["operator"].rules.auto_approve.as_deref(), Some(rule));
+    let long = format!("{rule} && '{}' == ''", "x".repeat(4096));
+    assert!(with(&long).expect_err("long").to_string().contains("at most 4096 bytes"));
+    let deep = format!("{}true{}", "(".repeat(1000), ")".repeat(1000));
+    assert!(with(&deep).is_err());
 }
 
 #[test]

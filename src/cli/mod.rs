@@ -12,6 +12,7 @@ mod output;
 pub mod policy;
 pub mod request;
 pub mod requests;
+pub mod review;
 pub mod revoke;
 pub mod serve;
 pub mod store;
@@ -98,6 +99,8 @@ enum Command {
     Approve(approve::ApproveArgs),
     /// Deny a request.
     Deny(deny::DenyArgs),
+    /// Review a break-glass.
+    Review(review::ReviewArgs),
     /// Revoke a grant, or everything of a subject, a tool or a template.
     Revoke(revoke::RevokeArgs),
     /// Extend a grant of one's own.
@@ -134,6 +137,7 @@ pub fn run<T: Into<OsString> + Clone>(
         Command::Request(args) => verb(&args.api, |api| request::call(api, &args)),
         Command::Approve(args) => verb(&args.api, |api| approve::call(api, &args)),
         Command::Deny(args) => verb(&args.api, |api| deny::call(api, &args)),
+        Command::Review(args) => verb(&args.api, |api| review::call(api, &args)),
         Command::Revoke(args) => verb(&args.api, |api| revoke::call(api, &args)),
         Command::Extend(args) => verb(&args.api, |api| extend::call(api, &args)),
         Command::Grants(args) => verb(&args.api, |api| grants::call(api, &args)),

@@ -21,6 +21,9 @@ pub struct RequestArgs {
     /// For somebody else, where policy allows it.
     #[arg(long)]
     pub subject: Option<String>,
+    /// Access at once in an emergency, to be reviewed; needs --because.
+    #[arg(long, requires = "because", conflicts_with = "subject")]
+    pub break_glass: bool,
     #[command(flatten)]
     pub(super) api: ApiArgs,
 }
@@ -37,6 +40,11 @@ pub(super) fn call(api: &Api, args: &RequestArgs) -> Result<Output, Failed> {
     {
         let types = field_types(&api.get("/api/v1/catalog", &[])?, &args.template);
         members.insert("fields".to_owned(), Value::Object(fields(&args.fields, &types)));
+    }
+    if let Value::Object(members) = &mut body
+        && args.break_glass
+    {
+        members.insert("break_glass".to_owned(), Value::Bool(true));
     }
     let json = api.post("/api/v1/requests", &body)?;
     Ok(Output { text: lines(&json), json })

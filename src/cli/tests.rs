@@ -14,7 +14,7 @@ use super::output::{self, Format, Output};
 use super::store::StoreTools;
 use super::{
     Arguments, Checks, Command, Exit, approve, check, deny, extend, grants, request, requests,
-    revoke,
+    review, revoke,
 };
 use crate::app::InspectError;
 use clap::Parser;
@@ -78,6 +78,7 @@ impl Server {
             Command::Request(args) => request::call(&api(&args.api)?, &args),
             Command::Approve(args) => approve::call(&api(&args.api)?, &args),
             Command::Deny(args) => deny::call(&api(&args.api)?, &args),
+            Command::Review(args) => review::call(&api(&args.api)?, &args),
             Command::Revoke(args) => revoke::call(&api(&args.api)?, &args),
             Command::Extend(args) => extend::call(&api(&args.api)?, &args),
             Command::Grants(args) => grants::call(&api(&args.api)?, &args),
@@ -164,6 +165,9 @@ fn a_request_without_options_sends_nothing_that_was_not_said() {
     server.done(&["request", "operator"]);
     assert_eq!(server.last().body, json!({"template": "operator"}));
     assert_eq!(server.seen.lock().expect("lock").len(), 1, "the catalog is not asked for");
+    server.done(&["request", "operator", "--break-glass", "--because", "fire"]);
+    let body = json!({"template": "operator", "justification": "fire", "break_glass": true});
+    assert_eq!(server.last().body, body);
 }
 
 #[test]
@@ -174,6 +178,10 @@ fn decisions_go_to_the_request_that_was_named_and_to_no_other_path() {
     assert_eq!(server.last().body, json!({"comment": "fine", "duration": "PT30M"}));
     server.done(&["approve", "r1", "--until", "2026-11-22T09:30:00Z"]);
     assert_eq!(server.last().body, json!({"expires_at": "2026-11-22T09:30:00Z"}));
+    let output = server.done(&["review", "r1", "--comment", "right"]);
+    assert_eq!(output.text, ["the break-glass r1 of alice is reviewed"]);
+    assert_eq!(server.last().line, "POST /api/v1/requests/r1/review");
+    assert_eq!(server.last().body, json!({"comment": "right"}));
     server.done(&["deny", "../grants/g1?x=", "--reason", "no"]);
     assert_eq!(server.last().line, "POST /api/v1/requests/%2E%2E%2Fgrants%2Fg1%3Fx%3D/deny");
     assert_eq!(server.last().body, json!({"reason": "no"}));
@@ -315,6 +323,9 @@ fn wrong_arguments_are_exit_64_and_help_is_exit_0() {
         &["request", "t", "--token", "x"],
         &["approve", "r", "--for", "PT1H", "--until", "2026-11-22T09:30:00Z"],
         &["approve", "r", "--until", "tomorrow"],
+        &["request", "t", "--break-glass"],
+        &["request", "t", "--break-glass", "--because", "x", "--subject", "eve"],
+        &["review"],
         &["revoke"],
         &["extend", "g1"],
         &["extend", "g1", "--by", "PT0S"],

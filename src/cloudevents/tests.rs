@@ -13,10 +13,9 @@ const SOURCE: &str = "/tidegate/test";
 fn stored(reason: &str) -> StoredEvent {
     let request = RequestId { partition: Partition(7), random: [1; 16] };
     let alice = Person {
-        subject: Subject::new("https://idp", "alice"),
         email: Some("alice@example.com".into()),
         groups: vec!["engineering".into()],
-        scopes: vec![],
+        ..Person::named(Subject::new("https://idp", "alice"))
     };
     let after = Snapshot::Request {
         status: "pending".into(),

@@ -18,6 +18,8 @@ pub struct File {
     pub store: Store,
     #[schemars(length(min = 1))]
     pub issuers: Vec<Issuer>,
+    /// By what two subjects are known to be one person: subject, email, names of claims
+    pub identity_keys: Option<Texts>,
     pub api: Option<Api>,
     #[schemars(length(min = 1))]
     pub tools: Vec<Tool>,

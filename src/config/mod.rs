@@ -175,6 +175,8 @@ pub struct IssuerConfig {
     pub claims: ClaimNames,
     /// Put before the subject claim to make the subject's name; distinct among issuers.
     pub prefix: Arc<str>,
+    /// The same for all issuers.
+    pub identity_keys: IdentityKeys,
     /// At most 60 s.
     pub leeway: Duration,
     /// PEM: the roots trusted when keys are fetched. Absent: Mozilla's.
@@ -219,6 +221,21 @@ pub struct ClaimNames {
     pub groups: Arc<str>,
     pub roles: Arc<str>,
     pub scopes: Arc<str>,
+}
+
+/// By what two subjects are known to be one human being: nobody decides on their own request
+/// through a second identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityKeys {
+    pub email: bool,
+    /// Names of claims, looked up like those of `claims`.
+    pub claims: Vec<Arc<str>>,
+}
+
+impl Default for IdentityKeys {
+    fn default() -> Self {
+        Self { email: true, claims: Vec::new() }
+    }
 }
 
 #[derive(Clone, Debug)]

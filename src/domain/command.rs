@@ -10,6 +10,7 @@ use super::event::Event;
 use super::grant::{Ended, Grant};
 use super::ids::{GrantId, Partition, RequestId};
 use super::markers::Markers;
+use super::people::People;
 use super::request::{Bounds, Request};
 use super::subject::{Person, Subject};
 use super::template::{FieldValue, Template};
@@ -56,6 +57,7 @@ pub enum Command {
     Review {
         request: RequestId,
         comment: String,
+        authority: Authority,
     },
     /// The kill switch for one subject: ends every open grant, cancels every pending request.
     RevokeSubject {
@@ -94,12 +96,12 @@ pub enum Command {
     },
 }
 
-/// What the API policy allows the actor to revoke.
+/// What the API policy allows the actor to revoke, or to review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Authority {
-    /// Grants whose template names one of the actor's groups as approvers (action `revoke`).
+    /// What names one of the actor's groups as approvers (actions `revoke`, `review`).
     Approver,
-    /// Every grant (action `revoke_any`).
+    /// Everything (actions `revoke_any`, `review_any`).
     Any,
 }
 
@@ -116,6 +118,8 @@ pub struct Submit {
     pub break_glass: bool,
     /// The template's rule for approval without people was asked, and holds.
     pub rule_holds: bool,
+    /// What the directory knows: a request that nobody could approve is refused.
+    pub people: Arc<People>,
 }
 
 /// Everything about one subject that a command may look at, loaded together and committed under

@@ -1,5 +1,6 @@
 //! Who: subjects, and the people (or the system) that act on them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -68,6 +69,33 @@ pub struct Person {
     /// The `scopes` claim, by which a template can be switched on for some requesters only.
     #[serde(default)]
     pub scopes: Vec<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Identities::is_usual")]
+    pub identities: Identities,
+}
+
+/// By what two identities are known to be one human being, besides the subject: the configured
+/// `identity_keys`. Without any configured it is the e-mail address.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Identities {
+    /// Verified claims by their names; none empty.
+    pub claims: BTreeMap<Arc<str>, Arc<str>>,
+    /// The e-mail address is not among the keys: several people may share one.
+    pub shares_email: bool,
+}
+
+impl Identities {
+    fn is_usual(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn agree(&self, other: &Self) -> bool {
+        let same = |(name, value): (&Arc<str>, &Arc<str>)| {
+            let others = other.claims.get(name).filter(|_| !value.trim().is_empty());
+            others.is_some_and(|others| others.to_lowercase() == value.to_lowercase())
+        };
+        self.claims.iter().any(same)
+    }
 }
 
 impl Person {
@@ -76,22 +104,31 @@ impl Person {
         groups.iter().any(|group| self.groups.contains(group))
     }
 
-    /// The same human being: the same subject, or the same verified e-mail address through another
-    /// identity: nobody approves their own request through a second one.
+    /// Somebody of whom nothing but the name is known.
+    #[must_use]
+    pub fn named(subject: Subject) -> Self {
+        let identities = Identities::default();
+        Self { subject, email: None, groups: Vec::new(), scopes: Vec::new(), identities }
+    }
+
+    /// The same human being: the same subject, or another identity that agrees in one of the
+    /// identity keys: nobody approves their own request through a second one. An e-mail address
+    /// counts unless it counted for neither when their tokens were read.
     #[must_use]
     pub fn is_same_person(&self, other: &Self) -> bool {
+        let mail_counts = !(self.identities.shares_email && other.identities.shares_email);
         let same_mail = match (&self.email, &other.email) {
-            (Some(one), Some(two)) => is_same_mail(one, two),
+            (Some(one), Some(two)) => mail_counts && is_same_mail(one, two),
             (Some(_) | None, None) | (None, Some(_)) => false,
         };
-        self.subject == other.subject || same_mail
+        self.subject == other.subject || same_mail || self.identities.agree(&other.identities)
     }
 }
 
 /// Whether two addresses reach the same mailbox for all that can be known without asking: in any
 /// case of any script, and with the root's dot after the domain or without it. Erring this way only
 /// keeps somebody from deciding.
-fn is_same_mail(one: &str, two: &str) -> bool {
+pub(super) fn is_same_mail(one: &str, two: &str) -> bool {
     let plain = |mail: &str| mail.trim_end_matches('.').to_lowercase();
     plain(one) == plain(two)
 }
@@ -128,7 +165,13 @@ mod tests {
 
     fn person(name: &str, email: &str) -> Person {
         let subject = Subject::new("https://idp.test", name);
-        Person { subject, email: Some(email.into()), groups: Vec::new(), scopes: Vec::new() }
+        Person { email: Some(email.into()), ..Person::named(subject) }
+    }
+
+    fn employee(name: &str, email: &str, number: &str) -> Person {
+        let claims = BTreeMap::from([("employee_id".into(), number.into())]);
+        let identities = Identities { claims, shares_email: false };
+        Person { identities, ..person(name, email) }
     }
 
     #[test]
@@ -140,5 +183,35 @@ mod tests {
         for other in ["jurgen@example.test", "j\u{fc}rgen@example.test.org"] {
             assert!(!requester.is_same_person(&person("two", other)), "{other}");
         }
+    }
+
+    #[test]
+    fn one_claim_that_agrees_makes_two_identities_the_same_person() {
+        let one = employee("one", "one@example.test", "E-12");
+        assert!(one.is_same_person(&employee("two", "two@example.test", "e-12")));
+        assert!(!one.is_same_person(&employee("two", "two@example.test", "E-13")));
+        assert!(!one.is_same_person(&person("two", "two@example.test")));
+        let empty = employee("one", "one@example.test", " ");
+        assert!(!empty.is_same_person(&employee("two", "two@example.test", " ")));
+    }
+
+    #[test]
+    fn an_address_that_people_share_counts_unless_both_tokens_were_read_without_it() {
+        let shares = |name| {
+            let identities = Identities { shares_email: true, ..Identities::default() };
+            Person { identities, ..person(name, "team@example.test") }
+        };
+        assert!(!shares("one").is_same_person(&shares("two")));
+        assert!(shares("one").is_same_person(&shares("one")));
+        // A record from before the address was taken off the keys.
+        assert!(person("one", "team@example.test").is_same_person(&shares("two")));
+    }
+
+    #[test]
+    fn a_record_of_a_person_without_identities_is_read_as_before() {
+        let text = r#"{"subject":{"issuer":"i","name":"n"},"email":"n@example.test"}"#;
+        let read: Person = serde_json::from_str(text).expect("a record");
+        assert_eq!(read.identities, Identities::default());
+        assert!(!serde_json::to_string(&read).expect("a record").contains("identities"));
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::access::Access;
 use super::rules::Rules;
 use super::subject::Person;
+use super::time::Timestamp;
 
 /// Every template by name, disabled ones too, as one immutable value that a reload swaps.
 #[derive(Clone, Debug, Default)]
@@ -58,12 +59,20 @@ impl Template {
         self.enabled && (self.scopes.is_empty() || self.scopes.iter().any(named))
     }
 
+    /// Whether a person may ask for it: those who are eligible, and whom `requesters` admits. Where
+    /// some are eligible, nobody else is admitted unless `requesters` names them.
     #[must_use]
-    pub fn may_be_requested_by(&self, person: &Person) -> bool {
-        match &self.requesters {
-            Requesters::Anyone => true,
-            Requesters::Groups(groups) => person.in_any_group(groups),
-        }
+    pub fn may_be_requested_by(&self, person: &Person, now: Timestamp) -> bool {
+        self.is_eligible(person, now)
+            || match &self.requesters {
+                Requesters::Anyone => self.rules.eligible.is_none(),
+                Requesters::Groups(groups) => person.in_any_group(groups),
+            }
+    }
+
+    #[must_use]
+    pub fn is_eligible(&self, person: &Person, now: Timestamp) -> bool {
+        self.rules.eligible.as_ref().is_some_and(|eligible| eligible.holds_for(person, now))
     }
 }
 

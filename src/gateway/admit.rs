@@ -317,7 +317,8 @@ async fn why_no_grant<P: Ports>(
         }
     };
     let catalog = core.shared.catalog.load();
-    refusal.with_ask(how_to_ask(&catalog, &identity.person, tool, &core.shared.public_url))
+    let url = &core.shared.public_url;
+    refusal.with_ask(how_to_ask(&catalog, &identity.person, tool, url, now))
 }
 
 fn of_last_end(tool: &str, last: Option<(Timestamp, EndedWhy)>, now: Timestamp) -> Refusal {

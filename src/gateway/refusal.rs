@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::subject::Person;
 use crate::domain::template::{Catalog, Template};
+use crate::domain::time::Timestamp;
 use crate::iso8601;
 use crate::problem::{Problem, ProblemCode};
 use crate::store::StoreFault;
@@ -68,11 +69,12 @@ pub fn how_to_ask(
     person: &Person,
     tool: &str,
     public_url: &str,
+    now: Timestamp,
 ) -> Map<String, Value> {
     let gives = |template: &&Arc<Template>| {
         template.accesses.iter().any(|access| *access.tool == *tool)
             && template.is_visible_to(person)
-            && template.may_be_requested_by(person)
+            && template.may_be_requested_by(person, now)
     };
     let shown = |template: &Arc<Template>| {
         json!({

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::refused::TokenRefused;
-use crate::config::{ClaimNames, IssuerConfig};
+use crate::config::{ClaimNames, IdentityKeys, IssuerConfig};
+use crate::domain::subject::Identities;
 use crate::domain::time::Timestamp;
 use crate::policy::Attributes;
 
@@ -103,6 +104,7 @@ pub struct About {
     pub groups: Vec<Arc<str>>,
     pub roles: Vec<Arc<str>>,
     pub scopes: Vec<Arc<str>>,
+    pub identities: Identities,
 }
 
 impl About {
@@ -118,6 +120,7 @@ impl About {
             groups: list(claims, &names.groups, Spaces::Kept).ok_or(TokenRefused::GroupsClaim)?,
             roles: list(claims, &names.roles, Spaces::Kept).ok_or(TokenRefused::RolesClaim)?,
             scopes: list(claims, &names.scopes, Spaces::Part).ok_or(TokenRefused::ScopesClaim)?,
+            identities: identities(claims, &issuer.identity_keys),
         })
     }
 }
@@ -129,6 +132,15 @@ fn lookup<'a>(claims: &'a Attributes, path: &str) -> Option<&'a Value> {
     }
     let (first, rest) = path.split_once('.')?;
     rest.split('.').try_fold(claims.get(first)?, |value, step| value.as_object()?.get(step))
+}
+
+/// What is no text names nobody.
+fn identities(claims: &Attributes, keys: &IdentityKeys) -> Identities {
+    let named = keys.claims.iter().filter_map(|name| {
+        let value = lookup(claims, name).and_then(Value::as_str)?;
+        (is_plain_name(value) && !value.trim().is_empty()).then(|| (name.clone(), value.into()))
+    });
+    Identities { claims: named.collect(), shares_email: !keys.email }
 }
 
 /// Not empty, bounded, no control characters. Nothing is trimmed, folded or normalised: two

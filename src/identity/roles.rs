@@ -154,10 +154,8 @@ mod tests {
         Identity {
             key: subject.key(),
             person: Person {
-                subject,
-                email: None,
                 groups: groups.iter().map(|&group| group.into()).collect(),
-                scopes: Vec::new(),
+                ..Person::named(subject)
             },
             roles: roles.iter().map(|&role| role.into()).collect(),
             claims: Arc::default(),

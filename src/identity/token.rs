@@ -103,6 +103,7 @@ impl<'a> Claimed<'a> {
                 email: about.email,
                 groups: about.groups,
                 scopes: about.scopes,
+                identities: about.identities,
             },
             roles: about.roles,
             claims: Arc::new(self.token.claims.clone()),

@@ -3,6 +3,7 @@
 //! A decision never raises. Every fault is a refusal with the reason `unreachable`.
 
 mod adapter;
+pub mod approval;
 #[cfg(feature = "cerbos")]
 mod cerbos;
 pub mod embedded;

@@ -18,7 +18,7 @@
 //! tg:{p07}:events                     the log: one entry per commit              entries sealed
 //! tg:{p07}:timers                     set of timer names by due time
 //! tg:{p07}:requests                   set of request ids by creation time
-//! tg:{p07}:requests:pending           the same, pending ones only
+//! tg:{p07}:requests:pending           the same, pending or owed a review
 //! tg:{p07}:requests:of:<subject>      the same, of one subject
 //! tg:{p07}:grants                     set of grant ids by the time they were granted
 //! tg:{p07}:grants:open                the same, not yet ended ones only

@@ -12,8 +12,10 @@ use super::super::extract::Call;
 use super::super::policy::{self, Target};
 use super::super::wire::ApproversView;
 use super::{Listing, listing};
+use crate::domain::rules::BreakGlass;
 use crate::domain::subject::Person;
 use crate::domain::template::{Field, FieldKind, Template};
+use crate::domain::time::Timestamp;
 use crate::iso8601;
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -28,6 +30,16 @@ pub struct TemplateView {
     pub pending_for: String,
     /// Whether the caller may ask for it.
     pub may_request: bool,
+    /// Whether the caller is eligible: see `/eligibilities`.
+    pub eligible: bool,
+    /// Access at once in an emergency, where the template has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub break_glass: Option<BreakGlassView>,
+    /// Accesses that nobody may hold together with these.
+    pub conflicts_with: Vec<String>,
+    /// The rule by which it is given without approvers, a CEL expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_approve: Option<String>,
     pub require_justification: bool,
     /// Shown when a justification does not match `justification_pattern`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +49,16 @@ pub struct TemplateView {
     pub fields: Vec<FieldView>,
     pub steps: Vec<TemplateStep>,
     pub self_approval: bool,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BreakGlassView {
+    /// Whether the caller is in its groups.
+    pub may_use: bool,
+    /// ISO 8601
+    pub duration: String,
+    /// ISO 8601: when the review is due.
+    pub review_within: String,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -63,15 +85,15 @@ pub struct TemplateStep {
     responses((status = 200, body = Listing<TemplateView>), (status = "default", response = super::docs::Refused)))]
 pub async fn list(State(api): State<SharedApi>, call: Call, uri: Uri) -> Result<Response, Refusal> {
     policy::require(&api, &call, &Target::any("template"), "list").await?;
-    let person = &call.identity.person;
+    let (person, now) = (&call.identity.person, api.clock.now());
     let catalog = api.catalog.load();
     let visible = catalog.templates.values().filter(|template| template.is_visible_to(person));
-    listing(&uri, visible.map(|template| TemplateView::of(template, person)).collect(), None)
+    listing(&uri, visible.map(|template| TemplateView::of(template, person, now)).collect(), None)
 }
 
 impl TemplateView {
-    fn of(template: &Template, person: &Person) -> Self {
-        let rule = template.justification.as_ref();
+    fn of(template: &Template, person: &Person, now: Timestamp) -> Self {
+        let (rule, rules) = (template.justification.as_ref(), &template.rules);
         Self {
             name: template.name.to_string(),
             title: template.title.to_string(),
@@ -79,7 +101,11 @@ impl TemplateView {
             durations: template.durations.iter().map(|span| iso8601::duration(*span)).collect(),
             default_duration: iso8601::duration(template.default_duration),
             pending_for: iso8601::duration(template.pending_for),
-            may_request: template.may_be_requested_by(person),
+            may_request: template.may_be_requested_by(person, now),
+            eligible: template.is_eligible(person, now),
+            break_glass: rules.break_glass.as_ref().map(|it| BreakGlassView::of(it, person)),
+            conflicts_with: rules.conflicts_with.iter().map(ToString::to_string).collect(),
+            auto_approve: rules.auto_approve.as_ref().map(ToString::to_string),
             require_justification: template.require_justification,
             justification_message: rule.map(|rule| rule.message.to_string()),
             justification_pattern: rule.map(|rule| rule.pattern.as_str().to_owned()),
@@ -93,6 +119,16 @@ impl TemplateView {
                 })
                 .collect(),
             self_approval: template.self_approval,
+        }
+    }
+}
+
+impl BreakGlassView {
+    fn of(rule: &BreakGlass, person: &Person) -> Self {
+        Self {
+            may_use: person.in_any_group(&rule.groups),
+            duration: iso8601::duration(rule.duration),
+            review_within: iso8601::duration(rule.review_within),
         }
     }
 }

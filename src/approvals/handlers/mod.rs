@@ -27,10 +27,12 @@ pub mod comments;
 pub mod decide;
 pub mod decisions;
 pub mod docs;
+pub mod eligibilities;
 pub mod grants;
 pub mod lists;
 pub mod permissions;
 pub mod requests;
+pub mod review;
 pub mod revocations;
 
 /// Items of a list, and the cursor of its next page.

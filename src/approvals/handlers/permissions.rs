@@ -14,13 +14,13 @@ use super::super::policy::{self, Target};
 use super::super::{Api, SharedApi, respond};
 use super::find_request;
 use crate::domain::apply::apply;
-use crate::domain::command::{Command, SubjectState};
+use crate::domain::command::{Authority, Command, SubjectState};
 use crate::domain::ids::RequestId;
 use crate::domain::request::{Bounds, Request};
 use crate::entropy;
 use crate::store::Load;
 
-const ACTIONS: [&str; 4] = ["approve", "deny", "cancel", "comment"];
+const ACTIONS: [&str; 6] = ["approve", "deny", "cancel", "comment", "review", "review_any"];
 
 /// One boolean per action.
 #[utoipa::path(get, path = "/api/v1/requests/{id}/permissions", tag = "requests", params(("id" = String, Path)),
@@ -36,7 +36,8 @@ pub async fn get(
     let mut map = BTreeMap::from([("read", true)]);
     for (action, decision) in ACTIONS.into_iter().zip(decisions) {
         let possible = would_work(&api, &call, &state, &dry(action, request.id))?;
-        map.insert(action, decision.allowed && possible);
+        let shown = if action == "review_any" { "review" } else { action };
+        *map.entry(shown).or_insert(false) |= decision.allowed && possible;
     }
     respond::json(StatusCode::OK, &map)
 }
@@ -56,8 +57,14 @@ fn dry(action: &str, request: RequestId) -> Command {
         }
         "deny" => Command::Deny { request, step: None, reason: String::new() },
         "cancel" => Command::Cancel { request, reason: String::new() },
+        "review" => review(request, Authority::Approver),
+        "review_any" => review(request, Authority::Any),
         _ => Command::Comment { request, text: "?".to_owned() },
     }
+}
+
+fn review(request: RequestId, authority: Authority) -> Command {
+    Command::Review { request, comment: String::new(), authority }
 }
 
 fn would_work(

@@ -14,7 +14,7 @@ use super::super::execute::{Answer, Idempotency, Named, Order, Outcome, execute,
 use super::super::extract::Call;
 use super::super::policy::{self, Sight, Target};
 use super::super::wire::{RequestView, StepView, etag};
-use super::super::{Api, SharedApi, page, respond};
+use super::super::{Api, SharedApi, auto_approve, page, respond};
 use super::{Effect, Filters, Listing, conclude, find_request, listing, lists, show_request};
 use crate::domain::apply::request_status;
 use crate::domain::command::{Command, Submit};
@@ -71,7 +71,8 @@ pub async fn create(
     let action = if on_behalf { "create_on_behalf" } else { "create" };
     let target = Target::submission(&value.template, &requester.subject.name);
     policy::require(&api, &call, &target, action).await?;
-    let submit = submission(&api, value, requester)?;
+    let mut submit = submission(&api, value, requester)?;
+    submit.rule_holds = auto_approve::holds(&api, &call, &submit);
     submit_it(&api, &call, submit, &bytes).await
 }
 
@@ -113,7 +114,7 @@ fn requester(api: &Api, call: &Call, body: &NewRequest) -> Result<Person, Refusa
     let subject = api.subjects.resolve(name).ok_or_else(|| {
         Refusal::invalid("/subject", "unknown", "no configured issuer has a subject of that name")
     })?;
-    Ok(Person { subject, email: None, groups: Vec::new(), scopes: Vec::new() })
+    Ok(Person::named(subject))
 }
 
 fn submission(api: &Api, body: NewRequest, requester: Person) -> Result<Submit, Refusal> {
@@ -136,6 +137,7 @@ fn submission(api: &Api, body: NewRequest, requester: Person) -> Result<Submit, 
         fields,
         break_glass: body.break_glass,
         rule_holds: false,
+        people: api.people.load_full(),
     })
 }
 
@@ -215,11 +217,16 @@ pub async fn cancel(
 
 /// The code by which a policy's refusal is told: one's own request names the better reason.
 pub(super) fn own_decision(request: &Request, call: &Call, denied: Refusal) -> Refusal {
+    if request.template.self_approval { denied } else { own_review(request, call, denied) }
+}
+
+/// The same for a review, which is never one's own.
+pub(super) fn own_review(request: &Request, call: &Call, denied: Refusal) -> Refusal {
     let person = &call.identity.person;
     let asker = request.on_behalf_by.as_ref();
     let own = request.requester.is_same_person(person)
         || asker.is_some_and(|asker| asker.is_same_person(person));
-    if own && !request.template.self_approval && denied.code == ProblemCode::PolicyDenied {
+    if own && denied.code == ProblemCode::PolicyDenied {
         return crate::domain::refused::Refused::SelfApproval.into();
     }
     denied

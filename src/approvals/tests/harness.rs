@@ -112,10 +112,9 @@ impl Authenticate for Tokens {
             let sent = headers.get("authorization").and_then(|value| value.to_str().ok());
             let name = sent.and_then(|sent| sent.strip_prefix("Bearer ")).ok_or(refused)?;
             let person = Person {
-                subject: Subject::new(ISSUER, name),
                 email: Some(format!("{}@example.test", name.trim_end_matches("-too")).into()),
                 groups: groups(name),
-                scopes: Vec::new(),
+                ..Person::named(Subject::new(ISSUER, name))
             };
             Ok(Arc::new(Identity {
                 key: person.subject.key(),
@@ -146,8 +145,10 @@ impl Decide for Policy {
             let any_of = |wanted: &[&str]| roles.iter().any(|role| wanted.contains(role));
             let allowed = match (query.resource.kind, *action) {
                 (_, "list_any" | "read_any") => any_of(&["approver", "auditor", "admin"]),
-                (_, "approve" | "deny" | "revoke") => any_of(&["approver", "admin"]),
-                (_, "revoke_any" | "kill_switch" | "create_on_behalf") => any_of(&["admin"]),
+                (_, "approve" | "deny" | "revoke" | "review") => any_of(&["approver", "admin"]),
+                (_, "revoke_any" | "review_any" | "kill_switch" | "create_on_behalf") => {
+                    any_of(&["admin"])
+                }
                 ("audit", "explain") => any_of(&["user"]),
                 ("audit", _) => any_of(&["auditor"]),
                 _ => any_of(&["user"]),

@@ -1,5 +1,6 @@
 //! The API on the real embedded store, called through its router.
 
+mod at_once;
 mod confirming;
 mod decisions;
 mod documents;
@@ -12,5 +13,6 @@ mod harness;
 mod inputs;
 mod model;
 mod reading;
+mod rules;
 mod sweeping;
 mod timing;

@@ -114,7 +114,7 @@ async fn the_permission_map_says_what_would_work_now() {
         let reply = world.get(who, &format!("/requests/{id}/permissions")).await;
         reply.body
     };
-    let yes = |approve, deny, cancel| json!({ "approve": approve, "deny": deny, "cancel": cancel, "comment": true, "read": true });
+    let yes = |approve, deny, cancel| json!({ "approve": approve, "deny": deny, "cancel": cancel, "comment": true, "read": true, "review": false });
     assert_eq!(map("alice").await, yes(false, false, true));
     assert_eq!(map("bob").await, yes(true, true, false));
     assert_eq!(map("carol").await, yes(false, false, false));

@@ -9,12 +9,14 @@ use http::Uri;
 
 use crate::config::map::Map;
 use crate::config::reader::At;
-use crate::config::{Algorithm, ClaimNames, IssuerConfig, KeySource};
+use crate::config::{Algorithm, ClaimNames, IdentityKeys, IssuerConfig, KeySource};
 
 use super::{distinct, files, word, words};
 
 const SOURCES: &str = "exactly one of jwks_file, jwks_url, discovery: true, pem_file, secret_file";
 const MOST_LEEWAY: Duration = Duration::from_secs(60);
+/// Of identity, each a claim that every token is searched for.
+const MOST_KEYS: usize = 16;
 const STALE: Duration = Duration::from_hours(24);
 /// Ten minutes outlast one refresh that fails.
 const STALENESS: RangeInclusive<Duration> = Duration::from_mins(10)..=Duration::from_hours(7 * 24);
@@ -33,15 +35,31 @@ const ALGORITHMS: [(&str, Algorithm); 12] = [
     ("HS512", Algorithm::HS512),
 ];
 
-pub fn issuers(at: &At<'_>, strict: bool) -> Option<Vec<IssuerConfig>> {
-    let found = at.filled("a list of at least one issuer", |at| issuer(at, strict))?;
+pub fn issuers(at: &At<'_>, strict: bool, same: &IdentityKeys) -> Option<Vec<IssuerConfig>> {
+    let found = at.filled("a list of at least one issuer", |at| issuer(at, strict, same))?;
     let names: Vec<&str> = found.iter().map(|issuer| &*issuer.issuer).collect();
     let prefixes: Vec<&str> = found.iter().map(|issuer| &*issuer.prefix).collect();
     let fits = distinct(at, "issuer", &names) & distinct(at, "prefix", &prefixes);
     fits.then_some(found)
 }
 
-fn issuer(at: &At<'_>, strict: bool) -> Option<IssuerConfig> {
+/// The subject is always among them: without it nobody would be the same person as themselves.
+pub fn identity_keys(at: &At<'_>) -> Option<IdentityKeys> {
+    let expected = "a list like [subject, email, employee_id], with `subject` and no name twice";
+    let found = words(at)?;
+    if !distinct(at, "key", &found) {
+        return None;
+    }
+    let has = |name: &str| found.iter().any(|key| **key == *name);
+    if !has("subject") || found.len() > MOST_KEYS {
+        return at.refuse(expected);
+    }
+    let email = has("email");
+    let is_claim = |name: &Arc<str>| !matches!(&**name, "subject" | "email");
+    Some(IdentityKeys { email, claims: found.into_iter().filter(is_claim).collect() })
+}
+
+fn issuer(at: &At<'_>, strict: bool, same: &IdentityKeys) -> Option<IssuerConfig> {
     let map = at.map("a mapping with issuer, a key source and audiences")?;
     let issuer = map.need("issuer", "the value of `iss`", word);
     let keys = keys(&map, strict);
@@ -69,6 +87,7 @@ fn issuer(at: &At<'_>, strict: bool) -> Option<IssuerConfig> {
         types: typ.into_iter().filter(|word| **word != *"absent").collect(),
         claims: claims?,
         prefix: prefix?,
+        identity_keys: same.clone(),
         leeway: leeway?,
         ca: ca?,
         max_stale: max_stale?,

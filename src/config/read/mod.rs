@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use super::map::Map;
 use super::reader::At;
-use super::{Config, Environment, Places};
+use super::{Config, Environment, IdentityKeys, Places};
 
 /// The whole file.
 pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
@@ -34,7 +34,10 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let deployment = map.or("deployment", "tidegate".into(), name);
     let listeners = listeners::listeners(&map, strict);
     let store = map.need("store", store::SHAPE, |at| store::store(at, strict));
-    let issuers = map.need("issuers", "at least one issuer", |at| issuers::issuers(at, strict));
+    let same = map.or("identity_keys", IdentityKeys::default(), issuers::identity_keys);
+    let issuers = map.need("issuers", "at least one issuer", |at| {
+        issuers::issuers(at, strict, same.as_ref().unwrap_or(&IdentityKeys::default()))
+    });
     let api = sections::api(&map, issuers.as_deref(), listeners.as_ref());
     let tools = map.need("tools", "at least one tool", |at| tools::tools(at, strict));
     let limits = sections::limits(&map);
@@ -53,7 +56,7 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
         deployment: deployment?,
         listeners: listeners?,
         store: store?,
-        issuers: issuers?,
+        issuers: same.and(issuers)?,
         api: api?,
         tools: tools?.into_iter().map(Arc::new).collect(),
         limits: limits?,

@@ -106,3 +106,15 @@ fn an_api_on_every_address_is_warned_to_name_its_own() {
         assert_eq!(warnings.iter().any(|w| w.contains("api.public_url")), warned, "{warnings:?}");
     }
 }
+
+#[test]
+fn identity_keys_are_subject_and_email_unless_named_and_the_same_for_all_issuers() {
+    let folder = Folder::new();
+    let config = folder.load(GOOD).expect("good");
+    assert_eq!(config.config.issuers[0].identity_keys, crate::config::IdentityKeys::default());
+    let named = "environment: production\nidentity_keys: [subject, employee_id, person.number]";
+    let config = folder.load(&changed("environment: production", named)).expect("good");
+    let keys = &config.config.issuers[0].identity_keys;
+    assert!(!keys.email);
+    assert_eq!(keys.claims, ["employee_id", "person.number"].map(std::sync::Arc::<str>::from));
+}

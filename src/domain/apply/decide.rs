@@ -1,21 +1,16 @@
 //! Approving, denying and cancelling a request.
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use super::super::access::{Access, Narrowing};
-use super::super::command::{Timer, TimerChange, Transition};
+use super::super::access::Narrowing;
+use super::super::command::Transition;
 use super::super::event::{Event, EventKind, Resource, Snapshot};
-use super::super::grant::Grant;
-use super::super::ids::{GrantId, RequestId};
+use super::super::ids::RequestId;
 use super::super::refused::{FieldError, Refused};
 use super::super::request::{Approval, Bounds, Request, RequestStatus};
-use super::super::rules::{Rules, Terms};
 use super::super::subject::Person;
-use super::super::template::{Approvers, Step, Template};
+use super::super::template::{Approvers, Step};
 use super::super::time::Timestamp;
-use super::confirm::{self, CONFIRM_AFTER};
-use super::{Context, check_text, escalate, invalid, submit, warn};
+use super::give::{self, Given};
+use super::{Context, check_text, escalate, invalid};
 
 /// The most methods or paths one approver may narrow a grant to.
 pub const MAX_NARROWINGS: usize = 16;
@@ -28,7 +23,7 @@ pub(super) struct Vote<'a> {
 
 /// Refusals in order: no such request; no longer pending; subject suspended; another step than the
 /// current one; own request; not among the step's approvers; already counted; values not accepted;
-/// an earlier approver's end has passed; too many live grants.
+/// an earlier approver's end has passed; separation of duties; too many live grants.
 pub(super) fn approve(
     context: &Context<'_>,
     id: RequestId,
@@ -60,113 +55,20 @@ pub(super) fn approve(
     grant_all(context, request, after)
 }
 
-/// The last approval: the clock starts, and every access of the template becomes a grant. One that
-/// is still to be confirmed is activated later, by [`confirm::confirm`].
+/// The last approval: what was asked for is given.
 fn grant_all(
     context: &Context<'_>,
     before: &Request,
     mut after: Request,
 ) -> Result<Transition, Refused> {
-    let expires_at = agreed_end(context.now, &after);
-    if expires_at <= context.now {
-        return Err(Refused::EndHasPassed);
-    }
-    submit::refuse_too_many_grants(context, &after.template)?;
-
-    let accesses = (1_u16..).zip(&after.template.accesses);
-    let grants: Vec<Grant> = accesses
-        .map(|(number, access)| grant(context, &after, number, access, expires_at))
-        .collect();
-    after.status = RequestStatus::Approved {
-        at: context.now,
-        grants: grants.iter().map(|grant| grant.id).collect(),
-    };
-    let mut events = vec![approved(context, EventKind::RequestApproved, before, &after)];
-    let mut timers = escalate::forgotten(&after);
-    for grant in &grants {
-        timers.push(TimerChange::Set { timer: Timer::ExpireGrant(grant.id), at: expires_at });
-        timers.extend(warn::warning(grant, context.now));
-        if grant.confirmed {
-            events.push(confirm::activated(context, grant));
-        } else {
-            let (timer, at) = (Timer::ConfirmGrant(grant.id), context.now.plus(CONFIRM_AFTER));
-            timers.push(TimerChange::Set { timer, at });
-        }
-    }
-    Ok(Transition { requests: vec![after], grants, events, timers })
-}
-
-/// The earliest end that any approver set, at most the asked duration from now.
-fn agreed_end(now: Timestamp, request: &Request) -> Timestamp {
-    let asked = now.plus(request.duration);
-    request.approvals.iter().fold(asked, |end, Approval { bounds, .. }| {
-        let shorter = bounds.duration_ms.map(|millis| now.plus(Duration::from_millis(millis)));
-        end.min(shorter.unwrap_or(end)).min(bounds.expires_at.unwrap_or(end))
+    let Given { grants, events, timers } = give::give(context, &mut after)?;
+    let approval = approved(context, EventKind::RequestApproved, before, &after);
+    Ok(Transition {
+        events: std::iter::once(approval).chain(events).collect(),
+        timers: escalate::forgotten(before).into_iter().chain(timers).collect(),
+        requests: vec![after],
+        grants,
     })
-}
-
-fn grant(
-    context: &Context<'_>,
-    request: &Request,
-    number: u16,
-    access: &Access,
-    expires_at: Timestamp,
-) -> Grant {
-    let narrowings: Vec<Narrowing> = request
-        .approvals
-        .iter()
-        .map(|approval| approval.bounds.narrowing.clone())
-        .filter(|narrowing| !narrowing.is_empty())
-        .collect();
-    Grant {
-        id: GrantId { partition: request.id.partition, random: context.seed.nth(number) },
-        subject: request.subject().clone(),
-        access: access.clone(),
-        template: request.template.name.clone(),
-        request: request.id,
-        approvers: request.approvals.iter().map(|a| a.by.subject.name.clone()).collect(),
-        approver_groups: approver_groups(request),
-        generation: context.state.markers.generation,
-        granted_at: context.now,
-        not_before: None,
-        expires_at,
-        narrowings,
-        ended: None,
-        confirmed: !context.state.confirms_later,
-        terms: terms(request),
-        revision: 1,
-    }
-}
-
-/// What an approver said about the end stays: such a grant is not extended.
-fn terms(request: &Request) -> Terms {
-    let Template { rules, require_justification, justification, .. } = &*request.template;
-    let Rules { extension, warn_before_end, conflicts_with, .. } = rules;
-    let is_bound = |bounds: &Bounds| bounds.duration_ms.is_some() || bounds.expires_at.is_some();
-    let is_free = !request.approvals.iter().any(|approval| is_bound(&approval.bounds));
-    Terms {
-        extension: extension.clone().filter(|_| is_free),
-        extended: 0,
-        require_justification: *require_justification,
-        justification: justification.clone().filter(|_| extension.is_some()),
-        warn_before_end: *warn_before_end,
-        warned_of: None,
-        conflicts_with: conflicts_with.clone(),
-    }
-}
-
-/// Whoever could decide on any step may revoke later; `None` when one step is open to anybody.
-fn approver_groups(request: &Request) -> Option<Vec<Arc<str>>> {
-    let mut all: Vec<Arc<str>> = request.escalated_to().to_vec();
-    for step in &request.template.steps {
-        match &step.approvers {
-            Approvers::Anyone => return None,
-            Approvers::Groups(groups) => all.extend(groups.iter().cloned()),
-        }
-    }
-    all.sort();
-    all.dedup();
-    Some(all)
 }
 
 /// Refusals in order: no such request; no longer pending; another step than the current one; own
@@ -245,7 +147,7 @@ fn may_decide<'a>(
     Ok((current, person))
 }
 
-fn asked_by(request: &Request, person: &Person) -> bool {
+pub(super) fn asked_by(request: &Request, person: &Person) -> bool {
     let asker = request.on_behalf_by.as_ref();
     request.requester.is_same_person(person)
         || asker.is_some_and(|asker| asker.is_same_person(person))
@@ -290,7 +192,7 @@ fn is_method(text: &str) -> bool {
     (1..=32).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_uppercase() || b == b'-')
 }
 
-fn event(
+pub(super) fn event(
     context: &Context<'_>,
     kind: EventKind,
     before: &Request,

@@ -151,8 +151,7 @@ fn cancelled_by(context: &Context<'_>, request: &Request, kill: &Kill) -> Transi
 
 /// Whoever threw the kill switch; the markers keep no more of them than who it was.
 fn thrower(kill: &Kill) -> Actor {
-    let subject = kill.by.clone();
-    Actor::Person(Person { subject, email: None, groups: Vec::new(), scopes: Vec::new() })
+    Actor::Person(Person::named(kill.by.clone()))
 }
 
 fn may_revoke(context: &Context<'_>, grant: &Grant) -> Result<(), Refused> {

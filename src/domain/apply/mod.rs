@@ -3,14 +3,18 @@
 //! Each command checks its refusals in a fixed order, which the documentation of its function
 //! lists; the first that applies is the answer, and nothing has changed then.
 
+mod able;
+mod break_glass;
 mod comment;
 mod confirm;
 mod decide;
 mod due;
+mod duties;
 mod end;
 mod escalate;
 mod extend;
 mod fields;
+mod give;
 mod review;
 mod submit;
 #[cfg(test)]
@@ -72,7 +76,9 @@ pub fn apply(
         Command::Extend { grant, by, justification } => {
             extend::extend(&context, *grant, *by, justification)
         }
-        Command::Review { request, comment } => review::review(&context, *request, comment),
+        Command::Review { request, comment, authority } => {
+            review::review(&context, *request, comment, *authority)
+        }
         Command::Escalate { request } => escalate::escalate(&context, *request),
         Command::WarnOfEnd { grant } => warn::warn_of_end(&context, *grant),
         Command::RemindOfReview { request } => review::remind(&context, *request),

@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use super::super::command::{Submit, Timer, TimerChange, Transition};
-use super::super::course::Course;
+use super::super::course::{Course, Way};
 use super::super::event::{Event, EventKind, Resource, Snapshot};
 use super::super::ids::RequestId;
 use super::super::iso8601;
 use super::super::refused::{FieldError, Refused};
 use super::super::request::{Request, RequestStatus};
 use super::super::template::{JustificationRule, Requesters, Template};
-use super::{Context, MAX_TEXT, fields, invalid, request_status};
+use super::give::{self, Given};
+use super::{
+    Context, MAX_TEXT, able, break_glass, decide, duties, fields, invalid, request_status,
+};
 
 /// The most live grants one subject may hold: they share one value that every request reads.
 pub const MAX_GRANTS: usize = 64;
@@ -18,17 +21,76 @@ pub const MAX_GRANTS: usize = 64;
 /// The most requests of one subject that may wait at the same time.
 pub const MAX_PENDING: usize = 64;
 
-/// Refusals in order: suspended; template unknown, disabled or not visible; requester not in the
-/// template's groups; values not accepted (all of them at once); a request for the same template
-/// pending; too many pending; too many live grants.
+/// Refusals in order: suspended; template unknown, disabled or not visible; break-glass that may not
+/// be taken, or else a requester who is not eligible or not in the template's groups; values not
+/// accepted (all of them at once); separation of duties; a request for the same template pending;
+/// too many pending; too many live grants; nobody who could approve.
+///
+/// What needs no approver is given in the same commit. Break-glass does not wait for what is pending.
 pub(super) fn submit(context: &Context<'_>, submit: &Submit) -> Result<Transition, Refused> {
-    let template = &submit.template;
     context.refuse_suspended()?;
-    check_requester(submit)?;
-    let duration = check_values(submit)?;
-    check_room(context, template)?;
+    if !submit.template.is_visible_to(&submit.requester) {
+        return Err(Refused::NoSuchTemplate(submit.template.name.clone()));
+    }
+    let way = way(context, submit)?;
+    let duration = check_values(submit, &way)?;
+    duties::refuse_conflicts(context, &submit.template)?;
+    check_room(context, &submit.template, &way)?;
+    let request = request(context, submit, way, duration);
+    match &request.course.way {
+        Way::Approvers => {
+            able::refuse_undecidable(context, submit)?;
+            Ok(asked(context, request))
+        }
+        Way::Rule { .. } | Way::Eligibility | Way::BreakGlass { .. } => at_once(context, request),
+    }
+}
 
-    let request = Request {
+/// How it will be decided, when the requester may ask at all. Only people themselves get something
+/// at once, never what somebody asks for them.
+fn way(context: &Context<'_>, submit: &Submit) -> Result<Way, Refused> {
+    let Submit { template, requester, .. } = submit;
+    if submit.break_glass {
+        let rule = break_glass::may_break(context, submit)?;
+        return Ok(Way::BreakGlass { review: break_glass::debt(context, rule) });
+    }
+    check_requester(context, submit)?;
+    let person = context.actor.person();
+    if person.is_none_or(|person| person.subject != requester.subject) {
+        return Ok(Way::Approvers);
+    }
+    let rules = &template.rules;
+    match (&rules.eligible, &rules.auto_approve) {
+        (Some(eligible), _)
+            if !eligible.needs_approval && eligible.holds_for(requester, context.now) =>
+        {
+            Ok(Way::Eligibility)
+        }
+        (_, Some(rule)) if submit.rule_holds => Ok(Way::Rule { rule: rule.clone() }),
+        (Some(_) | None, Some(_) | None) => Ok(Way::Approvers),
+    }
+}
+
+fn check_requester(context: &Context<'_>, submit: &Submit) -> Result<(), Refused> {
+    let (template, requester) = (&submit.template, &submit.requester);
+    if template.may_be_requested_by(requester, context.now) {
+        return Ok(());
+    }
+    let name = template.name.clone();
+    match (&template.rules.eligible, &template.requesters) {
+        (None, Requesters::Groups(groups)) => {
+            Err(Refused::NotARequester { template: name, groups: groups.join(", ") })
+        }
+        (Some(_), Requesters::Groups(_)) | (Some(_) | None, Requesters::Anyone) => {
+            let subject = requester.subject.name.clone();
+            Err(Refused::NotEligible { subject, template: name })
+        }
+    }
+}
+
+fn request(context: &Context<'_>, submit: &Submit, way: Way, duration: Duration) -> Request {
+    let template = &submit.template;
+    Request {
         id: RequestId { partition: context.state.partition, random: context.seed.nth(0) },
         requester: submit.requester.clone(),
         on_behalf_by: context
@@ -50,10 +112,13 @@ pub(super) fn submit(context: &Context<'_>, submit: &Submit) -> Result<Transitio
         approvals: Vec::new(),
         status: RequestStatus::Pending,
         comments: Vec::new(),
-        course: Course::default(),
+        course: Course { way, ..Course::default() },
         revision: 1,
-    };
-    let event = Event {
+    }
+}
+
+fn submitted(context: &Context<'_>, request: &Request) -> Event {
+    Event {
         kind: EventKind::RequestSubmitted,
         resource: Resource::Request(request.id),
         correlation: Some(request.id),
@@ -61,11 +126,15 @@ pub(super) fn submit(context: &Context<'_>, submit: &Submit) -> Result<Transitio
         at: context.now,
         reason: None,
         before: None,
-        after: Snapshot::of_request(&request),
+        after: Snapshot::of_request(request),
         notify: Vec::new(),
-    };
+    }
+}
+
+fn asked(context: &Context<'_>, request: Request) -> Transition {
+    let events = vec![submitted(context, &request)];
     let timers = timers(&request);
-    Ok(Transition { requests: vec![request], grants: Vec::new(), events: vec![event], timers })
+    Transition { requests: vec![request], grants: Vec::new(), events, timers }
 }
 
 fn timers(request: &Request) -> Vec<TimerChange> {
@@ -78,28 +147,44 @@ fn timers(request: &Request) -> Vec<TimerChange> {
     std::iter::once(time_out).chain(escalation).collect()
 }
 
-fn check_requester(submit: &Submit) -> Result<(), Refused> {
-    let (template, requester) = (&submit.template, &submit.requester);
-    if !template.is_visible_to(requester) {
-        return Err(Refused::NoSuchTemplate(template.name.clone()));
-    }
-    match &template.requesters {
-        Requesters::Groups(groups) if !template.may_be_requested_by(requester) => {
-            let groups = groups.join(", ");
-            Err(Refused::NotARequester { template: template.name.clone(), groups })
+/// Asked for and given in one commit: it never waits for anybody.
+fn at_once(context: &Context<'_>, before: Request) -> Result<Transition, Refused> {
+    let mut after = before.clone();
+    let Given { grants, events, mut timers } = give::give(context, &mut after)?;
+    let mut all = vec![submitted(context, &before)];
+    let because = match &after.course.way {
+        Way::Approvers => None,
+        Way::Rule { rule } => Some(format!("auto-approve rule: {rule}")),
+        Way::Eligibility => Some("standing eligibility".to_owned()),
+        Way::BreakGlass { review } => {
+            let used = EventKind::BreakglassUsed;
+            all.push(decide::event(context, used, &before, &after, Some(&after.justification)));
+            let (timer, at) = (Timer::ReviewDue(after.id), review.due_at);
+            timers.push(TimerChange::Set { timer, at });
+            Some("break-glass".to_owned())
         }
-        Requesters::Groups(_) | Requesters::Anyone => Ok(()),
-    }
+    };
+    let kind = EventKind::RequestApproved;
+    all.push(decide::event(context, kind, &before, &after, because.as_deref()));
+    all.extend(events);
+    Ok(Transition { requests: vec![after], grants, events: all, timers })
 }
 
 /// The duration to ask for, when every value is accepted.
-fn check_values(submit: &Submit) -> Result<Duration, Refused> {
+fn check_values(submit: &Submit, way: &Way) -> Result<Duration, Refused> {
     let template = &submit.template;
     let mut errors = Vec::new();
-    let duration = submit.duration.unwrap_or(template.default_duration);
-    if !template.durations.contains(&duration) {
-        let allowed: Vec<String> =
-            template.durations.iter().map(|span| iso8601::duration(*span)).collect();
+    let emergency = match way {
+        Way::BreakGlass { .. } => template.rules.break_glass.as_ref(),
+        Way::Approvers | Way::Rule { .. } | Way::Eligibility => None,
+    };
+    let (usual, offered) = match emergency {
+        Some(rule) => (rule.duration, std::slice::from_ref(&rule.duration)),
+        None => (template.default_duration, template.durations.as_slice()),
+    };
+    let duration = submit.duration.unwrap_or(usual);
+    if !offered.contains(&duration) {
+        let allowed: Vec<String> = offered.iter().map(|span| iso8601::duration(*span)).collect();
         let detail = format!(
             "expected one of {}, found {}",
             allowed.join(", "),
@@ -107,7 +192,8 @@ fn check_values(submit: &Submit) -> Result<Duration, Refused> {
         );
         errors.push(FieldError::new("/duration", "not-offered", detail));
     }
-    let demands = (template.require_justification, template.justification.as_ref());
+    let required = template.require_justification || emergency.is_some();
+    let demands = (required, template.justification.as_ref());
     check_justification(demands, &submit.justification, &mut errors);
     fields::check(&template.fields, &submit.fields, &mut errors);
     if errors.is_empty() { Ok(duration) } else { Err(invalid(errors)) }
@@ -135,8 +221,11 @@ pub(super) fn check_justification(
     }
 }
 
-fn check_room(context: &Context<'_>, template: &Template) -> Result<(), Refused> {
+fn check_room(context: &Context<'_>, template: &Template, way: &Way) -> Result<(), Refused> {
     let state = context.state;
+    if matches!(way, Way::BreakGlass { .. }) {
+        return refuse_too_many_grants(context, template);
+    }
     let waiting =
         |request: &&Request| request_status(request, &state.markers, context.now) == "pending";
     let mut pending = state.requests.values().filter(waiting);

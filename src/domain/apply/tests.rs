@@ -1,3 +1,6 @@
+mod at_once;
+mod rules;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -83,10 +86,9 @@ impl World {
 
 fn person(name: &str, groups: &[&str]) -> Person {
     Person {
-        subject: Subject::new("https://idp.test", name),
         email: Some(format!("{name}@example.test").into()),
         groups: groups.iter().map(|group| Arc::from(*group)).collect(),
-        scopes: Vec::new(),
+        ..Person::named(Subject::new("https://idp.test", name))
     }
 }
 
@@ -132,6 +134,7 @@ fn submission(template: &Arc<Template>, requester: &Person) -> Command {
         fields: BTreeMap::new(),
         break_glass: false,
         rule_holds: false,
+        people: Arc::default(),
     })
 }
 
@@ -369,6 +372,7 @@ fn every_wrong_value_of_a_request_is_named_at_once() {
         ]),
         break_glass: false,
         rule_holds: false,
+        people: Arc::default(),
     });
     let refused = world.try_do(&alice, &command).expect_err("refused");
     let expected = [

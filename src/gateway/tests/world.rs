@@ -115,10 +115,9 @@ pub fn person(name: &str, groups: &[&str], roles: &[&str]) -> Identity {
     Identity {
         key: subject.key(),
         person: Person {
-            subject,
             email: Some(format!("{name}@example.com").into()),
             groups: groups.iter().map(|&group| group.into()).collect(),
-            scopes: Vec::new(),
+            ..Person::named(subject)
         },
         roles: roles.iter().map(|&role| role.into()).collect(),
         claims: Arc::new(claims.as_object().cloned().unwrap_or_default()),

@@ -184,3 +184,27 @@ async fn lists_are_bounded_and_hold_plain_texts_only() {
     assert_eq!(refusal_of("realm_access", Some(roles)).await, Some(TokenRefused::RolesClaim));
     assert_eq!(refusal_of("scope", Some(json!(7))).await, Some(TokenRefused::ScopesClaim));
 }
+
+#[tokio::test]
+async fn identity_keys_name_claims_of_verified_text_and_nothing_else() {
+    let keys = crate::config::IdentityKeys {
+        email: false,
+        claims: vec!["employee_id".into(), "person.number".into()],
+    };
+    let desk = Desk::changed(|issuer| issuer.identity_keys = keys);
+    let mut both = with("employee_id", Some(json!("E-12")));
+    both["person"] = json!({ "number": "7" });
+    let read = async |claims: &serde_json::Value| {
+        let token = ec().mint(claims).unwrap();
+        desk.show_for(Audience::Api, &token).await.unwrap().person.identities.clone()
+    };
+    both["aud"] = json!("api");
+    let found = read(&both).await;
+    assert!(found.shares_email);
+    let pairs: Vec<(&str, &str)> = found.claims.iter().map(|(k, v)| (&**k, &**v)).collect();
+    assert_eq!(pairs, [("employee_id", "E-12"), ("person.number", "7")]);
+    for odd in [json!(""), json!(" "), json!(12), json!(["E-12"]), json!(null), json!("a\u{0}")] {
+        both["employee_id"] = odd.clone();
+        assert_eq!(read(&both).await.claims.len(), 1, "{odd}");
+    }
+}

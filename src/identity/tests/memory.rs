@@ -105,8 +105,7 @@ fn good() -> Memory {
 fn weighing(claims_bytes: usize) -> Memory {
     let subject = crate::domain::subject::Subject::new(ISSUER, "alice");
     let key = subject.key();
-    let person =
-        crate::domain::subject::Person { subject, email: None, groups: vec![], scopes: vec![] };
+    let person = crate::domain::subject::Person::named(subject);
     let identity = Identity {
         person,
         key,

@@ -80,6 +80,7 @@ pub(super) fn issuer(name: &str, keys: KeySource) -> IssuerConfig {
             scopes: "scope".into(),
         },
         prefix: "".into(),
+        identity_keys: crate::config::IdentityKeys::default(),
         leeway: Duration::ZERO,
         ca: None,
         max_stale: Duration::from_hours(24),

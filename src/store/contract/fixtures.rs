@@ -41,7 +41,7 @@ pub fn partition(subject: &Subject) -> Partition {
 }
 
 pub fn person(subject: &Subject) -> Person {
-    Person { subject: subject.clone(), email: None, groups: Vec::new(), scopes: Vec::new() }
+    Person::named(subject.clone())
 }
 
 pub fn template() -> Template {

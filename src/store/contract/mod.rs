@@ -375,6 +375,7 @@ macro_rules! contract_suite {
             retention: trimming_never_takes_what_is_young_or_undelivered;
             retention: an_edited_entry_does_not_keep_the_log_for_ever;
             retention: what_is_over_for_long_is_forgotten_and_nothing_else;
+            retention: a_request_that_owes_a_review_is_never_forgotten;
             retention: a_request_stays_as_long_as_its_grants;
             retention: an_edited_record_is_not_forgotten_and_holds_up_nothing;
             retention: more_than_a_page_is_forgotten_page_by_page;

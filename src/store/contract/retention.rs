@@ -7,15 +7,19 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use crate::domain::command::Transition;
+use crate::domain::course::{Review, Reviewed, Way};
 use crate::domain::grant::{EndedWhy, Grant};
 use crate::domain::ids::CommitId;
 use crate::domain::request::{Request, RequestStatus};
 use crate::domain::time::Timestamp;
 use crate::store::backend::{Backend, Expect, KEPT_ENTRIES, Outcome, WriteSet};
 use crate::store::record::parse_head;
-use crate::store::{Committed, Load, Retained, Retention, Store, StoreFault, StoredEvent, keys};
+use crate::store::{
+    Committed, ListQuery, Load, Retained, Retention, Store, StoreFault, StoredEvent, keys,
+};
 
 use super::fixtures::*;
+use super::lists::query;
 use super::{Process, World};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -278,6 +282,34 @@ pub async fn what_is_over_for_long_is_forgotten_and_nothing_else<W: World>() {
     let subject = alice();
     let named = Load { request: Some(over.id), grant: Some(gone.id), ..load_of(&subject) };
     assert_eq!(process.store.load(named).await.expect("it loads").state.requests.len(), 1);
+}
+
+pub async fn a_request_that_owes_a_review_is_never_forgotten<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let owed = Review { due_at: START.plus(HOUR), reviewed: None, overdue: true };
+    let mut asked = request(&alice(), START);
+    asked.status = RequestStatus::Approved { at: START, grants: Vec::new() };
+    asked.course.way = Way::BreakGlass { review: owed.clone() };
+    process.write(&alice(), of(&[&asked], &[])).await;
+    let done = process.retain(LONG_AFTER, u64::MAX).await.expect("it answers");
+    assert_eq!((done.requests, done.broken.len()), (0, 0), "{done:?}");
+    // It is loaded with its subject, and no pending one.
+    let state = process.load(&alice()).await.state;
+    assert_eq!(state.requests.get(&asked.id), Some(&asked));
+    let status = |status: &str| ListQuery { status: Some(status.to_owned()), ..query() };
+    let pending = status("pending");
+    assert_eq!(process.store.list_requests(&pending).await.expect("a page").items, []);
+    let approved = status("approved");
+    assert_eq!(process.store.list_requests(&approved).await.expect("a page").items.len(), 1);
+
+    let (by, at) = (person(&alice()), START.plus(HOUR));
+    let reviewed = Some(Reviewed { by, at, comment: String::new() });
+    asked.course.way = Way::BreakGlass { review: Review { reviewed, ..owed } };
+    process.write(&alice(), of(&[&asked], &[])).await;
+    assert!(process.load(&alice()).await.state.requests.is_empty());
+    let done = process.retain(LONG_AFTER, u64::MAX).await.expect("it answers");
+    assert_eq!((done.requests, done.broken.len()), (1, 0), "{done:?}");
 }
 
 pub async fn a_request_stays_as_long_as_its_grants<W: World>() {

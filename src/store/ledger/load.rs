@@ -29,7 +29,7 @@ pub trait Item: DeserializeOwned + Send + Sized {
     fn key(id: Self::Id) -> Key;
     fn id(&self) -> Self::Id;
     fn subject(&self) -> &Subject;
-    /// Listed in the subject's record: pending, not ended.
+    /// Listed in the subject's record: pending or owed a review, not ended.
     fn is_listed(&self) -> bool;
 }
 

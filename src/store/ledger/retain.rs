@@ -48,7 +48,7 @@ impl Passing for Grant {
 
 impl Passing for Request {
     fn was_over(&self, before: Timestamp) -> bool {
-        self.status.decided_at().is_some_and(|at| at < before)
+        self.status.decided_at().is_some_and(|at| at < before) && !self.is_open()
     }
     fn stands_in(&self, subject: &SubjectRecord) -> bool {
         subject.pending.iter().any(|listed| listed.id == self.id)

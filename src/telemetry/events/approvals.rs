@@ -81,6 +81,19 @@ const fn outcome(kind: EventKind) -> Option<&'static str> {
     }
 }
 
+/// A template's rule for approval without people came to nothing: people decide.
+pub struct RuleFailed<'a> {
+    pub template: &'a str,
+    pub why: &'a str,
+}
+
+impl RuleFailed<'_> {
+    pub fn emit(&self) {
+        let (template, why) = (self.template, bounded::text(self.why, bounded::TEXT));
+        tracing::warn!(template, why, "an auto-approve rule has no value");
+    }
+}
+
 /// A call was refused.
 pub struct CallRefused<'a> {
     pub decision_id: &'a str,

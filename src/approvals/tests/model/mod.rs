@@ -135,8 +135,17 @@ async fn submit(real: &Real, reference: &mut Reference, who: usize, what: usize)
     let (requester, justification) = (holder(who), "INC-1".to_owned());
     let (duration, fields) = (Some(HOUR), std::collections::BTreeMap::new());
     let (break_glass, rule_holds) = (false, false);
-    let submit =
-        Submit { template, requester, duration, justification, fields, break_glass, rule_holds };
+    let people = std::sync::Arc::default();
+    let submit = Submit {
+        template,
+        requester,
+        duration,
+        justification,
+        fields,
+        break_glass,
+        rule_holds,
+        people,
+    };
     let done = real.run(who, holder(who), Named::Nothing, Command::Submit(submit)).await;
     let waits = |a: &Asked| a.status == "pending" && (a.who, a.what) == (who, what);
     assert_eq!(done.is_some(), !reference.asked.iter().any(waits));

@@ -146,5 +146,5 @@ pub fn subject(name: &str) -> Subject {
 }
 
 pub fn person(name: &str, group: &str) -> Person {
-    Person { subject: subject(name), email: None, groups: vec![group.into()], scopes: Vec::new() }
+    Person { groups: vec![group.into()], ..Person::named(subject(name)) }
 }

@@ -1,5 +1,6 @@
 //! The names an expression may use besides the request.
 
+use super::types::Type;
 use super::value::Value;
 use std::collections::BTreeMap;
 
@@ -10,6 +11,17 @@ pub struct Declarations {
     constants: BTreeMap<String, Value>,
     /// `None`: every name, looked up when evaluated.
     globals: Option<Vec<String>>,
+    inputs: BTreeMap<&'static str, Input>,
+}
+
+/// A value that stands under a name of its own, in the place of the request of a policy.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The number that `Variables` is asked for.
+    pub slot: usize,
+    pub of: Type,
+    /// The members of a map with fixed ones; with none, whatever `of` has.
+    pub members: Vec<(&'static str, Type)>,
 }
 
 impl Declarations {
@@ -21,6 +33,11 @@ impl Declarations {
     /// Declares a variable with the number that `Variables` is asked for.
     pub fn declare_variable(&mut self, name: &str, slot: usize) {
         self.variables.insert(name.to_owned(), slot);
+    }
+
+    /// Declares an input. With one, there is no request of a policy: its names are unknown.
+    pub fn declare_input(&mut self, name: &'static str, input: Input) {
+        self.inputs.insert(name, input);
     }
 
     /// Declares a constant.
@@ -38,6 +55,15 @@ impl Declarations {
             .get(name)
             .copied()
             .ok_or_else(|| unknown("variable", name, self.variables.keys().map(String::as_str)))
+    }
+
+    pub(super) fn input(&self, name: &str) -> Option<&Input> {
+        self.inputs.get(name)
+    }
+
+    /// Their names, when there are any.
+    pub(super) fn inputs(&self) -> Option<impl Iterator<Item = &'static str>> {
+        (!self.inputs.is_empty()).then(|| self.inputs.keys().copied())
     }
 
     pub(super) fn constant(&self, name: &str) -> Result<&Value, String> {

@@ -47,7 +47,7 @@ mod value;
 mod tests;
 
 pub use budget::Budget;
-pub use declarations::Declarations;
+pub use declarations::{Declarations, Input};
 pub use environment::Environment;
 pub use error::{CompileError, EvalError, Severity};
 pub use failure::Known;

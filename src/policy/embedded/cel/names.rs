@@ -40,7 +40,13 @@ impl Lowering<'_> {
             let uses = Uses { input: false, outermost: slot };
             return Ok(self.typed(id, Kind::Local(slot), of, uses));
         }
-        if let Some((_, message)) = ROOTS.iter().find(|(root, _)| *root == name) {
+        if let Some(input) = self.declarations.input(name) {
+            let (slot, of) = (input.slot, input.of.clone());
+            return Ok(self.typed(id, Kind::Variable(slot), of, Uses::INPUT));
+        }
+        let own: Option<Vec<&str>> = self.declarations.inputs().map(Iterator::collect);
+        let roots = own.is_none().then(|| ROOTS.iter()).into_iter().flatten();
+        if let Some((_, message)) = roots.clone().find(|(root, _)| *root == name) {
             return Ok(self.root(id, *message));
         }
         if let Some(of) = self.type_named(name) {
@@ -52,7 +58,7 @@ impl Lowering<'_> {
             ));
         }
         let locals = self.locals.iter().map(|local| local.name.as_str());
-        let known = ROOTS.iter().map(|(root, _)| *root).chain(locals);
+        let known = own.into_iter().flatten().chain(roots.map(|(root, _)| *root)).chain(locals);
         Err(self.error(id, unknown("name", name, known)))
     }
 
@@ -113,7 +119,10 @@ impl Lowering<'_> {
         if let Type::Message(message) = operand.of {
             return self.member(id, message, &it.field, it.test);
         }
-        let (of, is_optional) = self.selected(id, &operand.of)?;
+        let (of, is_optional) = match self.input_member(id, &it.operand, &it.field)? {
+            Some(of) => (of, false),
+            None => self.selected(id, &operand.of)?,
+        };
         let field: Arc<str> = it.field.as_str().into();
         if it.test {
             let kind = Kind::Has(Box::new(operand.node), field);
@@ -121,6 +130,24 @@ impl Lowering<'_> {
         }
         let of = if is_optional { Type::optional(of) } else { of };
         Ok(self.typed(id, Kind::Select(Box::new(operand.node), field), of, operand.uses))
+    }
+
+    /// The type of a member of an input that has fixed ones.
+    fn input_member(
+        &self,
+        id: u64,
+        operand: &IdedExpr,
+        name: &str,
+    ) -> Result<Option<Type>, CompileError> {
+        let Expr::Ident(root) = &operand.expr else { return Ok(None) };
+        let is_local = self.locals.iter().any(|local| local.name == *root);
+        let input = self.declarations.input(root).filter(|_| !is_local);
+        let Some(input) = input.filter(|input| !input.members.is_empty()) else { return Ok(None) };
+        if let Some((_, of)) = input.members.iter().find(|(known, _)| *known == name) {
+            return Ok(Some(of.clone()));
+        }
+        let known = input.members.iter().map(|(known, _)| *known);
+        Err(self.error(id, unknown(&format!("member of {root}"), name, known)))
     }
 
     /// The type of a field, and whether it was selected from an optional value.

@@ -1,0 +1,32 @@
+//! Separation of duties: accesses that nobody may hold together.
+
+use super::super::grant::{Grant, GrantStatus};
+use super::super::refused::Refused;
+use super::super::template::Template;
+use super::{Context, grant_status};
+
+/// Asked when access is asked for, and again when it is given. A grant that counts, or may still
+/// begin to, conflicts with what its template or the wanted one names. A pending request does not.
+pub(super) fn refuse_conflicts(context: &Context<'_>, wanted: &Template) -> Result<(), Refused> {
+    let mut held = context.state.grants.values().filter(|grant| is_held(context, grant));
+    held.try_for_each(|held| refuse_conflict(wanted, held))
+}
+
+fn refuse_conflict(wanted: &Template, held: &Grant) -> Result<(), Refused> {
+    let is_named = wanted.rules.conflicts_with.contains(&held.access);
+    let names = |access| held.terms.conflicts_with.contains(access);
+    match wanted.accesses.iter().find(|access| is_named || names(access)) {
+        None => Ok(()),
+        Some(access) => {
+            let (access, held) = (access.clone(), held.access.clone());
+            Err(Refused::DutiesConflict { access, held })
+        }
+    }
+}
+
+fn is_held(context: &Context<'_>, grant: &Grant) -> bool {
+    match grant_status(grant, &context.state.markers, context.now) {
+        GrantStatus::Active | GrantStatus::Scheduled | GrantStatus::Unconfirmed => true,
+        GrantStatus::Expired | GrantStatus::Revoked | GrantStatus::Released => false,
+    }
+}
