@@ -25,6 +25,7 @@ use crate::telemetry::ids::UserHashes;
 use crate::telemetry::metrics::Metrics;
 
 pub mod body;
+mod draw;
 pub mod error;
 pub mod execute;
 pub mod extract;
