@@ -99,6 +99,7 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let outbox = Outbox::start(OutboxParts {
         config: &config.audit,
         source: cloudevents::source(&config.deployment),
+        public_url: config.api.public_url.clone(),
         store: store.clone(),
         metrics: &metrics,
         clock: clock.clone(),
