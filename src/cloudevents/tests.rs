@@ -252,8 +252,7 @@ fn a_notice_names_its_recipients_and_a_link_that_opens_the_request() {
     expected["recipients"][1].as_object_mut().expect("a person").remove("email");
     assert_eq!(notice(&event.without_addresses()), expected);
     // A grant's notice opens its request, too.
-    told.event.resource =
-        Resource::Grant(GrantId { partition: Partition(7), random: [2; 16] });
+    told.event.resource = Resource::Grant(GrantId { partition: Partition(7), random: [2; 16] });
     let event = CloudEvent::of_stored(&told, &origin());
     assert_eq!(notice(&event)["link"], expected["link"]);
 }

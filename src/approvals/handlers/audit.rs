@@ -88,9 +88,7 @@ async fn read(
     {
         let wanted = commit.iter().filter(|event| fits(filters, event));
         // Whoever reads the history learns who was told, not how to reach them.
-        items.extend(
-            wanted.map(|event| CloudEvent::of_stored(event, &origin).without_addresses()),
-        );
+        items.extend(wanted.map(|event| CloudEvent::of_stored(event, &origin).without_addresses()));
     }
     more |= streams.iter().any(|stream| !stream.is_empty());
     let position = position.encode();

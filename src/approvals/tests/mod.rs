@@ -8,6 +8,7 @@ mod faults;
 mod harness;
 mod inputs;
 mod model;
+mod notices;
 mod reading;
 mod sweeping;
 mod timing;
