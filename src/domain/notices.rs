@@ -167,24 +167,33 @@ impl Desk<'_> {
             !request.approvals.iter().any(|approval| approval.by.is_member(member))
                 && !is_kept_out(request, |person| person.is_member(member))
         });
-        let mut all = Audience::default();
-        chosen.into_iter().for_each(|member| self.add_member(&mut all, member));
-        unknown.into_iter().for_each(|group| all.add_group(group));
-        let all = all.at_most(MOST_APPROVERS, groups);
+        let all = self.listed(chosen, unknown, groups);
         keep(request, &all, Self::concerned);
         all
     }
 
-    /// All members of groups but those who may not decide; too many are told as their groups.
+    /// All members of groups but those who may not decide.
     fn everybody(&self, request: &Request, groups: &[Arc<str>]) -> Audience {
         let (pool, unknown) = choose::pool(self.people, groups);
+        let is_out = |member: &&Member| is_kept_out(request, |person| person.is_member(member));
+        self.listed(pool.into_iter().filter(|member| !is_out(member)), unknown, groups)
+    }
+
+    /// Too many are told as the `groups` that they are of.
+    fn listed<'m>(
+        &self,
+        members: impl IntoIterator<Item = &'m Member>,
+        unknown: Vec<Arc<str>>,
+        groups: &[Arc<str>],
+    ) -> Audience {
         let mut all = Audience::default();
-        for member in pool {
-            if !is_kept_out(request, |person| person.is_member(member)) {
-                self.add_member(&mut all, member);
-            }
+        for member in members {
+            let email = member.email.as_ref().or_else(|| self.people.email(&member.name));
+            all.add(member.name.clone(), email.cloned());
         }
-        unknown.into_iter().for_each(|group| all.add_group(group));
+        for group in unknown {
+            all.add_group(group);
+        }
         all.at_most(MOST_APPROVERS, groups)
     }
 
@@ -220,13 +229,10 @@ impl Desk<'_> {
         let mut all = Audience::default();
         let Some(grant) = grant else { return all };
         let asked = request.map(|request| &request.requester);
-        match asked.filter(|person| person.subject == grant.subject) {
-            Some(person) => self.add(&mut all, person),
-            None => {
-                let name = &grant.subject.name;
-                all.add(name.clone(), self.people.email(name).cloned());
-            }
-        }
+        let asked = asked.filter(|person| person.subject == grant.subject);
+        let email = asked.and_then(|person| person.email.as_ref());
+        let name = &grant.subject.name;
+        all.add(name.clone(), email.or_else(|| self.people.email(name)).cloned());
         all
     }
 
@@ -241,11 +247,6 @@ impl Desk<'_> {
         let name = &person.subject.name;
         let email = person.email.as_ref().or_else(|| self.people.email(name));
         all.add(name.clone(), email.cloned());
-    }
-
-    fn add_member(&self, all: &mut Audience, member: &Member) {
-        let email = member.email.as_ref().or_else(|| self.people.email(&member.name));
-        all.add(member.name.clone(), email.cloned());
     }
 }
 
