@@ -43,7 +43,11 @@ pub fn address(before: &SubjectState, transition: &mut Transition, people: &Peop
         let mut request = changed.as_deref().or(known).cloned();
         let grant = match event.resource {
             Resource::Request(_) => None,
-            Resource::Grant(id) => grants.iter().find(|grant| grant.id == id),
+            // A warning changes nothing of its grant.
+            Resource::Grant(id) => {
+                let changed = grants.iter().find(|grant| grant.id == id);
+                changed.or_else(|| before.grants.get(&id))
+            }
         };
         event.notify = desk.audience(event, request.as_mut(), grant).recipients(MOST);
         if let (Some(changed), Some(request)) = (changed, request) {

@@ -443,3 +443,16 @@ fn too_many_recipients_are_told_as_their_groups() {
     most.push("one-more");
     assert_eq!(told(&most).2, ["group:leads"]);
 }
+
+#[test]
+fn a_warning_that_changes_nothing_of_its_grant_reaches_the_holder() {
+    let mut world = world();
+    let (id, _) = world.submit(template(vec![step(&["leads"], 1)], Notify::FirstN(1)));
+    let grant = world.does("bob", &["leads"], &approve(id)).grants[0].clone();
+    let mut event = world.event(EventKind::GrantExpiring, world.request(id));
+    event.resource = Resource::Grant(grant.id);
+    event.after = Snapshot::of_grant(&grant, world.now);
+    let mut done = Transition { events: vec![event], ..Transition::default() };
+    world.addressed(&mut done, 0);
+    assert_eq!(told_of(&done, EventKind::GrantExpiring), ["alice"]);
+}
