@@ -10,6 +10,7 @@
 
 mod bad_configuration;
 mod command_line;
+mod directory;
 mod faults;
 mod gateway;
 mod harness;

@@ -11,7 +11,7 @@ use crate::harness::client::Client;
 use crate::harness::{World, eventually};
 
 /// Every documented family with its type, as `# TYPE` names it.
-const DOCUMENTED: [&str; 23] = [
+const DOCUMENTED: [&str; 25] = [
     "tidegate_requests counter",
     "tidegate_request_duration_seconds histogram",
     "tidegate_step_duration_seconds histogram",
@@ -26,6 +26,8 @@ const DOCUMENTED: [&str; 23] = [
     "tidegate_active_grants gauge",
     "tidegate_clock_skew_seconds gauge",
     "tidegate_jwks_last_refresh_success_timestamp_seconds gauge",
+    "tidegate_directory_age_seconds gauge",
+    "tidegate_directory_failures counter",
     "tidegate_outbox_oldest_event_age_seconds gauge",
     "tidegate_config_last_reload_successful gauge",
     "tidegate_policy_last_reload_successful gauge",
@@ -38,7 +40,7 @@ const DOCUMENTED: [&str; 23] = [
 ];
 
 /// Every label that a series may have.
-const LABELS: [&str; 18] = [
+const LABELS: [&str; 19] = [
     "tool",
     "outcome",
     "reason",
@@ -48,6 +50,7 @@ const LABELS: [&str; 18] = [
     "template",
     "issuer",
     "sink",
+    "source",
     "version",
     "revision",
     "le",

@@ -34,6 +34,10 @@ const LAYERS: &[(&str, &[&str])] = &[
             "telemetry",
         ],
     ),
+    (
+        "directory",
+        &["directory", "domain", "config", "clock", "http_client", "strict_json", "telemetry"],
+    ),
     ("explain", &["explain", "domain"]),
     (
         "identity",
@@ -128,6 +132,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "clock",
             "cloudevents",
             "config",
+            "directory",
             "domain",
             "entropy",
             "explain",

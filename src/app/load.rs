@@ -12,6 +12,7 @@ use tokio::time::Instant;
 use crate::catalog;
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Backend, Config, Environment, IssuerConfig, KeySource, TlsConfig};
+use crate::directory::Directory;
 use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
 use crate::entropy::NoEntropy;
@@ -75,6 +76,7 @@ pub struct Ready {
     pub providers: SharedProviders,
     pub routes: Arc<ArcSwap<Routes>>,
     pub tls: ListenersTls,
+    pub directory: Arc<Directory>,
 }
 
 impl Ready {
@@ -95,14 +97,16 @@ impl Ready {
         let routes = keep(Routes::open(&config.tools, metrics), &mut problems);
         let authenticator = keep(authenticator, &mut problems);
         let tls = keep(tls::open(&config.listeners, clock.now()), &mut problems);
-        let loaded = (catalog, policy, authenticator, providers, (routes, tls));
+        let directory = Directory::open(&config.directory, clock.clone(), metrics.clone());
+        let directory = keep(directory, &mut problems);
+        let loaded = (catalog, policy, authenticator, providers, (routes, tls, directory));
         match loaded {
             (
                 Some(catalog),
                 Some(policy),
                 Some(authenticator),
                 Some(providers),
-                (Some(routes), Some(tls)),
+                (Some(routes), Some(tls), Some(directory)),
             ) => {
                 metrics.config_reload_ok.set(1);
                 metrics.policy_loaded.set(i64::try_from(clock.now().seconds()).unwrap_or(0));
@@ -114,7 +118,16 @@ impl Ready {
                 };
                 let (policy, providers) = (Arc::new(policy), Arc::new(providers));
                 let routes = Arc::new(ArcSwap::from_pointee(routes));
-                Ok(Self { catalog, policy, authenticator, roles, providers, routes, tls })
+                Ok(Self {
+                    catalog,
+                    policy,
+                    authenticator,
+                    roles,
+                    providers,
+                    routes,
+                    tls,
+                    directory,
+                })
             }
             _ => Err(StartError::Problems(problems)),
         }
@@ -199,6 +212,8 @@ pub fn key_and_store_problems(config: &Config) -> Vec<String> {
     problems
         .extend(Routes::open(&config.tools, &Metrics::unregistered()).err().unwrap_or_default());
     problems.extend(tls::open(&config.listeners, clock.now()).err().unwrap_or_default());
+    let directory = Directory::open(&config.directory, clock.clone(), Metrics::unregistered());
+    problems.extend(directory.err().unwrap_or_default());
     match &config.store.backend {
         Backend::Embedded { path } if embedded::is_initialised(path) => {
             match open_embedded(config, path, &clock) {
@@ -271,6 +286,7 @@ pub fn watched(config: &Config) -> Vec<PathBuf> {
         KeySource::JwksUrl(_) | KeySource::Discovery => None,
     };
     let mut paths = Vec::from_iter(config.catalog.clone());
+    paths.extend(config.directory.file.clone());
     paths.extend(config.issuers.iter().filter_map(key_file));
     let proxy = config.listeners.proxy.iter().filter_map(|listener| listener.tls.as_ref());
     let tls = proxy.chain(&config.listeners.api_tls);

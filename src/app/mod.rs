@@ -99,6 +99,7 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let outbox = Outbox::start(OutboxParts {
         config: &config.audit,
         source: cloudevents::source(&config.deployment),
+        public_url: config.api.public_url.clone(),
         store: store.clone(),
         metrics: &metrics,
         clock: clock.clone(),
@@ -226,7 +227,7 @@ impl Parts<'_> {
             decision_ids: Arc::new(DecisionIds::new(&self.instance)?),
             explain: Arc::new(self.explainer()),
             refusals: approvals::refusals::Refusals::default(),
-            people: Arc::default(),
+            people: self.ready.directory.people(),
             turns: approvals::turns::Turns::default(),
             source: cloudevents::source(&self.config.deployment),
             public_url: self.config.api.public_url.clone(),
@@ -320,6 +321,7 @@ impl Parts<'_> {
             tokio::join!(timers, sweeper);
         });
         tasks.spawn(self.ready.authenticator.clone().refresh());
+        tasks.spawn(self.ready.directory.clone().run());
         tasks.spawn(gateway::watch_backends(self.ready.routes.load().upstreams().to_vec()));
         tasks.spawn(reload.clone().run());
         tasks.spawn(watch::run(reload.clone()));
@@ -335,6 +337,7 @@ impl Parts<'_> {
     fn reload(&self) -> Reload {
         Reload {
             catalog: self.ready.catalog.clone(),
+            directory: self.ready.directory.clone(),
             policy: self.ready.policy.clone(),
             authenticator: self.ready.authenticator.clone(),
             tls: self.ready.tls.all().cloned().collect(),

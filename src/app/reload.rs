@@ -1,4 +1,4 @@
-//! What SIGHUP, or a changed file, reads anew: catalog, policies, key files, certificates. Each is swapped only when all of it is
+//! What SIGHUP, or a changed file, reads anew: catalog, directory, policies, key files, certificates. Each is swapped only when all of it is
 //! good; what is not good is told, and the old one stays.
 
 use std::path::PathBuf;
@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 
 use crate::catalog;
 use crate::clock::SharedClock;
+use crate::directory::Directory;
 use crate::domain::template::Catalog;
 use crate::domain::time::Timestamp;
 use crate::identity::Authenticator;
@@ -19,6 +20,7 @@ use crate::tls::ServerTls;
 
 pub struct Reload {
     pub(super) catalog: Arc<ArcSwap<Catalog>>,
+    pub(super) directory: Arc<Directory>,
     pub(super) policy: Arc<Policy>,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) tls: Vec<Arc<ServerTls>>,
@@ -87,6 +89,7 @@ impl Reload {
 
     fn configured(&self) -> Vec<String> {
         let mut problems = self.catalog();
+        problems.extend(self.directory.reload());
         let now = self.clock.now();
         problems.extend(self.authenticator.reload(now).err().unwrap_or_default());
         problems.extend(self.tls.iter().filter_map(|tls| tls.reload(now).err()).flatten());

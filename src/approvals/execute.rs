@@ -1,12 +1,13 @@
 //! The only write path: load, apply, commit; again when somebody was faster.
 
 use super::Api;
+use super::draw;
 use super::error::Refusal;
 use super::extract::{Call, IfMatch};
 use crate::domain::apply::{apply, due_at};
 use crate::domain::command::{Command, SubjectState, Timer, TimerChange, Transition};
 use crate::domain::hash::{length, sha256};
-use crate::domain::ids::{GrantId, OrderId, Partition, RequestId, Seed};
+use crate::domain::ids::{GrantId, OrderId, Partition, RequestId};
 use crate::domain::notices::{self, Draw};
 use crate::domain::subject::{Actor, Subject};
 use crate::entropy;
@@ -112,10 +113,10 @@ pub struct Done {
 /// Whatever the domain refuses; `precondition-failed`; `idempotency-mismatch`; `conflict` after
 /// eight reloads; `store-unreachable` when the store failed twice.
 pub async fn execute(api: &Api, order: &Order<'_>) -> Result<Done, Refusal> {
-    let seed = entropy::seed()?;
+    let draw = draw::draw(api, &order.command).await?;
     let _turn = api.turns.take(order.subject.key()).await;
     for _attempt in 0..=RELOADS {
-        if let Some(done) = attempt(api, order, seed).await? {
+        if let Some(done) = attempt(api, order, draw).await? {
             return Ok(done);
         }
     }
@@ -140,7 +141,7 @@ pub(super) async fn confirm(api: &Api, subject: &Subject, grant: GrantId) -> boo
     };
     let Ok(seed) = entropy::seed() else { return false };
     for _attempt in 0..=RELOADS {
-        match attempt(api, &order, seed).await {
+        match attempt(api, &order, draw::without_turn(seed)).await {
             Ok(Some(_confirmed)) => return true,
             Ok(None) => (),
             Err(refusal) => return nothing_to_do(api, &order, &refusal).await,
@@ -179,15 +180,14 @@ async fn activate(
 }
 
 /// `None`: somebody was faster.
-async fn attempt(api: &Api, order: &Order<'_>, seed: Seed) -> Result<Option<Done>, Refusal> {
+async fn attempt(api: &Api, order: &Order<'_>, draw: Draw) -> Result<Option<Done>, Refusal> {
     let Loaded { state, answer } = load(api, order).await?;
     if let Some(stored) = answer {
         return replay(api, order, state.partition, stored).await.map(Some);
     }
     check_if_match(order, &state)?;
     let now = api.clock.now();
-    let mut transition = apply(&state, &order.command, &order.actor, seed, now)?;
-    let draw = Draw { seed, turn: 0 };
+    let mut transition = apply(&state, &order.command, &order.actor, draw.seed, now)?;
     notices::address(&state, &mut transition, &api.people.load(), draw);
     let outcome = Outcome { before: &state, transition: &transition, now };
     let answer = (order.answer)(&outcome)?;

@@ -26,6 +26,7 @@ use crate::telemetry::metrics::Metrics;
 
 mod auto_approve;
 pub mod body;
+mod draw;
 pub mod error;
 pub mod execute;
 pub mod extract;

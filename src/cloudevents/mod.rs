@@ -4,8 +4,10 @@
 //!
 //! **Personal data.** People appear by their subject name only: as `authid`, `data.actor.name`,
 //! `data.subject`, and among a grant's `approvers`. What they wrote (justification, comment, reason)
-//! stands in the event, because it is what an auditor asks for. E-mail addresses, groups and claims
-//! do not, and neither does any query string, header, cookie or token.
+//! stands in the event, because it is what an auditor asks for. Groups of people and claims do not,
+//! and neither does any query string, header, cookie or token. E-mail addresses stand in one place:
+//! `data.notice.recipients`, because whoever delivers a notice needs them. They go to the configured
+//! sinks and nowhere else; `GET /api/v1/audit/events` leaves them out.
 //!
 //! Every text is bounded and marked when cut; JSON takes care of control characters.
 
@@ -24,10 +26,12 @@ use crate::telemetry::decision::{DecisionRecord, LeaseCut};
 
 mod cut;
 mod decision;
+mod notice;
 mod transition;
 
 pub use cut::CutData;
 pub use decision::DecisionData;
+pub use notice::{NoticeData, RecipientData};
 pub use transition::{ActorData, BoundsData, SnapshotData, TransitionData};
 
 /// Serving or sending this has the media type `application/cloudevents+json`.
@@ -72,6 +76,15 @@ pub struct CloudEvent {
     pub data: EventData,
 }
 
+/// Where events come from, and where people open what they are about.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// See [`source`].
+    pub source: Arc<str>,
+    /// The API's address as people reach it, without a slash at the end.
+    pub public_url: Arc<str>,
+}
+
 /// A transition of a request or grant, the decision on one proxied request, or the cut of one that
 /// was still open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -83,15 +96,15 @@ pub enum EventData {
 }
 
 impl CloudEvent {
-    /// The event as it is told outside. `source` is `/tidegate/<deployment>`.
+    /// The event as it is told to those who deliver its notice.
     #[must_use]
-    pub fn of_stored(stored: &StoredEvent, source: &str) -> Self {
+    pub fn of_stored(stored: &StoredEvent, origin: &Origin) -> Self {
         let event = &stored.event;
         let at = iso8601::time(event.at);
         Self {
             specversion: "1.0".to_owned(),
             id: id_of(stored.commit, stored.index),
-            source: source.to_owned(),
+            source: origin.source.to_string(),
             event_type: event.kind.cloud_event_type().to_owned(),
             subject: Some(event.resource.to_string()),
             time: at.clone(),
@@ -103,8 +116,18 @@ impl CloudEvent {
             traceparent: stored.traceparent.as_ref().map(|t| bounded::text(t, 64)),
             authid: Some(bounded::text(event.actor.name(), bounded::NAME)),
             recordedtime: at,
-            data: EventData::Transition(Box::new(TransitionData::of(event))),
+            data: EventData::Transition(Box::new(TransitionData::of(event, &origin.public_url))),
         }
+    }
+
+    /// For those who read what happened, and deliver nothing.
+    #[must_use]
+    pub fn without_addresses(mut self) -> Self {
+        if let EventData::Transition(data) = &mut self.data {
+            let notice = data.notice.iter_mut();
+            notice.flat_map(|notice| &mut notice.recipients).for_each(|it| it.email = None);
+        }
+        self
     }
 
     /// The decision log's record as an event. `subject` is the first grant that permitted it.

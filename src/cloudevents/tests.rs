@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::domain::course::Recipient;
 use crate::domain::event::{Event, EventKind, Resource, Snapshot};
 use crate::domain::ids::{GrantId, Partition, RequestId};
 use crate::domain::request::Bounds;
@@ -9,6 +10,10 @@ use crate::domain::time::Timestamp;
 use crate::telemetry::trace::TraceContext;
 
 const SOURCE: &str = "/tidegate/test";
+
+fn origin() -> Origin {
+    Origin { source: SOURCE.into(), public_url: "https://access.test".into() }
+}
 
 fn stored(reason: &str) -> StoredEvent {
     let request = RequestId { partition: Partition(7), random: [1; 16] };
@@ -85,7 +90,7 @@ fn json_of(event: &CloudEvent) -> Value {
 
 #[test]
 fn a_transition_carries_the_documented_names() {
-    let event = json_of(&CloudEvent::of_stored(&stored("because"), SOURCE));
+    let event = json_of(&CloudEvent::of_stored(&stored("because"), &origin()));
     let request = RequestId { partition: Partition(7), random: [1; 16] };
     let commit = CommitId([3; 16]);
     let expected = json!({
@@ -144,7 +149,7 @@ fn a_decision_carries_the_documented_names() {
 #[test]
 fn both_kinds_of_event_read_back_as_themselves() {
     for event in
-        [CloudEvent::of_stored(&stored("x"), SOURCE), CloudEvent::of_decision(&record(), SOURCE)]
+        [CloudEvent::of_stored(&stored("x"), &origin()), CloudEvent::of_decision(&record(), SOURCE)]
     {
         let text = event.to_json().expect("serialises");
         assert_eq!(serde_json::from_str::<CloudEvent>(&text).expect("reads back"), event);
@@ -154,7 +159,7 @@ fn both_kinds_of_event_read_back_as_themselves() {
 #[test]
 fn an_event_is_one_line_whatever_people_write() {
     let hostile = "a\nb\r\u{1b}[31m\u{0}\"}";
-    let line = CloudEvent::of_stored(&stored(hostile), SOURCE).to_json().expect("serialises");
+    let line = CloudEvent::of_stored(&stored(hostile), &origin()).to_json().expect("serialises");
     assert!(!line.chars().any(char::is_control), "{line}");
     let back: Value = serde_json::from_str(&line).expect("is JSON");
     assert_eq!(back["data"]["reason"], hostile);
@@ -162,7 +167,7 @@ fn an_event_is_one_line_whatever_people_write() {
 
 #[test]
 fn a_text_of_a_mebibyte_is_cut_and_marked() {
-    let event = CloudEvent::of_stored(&stored(&"x".repeat(1 << 20)), SOURCE);
+    let event = CloudEvent::of_stored(&stored(&"x".repeat(1 << 20)), &origin());
     let line = event.to_json().expect("serialises");
     assert!(line.len() < 16_384, "{}", line.len());
     assert!(line.contains("…[cut from 1048576 bytes, sha256 "));
@@ -173,7 +178,7 @@ fn a_text_of_a_mebibyte_is_cut_and_marked() {
 
 #[test]
 fn an_event_tells_a_person_by_name_alone() {
-    let line = CloudEvent::of_stored(&stored("x"), SOURCE).to_json().expect("serialises");
+    let line = CloudEvent::of_stored(&stored("x"), &origin()).to_json().expect("serialises");
     for private in ["alice@example.com", "engineering"] {
         assert!(!line.contains(private), "{line}");
     }
@@ -218,4 +223,35 @@ fn the_cut_of_an_open_exchange_names_its_decision_its_grants_and_its_cause() {
     );
     let read: CloudEvent = serde_json::from_str(&text).expect("an event");
     assert_eq!(read, event);
+}
+
+#[test]
+fn a_notice_names_its_recipients_and_a_link_that_opens_the_request() {
+    let mut told = stored("x");
+    let email = Some("ben@example.com".into());
+    told.event.notify = vec![
+        Recipient::Person { name: "bob".into(), email: None },
+        Recipient::Person { name: "ben".into(), email },
+        Recipient::Group { name: "ghosts".into() },
+    ];
+    let request = RequestId { partition: Partition(7), random: [1; 16] };
+    let notice = |event: &CloudEvent| json_of(event)["data"]["notice"].clone();
+    let mut expected = json!({
+        "recipients": [
+            { "kind": "person", "name": "bob" },
+            { "kind": "person", "name": "ben", "email": "ben@example.com" },
+            { "kind": "group", "name": "ghosts" },
+        ],
+        "link": format!("https://access.test/api/v1/requests/{request}"),
+    });
+    let event = CloudEvent::of_stored(&told, &origin());
+    assert_eq!(notice(&event), expected);
+    let text = event.to_json().expect("JSON");
+    assert_eq!(serde_json::from_str::<CloudEvent>(&text).expect("reads back"), event);
+    expected["recipients"][1].as_object_mut().expect("a person").remove("email");
+    assert_eq!(notice(&event.without_addresses()), expected);
+    // A grant's notice opens its request, too.
+    told.event.resource = Resource::Grant(GrantId { partition: Partition(7), random: [2; 16] });
+    let event = CloudEvent::of_stored(&told, &origin());
+    assert_eq!(notice(&event)["link"], expected["link"]);
 }

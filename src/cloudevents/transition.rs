@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::NoticeData;
 use crate::domain::access::PathPattern;
 use crate::domain::event::{Event, Snapshot};
 use crate::domain::iso8601;
@@ -24,6 +25,9 @@ pub struct TransitionData {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<SnapshotData>,
     pub after: SnapshotData,
+    /// Absent when nobody is to be told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub notice: Option<NoticeData>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -85,13 +89,14 @@ const ITEMS: usize = 64;
 
 impl TransitionData {
     #[must_use]
-    pub fn of(event: &Event) -> Self {
+    pub fn of(event: &Event, public_url: &str) -> Self {
         Self {
             actor: ActorData::of(&event.actor),
             reason: event.reason.as_ref().map(|reason| bounded::text(reason, TEXT)),
             resource: event.resource.to_string(),
             before: event.before.as_ref().map(SnapshotData::of),
             after: SnapshotData::of(&event.after),
+            notice: NoticeData::of(event, public_url),
         }
     }
 }

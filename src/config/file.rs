@@ -26,13 +26,16 @@ pub struct File {
     pub limits: Option<Limits>,
     pub policy: Policy,
     pub catalog: Option<Catalog>,
+    pub directory: Option<Directory>,
     pub audit: Option<Audit>,
 }
 
+mod directory;
 mod providers;
 mod store;
 mod upstreams;
 
+use directory::Directory;
 use providers::Provider;
 use store::Store;
 use upstreams::{Ejection, Hash, Health, Timeouts, UpstreamTls};

@@ -2,6 +2,7 @@
 //! stages: YAML to a tree (`yaml`), the tree to checked values (`read`), with every problem noted on
 //! the way.
 
+mod directory;
 pub mod file;
 pub(crate) mod interpolate;
 mod listeners;
@@ -15,6 +16,7 @@ pub(crate) mod units;
 pub mod upstreams;
 pub(crate) mod yaml;
 
+pub use directory::{DirectoryConfig, DirectoryHttpConfig};
 pub use listeners::{CertificateConfig, Listeners, ProxyListener, TlsConfig};
 pub use load::{Loaded, Places, load, survey};
 pub use problems::{Problem, Problems};
@@ -22,6 +24,7 @@ pub use providers::{
     Attributes, CacheConfig, CheckConfig, HttpSourceConfig, KeyConfig, LookupPart, LookupTemplate,
     Otherwise, ProviderConfig, RedisSourceConfig, SourceConfig,
 };
+pub use read::directory::{directory_answer, directory_file};
 pub use upstreams::{
     Balance, EjectionConfig, HashKey, HealthCheck, HealthConfig, ToolTimeouts, Upstream,
     UpstreamOptions, UpstreamTls,
@@ -58,6 +61,7 @@ pub struct Config {
     pub policy: PolicyConfig,
     /// A directory of catalog files; without one the catalog is empty.
     pub catalog: Option<PathBuf>,
+    pub directory: DirectoryConfig,
     pub audit: AuditConfig,
 }
 

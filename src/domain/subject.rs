@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hash::{length, sha256};
 use super::ids::{Partition, PartitionCount, hex};
+use super::people::Member;
 
 /// The first 16 bytes of SHA-256 over the issuer's length (8 bytes, big endian), the issuer and
 /// the name, byte for byte. No separator can be smuggled in, and no two issuers share a key.
@@ -123,14 +124,32 @@ impl Person {
         };
         self.subject == other.subject || same_mail || self.identities.agree(&other.identities)
     }
+
+    /// Whether an entry of a directory means this person: by the name that the API writes, or by the
+    /// address. For choosing whom to tell: a directory names no issuers.
+    #[must_use]
+    pub fn is_named(&self, name: &str, email: Option<&str>) -> bool {
+        let mails = self.email.as_deref().zip(email);
+        *self.subject.name == *name || mails.is_some_and(|(one, two)| is_same_mail(one, two))
+    }
+
+    /// See [`Self::is_named`].
+    #[must_use]
+    pub fn is_member(&self, member: &Member) -> bool {
+        self.is_named(&member.name, member.email.as_deref())
+    }
 }
 
 /// Whether two addresses reach the same mailbox for all that can be known without asking: in any
 /// case of any script, and with the root's dot after the domain or without it. Erring this way only
 /// keeps somebody from deciding.
 pub(super) fn is_same_mail(one: &str, two: &str) -> bool {
-    let plain = |mail: &str| mail.trim_end_matches('.').to_lowercase();
-    plain(one) == plain(two)
+    plain_mail(one) == plain_mail(two)
+}
+
+/// The spelling that all addresses of one mailbox share.
+pub(super) fn plain_mail(mail: &str) -> String {
+    mail.trim_end_matches('.').to_lowercase()
 }
 
 /// Who acts: somebody with a verified token, or Tidegate itself (a timer).

@@ -22,6 +22,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use crate::clock::SharedClock;
+use crate::cloudevents::Origin;
 use crate::config::AuditConfig;
 use crate::store::SharedStore;
 use crate::telemetry::decision::SharedDecisionLog;
@@ -62,6 +63,8 @@ pub struct OutboxParts<'a> {
     pub config: &'a AuditConfig,
     /// `/tidegate/<deployment>`, see [`crate::cloudevents::source`].
     pub source: Arc<str>,
+    /// Where the links of notices lead.
+    pub public_url: Arc<str>,
     pub store: SharedStore,
     pub metrics: &'a Metrics,
     pub clock: SharedClock,
@@ -83,7 +86,7 @@ impl Outbox {
     }
 
     fn over(parts: OutboxParts<'_>, sinks: Vec<SinkHandle>, capacity: usize) -> Self {
-        let OutboxParts { config, source, store, metrics, clock } = parts;
+        let OutboxParts { config, source, public_url, store, metrics, clock } = parts;
         let (stop, stopped) = watch::channel(false);
         let tasks_of_sinks: Vec<(Arc<str>, AbortHandle)> =
             sinks.iter().map(|sink| (Arc::clone(sink.name()), sink.task())).collect();
@@ -104,8 +107,9 @@ impl Outbox {
         let (log, mut tasks) = BufferedDecisionLog::start(&context, &sinks);
         for (sink, lag) in &sinks {
             let (store, sink, lag) = (Arc::clone(&store), sink.clone(), Arc::clone(lag));
-            let (source, stop) = (Arc::clone(&source), stopped.clone());
-            let relay = Relay::new(store, sink, source, metrics.clone(), lag, stop);
+            let (source, public_url) = (Arc::clone(&source), Arc::clone(&public_url));
+            let (origin, stop) = (Origin { source, public_url }, stopped.clone());
+            let relay = Relay::new(store, sink, origin, metrics.clone(), lag, stop);
             tasks.push(tokio::spawn(relay.run()));
         }
         let trimmer = Trimmer {

@@ -12,7 +12,7 @@ use tokio::sync::{broadcast, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, timeout};
 
-use crate::cloudevents::CloudEvent;
+use crate::cloudevents::{CloudEvent, Origin};
 use crate::domain::ids::Partition;
 use crate::domain::time::Timestamp;
 use crate::store::{RELAY_LIFE, SharedStore, StoreFault, StoredEvent};
@@ -33,7 +33,7 @@ const EVENTS_AT_ONCE: usize = 2048;
 pub struct Relay {
     store: SharedStore,
     sink: SinkHandle,
-    source: Arc<str>,
+    origin: Origin,
     metrics: Metrics,
     lag: Arc<Lag>,
     stop: watch::Receiver<bool>,
@@ -75,14 +75,14 @@ impl Relay {
     pub fn new(
         store: SharedStore,
         sink: SinkHandle,
-        source: Arc<str>,
+        origin: Origin,
         metrics: Metrics,
         lag: Arc<Lag>,
         stop: watch::Receiver<bool>,
     ) -> Self {
         let (moved, dirty) = (Some(store.moved()), store.partitions().all().collect());
         let progress = BTreeMap::new();
-        Self { store, sink, source, metrics, lag, stop, moved, dirty, progress }
+        Self { store, sink, origin, metrics, lag, stop, moved, dirty, progress }
     }
 
     /// Until it is told to stop; then it tries once more to deliver what there is.
@@ -145,7 +145,7 @@ impl Relay {
                 Ok(events) if events.is_empty() => (),
                 Ok(events) => {
                     self.dirty.insert(partition);
-                    gathered.add(partition, &events, &self.source);
+                    gathered.add(partition, &events, &self.origin);
                 }
                 Err(fault) => {
                     self.dirty.insert(partition);
@@ -269,8 +269,8 @@ impl Relay {
 }
 
 impl Gathered {
-    fn add(&mut self, partition: Partition, events: &[StoredEvent], source: &str) {
-        self.events.extend(events.iter().map(|event| CloudEvent::of_stored(event, source)));
+    fn add(&mut self, partition: Partition, events: &[StoredEvent], origin: &Origin) {
+        self.events.extend(events.iter().map(|event| CloudEvent::of_stored(event, origin)));
         self.upto.extend(events.last().map(|last| (partition, last.seq)));
         let oldest = events.iter().map(|event| event.event.at).min();
         self.oldest = self.oldest.into_iter().chain(oldest).min();

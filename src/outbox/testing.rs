@@ -361,6 +361,9 @@ impl Store for EventStore {
     fn killed(&self, _partition: Partition, _from: Option<KilledPlace>) -> Answer<'_, Killed> {
         unused()
     }
+    fn draw<'a>(&'a self, _name: &'a str) -> Answer<'a, u64> {
+        unused()
+    }
     fn can_lose_commits(&self) -> bool {
         unreachable!("the outbox commits nothing")
     }

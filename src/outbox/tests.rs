@@ -14,7 +14,14 @@ fn parts<'a>(
     metrics: &'a Metrics,
 ) -> OutboxParts<'a> {
     let clock = ManualClock::at(Timestamp::from_millis(2_000));
-    OutboxParts { config, source: SOURCE.into(), store: store.clone(), metrics, clock }
+    OutboxParts {
+        config,
+        source: SOURCE.into(),
+        public_url: "http://api.test".into(),
+        store: store.clone(),
+        metrics,
+        clock,
+    }
 }
 
 #[tokio::test]

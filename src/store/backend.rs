@@ -56,6 +56,9 @@ pub trait Backend: Send + Sync + 'static {
     /// As [`Backend::put_lazily`], if `owner` holds the lease; `false`: it does not.
     fn put_held(&self, put: HeldPut) -> Answer<'_, bool>;
 
+    /// Counts one up and says where it got; 1 where nothing is. May be lost in a crash.
+    fn count_up(&self, partition: Partition, key: Key) -> Answer<'_, u64>;
+
     /// Told which partition moved, after every commit of any process.
     fn moved(&self) -> broadcast::Receiver<Partition>;
 

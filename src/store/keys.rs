@@ -15,6 +15,7 @@
 //! tg:{p07}:sink:<digest>              how far a sink has delivered               plain text
 //! tg:{p07}:relay:<digest>             which process delivers to a sink           plain text
 //! tg:{p07}:fence                      written to be waited for (Redis)           plain text
+//! tg:{p00}:turn:<digest>              whose turn it is to be told                plain text
 //! tg:{p07}:events                     the log: one entry per commit              entries sealed
 //! tg:{p07}:timers                     set of timer names by due time
 //! tg:{p07}:requests                   set of request ids by creation time
@@ -195,19 +196,28 @@ pub fn commit(partition: Partition, id: CommitId) -> Key {
 /// Sinks are named by people; the first half of SHA-256 over the name keeps keys short.
 #[must_use]
 pub fn sink(partition: Partition, name: &str) -> Key {
-    of_sink(partition, b"sink:", name)
+    of_name(partition, b"sink:", name)
 }
 
 /// The lease of whoever delivers a partition to a sink.
 #[must_use]
 pub fn relay(partition: Partition, sink: &str) -> Key {
-    of_sink(partition, b"relay:", sink)
+    of_name(partition, b"relay:", sink)
 }
 
-fn of_sink(partition: Partition, what: &[u8], name: &str) -> Key {
+fn of_name(partition: Partition, what: &[u8], name: &str) -> Key {
     let digest = sha256(&[name.as_bytes()]);
     let half = digest.get(..16).unwrap_or_default();
     Key::in_partition(partition).with(what).with_hex(half)
+}
+
+/// Where all sequences are: they belong to no subject.
+pub const TURNS: Partition = Partition(0);
+
+/// The last number of a sequence; named like sinks.
+#[must_use]
+pub fn turn(name: &str) -> Key {
+    of_name(TURNS, b"turn:", name)
 }
 
 /// Holds nothing: it is written when a write is needed that means nothing.

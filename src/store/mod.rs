@@ -318,6 +318,10 @@ pub trait Store: Send + Sync + 'static {
     /// configured level.
     fn settle(&self, partition: Partition) -> Answer<'_, Durability>;
 
+    /// The next number of a sequence of this name, shared by all gateways. Gaps come: a number that
+    /// was drawn for something that then did not happen is gone. Nothing is decided by it.
+    fn draw<'a>(&'a self, name: &'a str) -> Answer<'a, u64>;
+
     /// One page of the work of retention: trims the log, then forgets what is over. Never takes
     /// anything that is open, younger or not delivered, nor one of the newest
     /// [`backend::KEPT_ENTRIES`] entries.

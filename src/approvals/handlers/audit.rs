@@ -16,7 +16,7 @@ use super::super::extract::Call;
 use super::super::policy::{self, Target};
 use super::super::{Api, SharedApi, page, respond};
 use super::{Filters, next_link};
-use crate::cloudevents::CloudEvent;
+use crate::cloudevents::{CloudEvent, Origin};
 use crate::store::StoredEvent;
 
 /// Events read ahead from each partition; a page may be short.
@@ -72,6 +72,8 @@ async fn read(
     mut position: Position,
     limit: usize,
 ) -> Result<EventPage, Refusal> {
+    let (source, public_url) = (api.source.clone(), api.public_url.clone());
+    let origin = Origin { source, public_url };
     let mut streams: Vec<VecDeque<StoredEvent>> = Vec::new();
     let mut more = false;
     for (partition, after) in api.store.partitions().all().zip(position.0.iter().copied()) {
@@ -85,7 +87,8 @@ async fn read(
         && let Some(commit) = next_commit(&mut streams, &mut position)
     {
         let wanted = commit.iter().filter(|event| fits(filters, event));
-        items.extend(wanted.map(|event| CloudEvent::of_stored(event, &api.source)));
+        // Whoever reads the history learns who was told, not how to reach them.
+        items.extend(wanted.map(|event| CloudEvent::of_stored(event, &origin).without_addresses()));
     }
     more |= streams.iter().any(|stream| !stream.is_empty());
     let position = position.encode();

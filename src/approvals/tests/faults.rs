@@ -37,6 +37,7 @@ pub struct Faults {
     pub can_lose: AtomicBool,
     /// How often it is not told that they are kept.
     pub unsettled: AtomicUsize,
+    pub draws: AtomicUsize,
 }
 
 pub struct Faulty {
@@ -119,6 +120,13 @@ impl Store for Faulty {
             let lost = strikes(&self.faults.unconfirmed);
             Ok(if lost { Durability::Unconfirmed } else { kept })
         })
+    }
+
+    fn draw<'a>(&'a self, name: &'a str) -> Answer<'a, u64> {
+        if strikes(&self.faults.draws) {
+            return Box::pin(async { fault() });
+        }
+        self.inner.draw(name)
     }
 
     fn killed(&self, p: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed> {

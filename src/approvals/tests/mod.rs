@@ -12,6 +12,7 @@ mod flow;
 mod harness;
 mod inputs;
 mod model;
+mod notices;
 mod reading;
 mod rules;
 mod sweeping;

@@ -12,7 +12,7 @@ fn people(groups: &[(&str, &[&str])]) -> Arc<People> {
     let groups = groups
         .iter()
         .map(|(name, members)| (Arc::from(*name), members.iter().map(member).collect()));
-    Arc::new(People { groups: groups.collect() })
+    Arc::new(People::merged([&groups.collect()]))
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 mod cerbos;
 mod checks;
+pub(super) mod directory;
 mod files;
 mod hierarchy;
 mod issuers;
@@ -23,7 +24,7 @@ use std::sync::Arc;
 
 use super::map::Map;
 use super::reader::At;
-use super::{Config, Environment, IdentityKeys, Places};
+use super::{Config, DirectoryConfig, Environment, IdentityKeys, Places};
 
 /// The whole file.
 pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
@@ -43,6 +44,8 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let limits = sections::limits(&map);
     let policy = policy::policy(&map, strict);
     let catalog = map.maybe("catalog", sections::catalog);
+    let directory =
+        map.or("directory", DirectoryConfig::default(), |at| directory::directory(at, strict));
     let audit = sections::audit(&map);
     map.finish();
     places.policies = policy.as_ref().and_then(|policy| policy.directory.clone());
@@ -62,6 +65,7 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
         limits: limits?,
         policy: policy?,
         catalog: catalog?,
+        directory: directory?,
         audit: audit?,
     })
 }

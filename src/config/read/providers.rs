@@ -1,6 +1,6 @@
 //! `policy.providers`: where the attributes of resources come from.
 
-mod sources;
+pub(super) mod sources;
 
 use std::sync::Arc;
 

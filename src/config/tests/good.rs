@@ -118,3 +118,31 @@ fn identity_keys_are_subject_and_email_unless_named_and_the_same_for_all_issuers
     assert!(!keys.email);
     assert_eq!(keys.claims, ["employee_id", "person.number"].map(std::sync::Arc::<str>::from));
 }
+
+#[test]
+fn a_directory_is_read_from_every_source_with_its_defaults() {
+    let folder = Folder::new();
+    folder.write("directory.json", r#"{"groups": {"dba": ["ken"]}}"#);
+    let text = r#"directory:
+  groups: { sre: [bob, { name: ben, email: ben@example.com }] }
+  file: ./directory.json
+  http: { url: "https://directory.example.com/groups?all=1" }
+store:"#;
+    let config = folder.load(&changed("store:", text)).map_err(|p| p.to_string()).expect("loads");
+    let directory = config.config.directory;
+    let members = &directory.groups["sre"];
+    let told: Vec<_> = members.iter().map(|it| (&*it.name, it.email.as_deref())).collect();
+    assert_eq!(told, [("bob", None), ("ben", Some("ben@example.com"))]);
+    let file = directory.file.expect("a file");
+    assert_eq!(crate::config::directory_file(&file).expect("good")["dba"][0].name.as_ref(), "ken");
+    let http = directory.http.expect("an endpoint");
+    assert_eq!(http.url, "https://directory.example.com/groups?all=1");
+    let spans = (http.timeout.as_secs(), http.refresh.as_secs());
+    assert_eq!(spans, (2, 60));
+    folder.write("directory.json", "{\"groups\": {\"dba\": [7]}}");
+    let problems = folder.load(&changed("store:", text)).expect_err("refused").0;
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].file.ends_with("directory.json"), "{problems:?}");
+    assert_eq!(problems[0].path, "groups.dba[0]");
+    assert!(folder.load(GOOD).expect("good").config.directory.groups.is_empty());
+}

@@ -11,12 +11,16 @@ struct Running {
     metrics: Metrics,
 }
 
+fn origin() -> Origin {
+    Origin { source: SOURCE.into(), public_url: "http://api.test".into() }
+}
+
 fn start(store: &Arc<EventStore>, sink: SinkHandle) -> Running {
     let (stop, stopped) = watch::channel(false);
     let metrics = Metrics::unregistered();
     let lag = Lag::new(sink.name(), &metrics);
     let store = Arc::clone(store) as SharedStore;
-    let relay = Relay::new(store, sink, SOURCE.into(), metrics.clone(), Arc::clone(&lag), stopped);
+    let relay = Relay::new(store, sink, origin(), metrics.clone(), Arc::clone(&lag), stopped);
     Running { stop, task: tokio::spawn(relay.run()), lag, metrics }
 }
 

@@ -221,3 +221,17 @@ pub async fn a_named_record_is_loaded_also_when_it_is_over<W: World>() {
     let repeated = Commit { id: CommitId(unique()), ..nothing };
     assert!(matches!(process.store.commit(repeated).await, Ok(Committed::Done { .. })));
 }
+
+pub async fn a_sequence_grows_by_one_for_all_processes<W: World>() {
+    let world = W::fresh().await;
+    let (one, two) = (world.process().store, world.process().store);
+    let mut drawn = Vec::new();
+    for store in [&one, &two, &one] {
+        drawn.push(store.draw("notify:reader").await.expect("drawn"));
+    }
+    assert_eq!(drawn, [1, 2, 3]);
+    assert_eq!(two.draw("notify:writer").await.expect("drawn"), 1);
+    // Whoever can write to the store can send notices to somebody else, and nothing more.
+    world.put(&keys::turn("notify:reader"), "many".into()).await;
+    assert!(one.draw("notify:reader").await.is_err());
+}

@@ -204,6 +204,10 @@ impl<B: Backend> Backend for Lossy<B> {
         self.inner.put_held(put)
     }
 
+    fn count_up(&self, p: Partition, key: Key) -> Answer<'_, u64> {
+        self.inner.count_up(p, key)
+    }
+
     fn moved(&self) -> broadcast::Receiver<Partition> {
         self.inner.moved()
     }
@@ -313,6 +317,7 @@ macro_rules! contract_suite {
             commits: events_come_in_order_and_whole;
             commits: a_sink_finds_its_place_again;
             commits: every_commit_tells_which_partition_moved;
+            commits: a_sequence_grows_by_one_for_all_processes;
             commits: a_named_record_is_loaded_also_when_it_is_over;
             endings: a_grant_stops_counting_at_exactly_its_end;
             endings: an_unconfirmed_grant_does_not_count;

@@ -8,7 +8,7 @@ use crate::domain::ids::Partition;
 use crate::domain::time::Timestamp;
 use crate::store::backend::{KEPT_ENTRIES, Outcome, Put, Rebase, SetChange, WriteSet};
 use crate::store::keys::{self, Key};
-use crate::store::record::{head_text, parse_head, parse_stored_commit, stored_commit};
+use crate::store::record::{head_text, number, parse_head, parse_stored_commit, stored_commit};
 use crate::store::seal::claimed_version;
 use crate::store::{Durability, Head};
 
@@ -156,6 +156,16 @@ impl<'t> Batch<'t> {
         }
         self.changed(key, Some(&put.value));
         Ok(())
+    }
+
+    /// `None`: what stands there is no number, and stays.
+    pub fn count_up(&mut self, key: &Key) -> Written<Option<u64>> {
+        let last = self.get(key)?.map(|text| std::str::from_utf8(&text).ok().and_then(number));
+        let Some(next) = last.unwrap_or(Some(0)).and_then(|last| last.checked_add(1)) else {
+            return Ok(None);
+        };
+        self.put(&forever(*key, next.to_string().into()))?;
+        Ok(Some(next))
     }
 
     pub fn delete(&mut self, key: &Key) -> Written<()> {

@@ -237,6 +237,11 @@ impl Backend for Arc<Inner> {
         })
     }
 
+    fn count_up(&self, _: Partition, key: Key) -> Answer<'_, u64> {
+        let (reply, answer) = oneshot::channel();
+        Box::pin(self.ask(Job::CountUp { key, reply }, answer))
+    }
+
     fn moved(&self) -> broadcast::Receiver<Partition> {
         self.moved.subscribe()
     }

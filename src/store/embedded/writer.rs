@@ -34,6 +34,10 @@ pub enum Job {
         durable: bool,
         reply: Reply<()>,
     },
+    CountUp {
+        key: Key,
+        reply: Reply<u64>,
+    },
     Trim {
         partition: Partition,
         up_to: u64,
@@ -54,6 +58,8 @@ enum Done {
     Commit(Partition, Outcome, Reply<Outcome>),
     Rebase(Partition, Option<u64>, Reply<Option<u64>>),
     Put(Reply<()>),
+    /// `None`: what stands there is no number.
+    CountUp(Option<u64>, Reply<u64>),
 }
 
 pub struct Writer {
@@ -123,8 +129,8 @@ impl Writer {
         let durable = jobs.iter().any(|job| match job {
             Job::Commit(..) | Job::Rebase(..) => true,
             Job::Put { durable, .. } => *durable,
-            // What comes back after a crash goes again.
-            Job::Trim { .. } | Job::Forget { .. } => false,
+            // What comes back after a crash goes again, and a number that comes again harms nobody.
+            Job::Trim { .. } | Job::Forget { .. } | Job::CountUp { .. } => false,
             #[cfg(test)]
             Job::Panic(_) => true,
         });
@@ -163,6 +169,9 @@ impl Writer {
             Done::Put(reply) => {
                 let _ = reply.send(Ok(()));
             }
+            Done::CountUp(number, reply) => {
+                let _ = reply.send(number.ok_or_else(|| failed("a sequence is not a number")));
+            }
         }
     }
 }
@@ -197,6 +206,7 @@ fn run_job(batch: &mut Batch<'_>, job: Job) -> Result<Done, redb::Error> {
             }
             Ok(Done::Put(reply))
         }
+        Job::CountUp { key, reply } => Ok(Done::CountUp(batch.count_up(&key)?, reply)),
         Job::Trim { partition, up_to, reply } => {
             batch.trim(partition, up_to)?;
             Ok(Done::Put(reply))

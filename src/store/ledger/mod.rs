@@ -218,6 +218,10 @@ impl<B: Backend> Store for Ledger<B> {
         self.backend.settle(partition)
     }
 
+    fn draw<'a>(&'a self, name: &'a str) -> Answer<'a, u64> {
+        self.backend.count_up(keys::TURNS, keys::turn(name))
+    }
+
     fn retain(&self, partition: Partition, retention: Retention) -> Answer<'_, Retained> {
         Box::pin(self.retain_page(partition, retention))
     }

@@ -44,6 +44,11 @@ pub fn said(reply: Value) -> Result<Said, Trouble> {
     Ok(Said { word, rest: parts.collect::<Result<_, _>>()? })
 }
 
+pub fn count(reply: &Value) -> Result<u64, StoreFault> {
+    let Value::Int(count) = reply else { return Err(strange("a count").into()) };
+    u64::try_from(*count).map_err(|_| strange("a count").into())
+}
+
 /// A script that says `yes` or `no`.
 pub fn yes(reply: Value) -> Result<bool, StoreFault> {
     match said(reply)?.word.as_str() {

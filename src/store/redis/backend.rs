@@ -186,6 +186,15 @@ impl Backend for Arc<RedisBackend> {
         })
     }
 
+    fn count_up(&self, partition: Partition, key: Key) -> Answer<'_, u64> {
+        Box::pin(async move {
+            let mut incr = cmd("INCR");
+            incr.arg(key.as_bytes());
+            // A number that was counted twice, over two connections, is a gap.
+            answers::count(&self.command(partition, &incr).await?)
+        })
+    }
+
     fn moved(&self) -> broadcast::Receiver<Partition> {
         self.listeners.moved()
     }

@@ -8,6 +8,7 @@ use super::seldom::Seldom;
 use crate::store::StoreFault;
 
 pub mod approvals;
+pub mod directory;
 pub mod gateway;
 pub mod identity;
 pub mod outbox;

@@ -1,4 +1,4 @@
-//! Catalog, policies and keys were read anew.
+//! Catalog, directory, policies and keys were read anew.
 
 /// What was good is in force; what has problems stays as it was.
 #[derive(Clone, Copy, Debug)]

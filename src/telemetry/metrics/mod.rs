@@ -51,6 +51,8 @@ pub struct Metrics {
     pub jwks_fetches: Family<FetchLabels, Counter>,
     pub jwks_keys: Family<KeyLabels, Gauge>,
     pub outbox_age: Family<SinkLabel, FloatGauge>,
+    pub directory_age: Family<DirectoryLabel, FloatGauge>,
+    pub directory_failures: Family<DirectoryLabel, Counter>,
     pub config_reload_ok: Gauge,
     pub policy_reload_ok: Gauge,
     pub policy_loaded: Gauge,
@@ -124,6 +126,7 @@ impl Metrics {
         metrics.register_tidegate(registry);
         metrics.register_identity(registry);
         metrics.register_policy(registry);
+        metrics.register_directory(registry);
         metrics.register_http(registry);
         metrics.upstreams.register(registry);
         let version = vec![
@@ -157,6 +160,8 @@ impl Metrics {
             jwks_fetches: Family::default(),
             jwks_keys: Family::default(),
             outbox_age: Family::default(),
+            directory_age: Family::default(),
+            directory_failures: Family::default(),
             config_reload_ok: Gauge::default(),
             policy_reload_ok: Gauge::default(),
             policy_loaded: Gauge::default(),
@@ -296,6 +301,19 @@ impl Metrics {
             "tidegate_decision_records_dropped",
             "Decision records lost to a full buffer",
             self.decisions_dropped.clone(),
+        );
+    }
+
+    fn register_directory(&self, r: &mut Registry) {
+        r.register(
+            "tidegate_directory_age_seconds",
+            "How old what a source of the directory said is",
+            Shown(self.directory_age.clone()),
+        );
+        r.register(
+            "tidegate_directory_failures",
+            "Times a source of the directory could not be read",
+            Shown(self.directory_failures.clone()),
         );
     }
 

@@ -143,7 +143,13 @@ fn redis_address(at: &At<'_>, strict: bool) -> Option<redis_url::RedisUrl> {
 }
 
 /// Whoever can change an answer on its way decides about access.
-fn protected(at: &At<'_>, encrypted: bool, host: &str, strict: bool, expected: &str) -> Option<()> {
+pub fn protected(
+    at: &At<'_>,
+    encrypted: bool,
+    host: &str,
+    strict: bool,
+    expected: &str,
+) -> Option<()> {
     let is_here =
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if encrypted || is_here {

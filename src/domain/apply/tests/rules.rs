@@ -111,7 +111,7 @@ fn member(name: &str, email: Option<&str>) -> Member {
 
 fn directory(groups: &[(&str, &[Member])]) -> Arc<People> {
     let groups = groups.iter().map(|(name, members)| (Arc::from(*name), members.to_vec()));
-    Arc::new(People { groups: groups.collect() })
+    Arc::new(People::merged([&groups.collect()]))
 }
 
 fn ask_with(template: &Arc<Template>, people: &Arc<People>) -> Result<Transition, Refused> {
