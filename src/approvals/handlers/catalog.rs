@@ -18,6 +18,7 @@ use crate::domain::template::{Field, FieldKind, Template};
 use crate::domain::time::Timestamp;
 use crate::iso8601;
 
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, as they are sent")]
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TemplateView {
     pub name: String,

@@ -122,7 +122,7 @@ async fn an_admin_reviews_what_they_could_not_decide() {
 async fn a_review_that_is_late_is_announced_once_also_after_the_grant_is_over() {
     let world = World::with_break_glass(&["notes"]);
     let id = world.break_glass("alice", "notes").await.id();
-    world.clock.advance(HOUR * 4 - Duration::from_secs(1));
+    world.clock.advance(HOUR * 3 + Duration::from_secs(3599));
     world.run_timers().await;
     let shown = world.get("alice", &format!("/requests/{id}")).await;
     assert_eq!(shown.body["way"]["review"]["status"], "owed");

@@ -42,7 +42,7 @@ pub(super) fn submit(context: &Context<'_>, submit: &Submit) -> Result<Transitio
             able::refuse_undecidable(context, submit)?;
             Ok(asked(context, request))
         }
-        Way::Rule { .. } | Way::Eligibility | Way::BreakGlass { .. } => at_once(context, request),
+        Way::Rule { .. } | Way::Eligibility | Way::BreakGlass { .. } => at_once(context, &request),
     }
 }
 
@@ -148,24 +148,24 @@ fn timers(request: &Request) -> Vec<TimerChange> {
 }
 
 /// Asked for and given in one commit: it never waits for anybody.
-fn at_once(context: &Context<'_>, before: Request) -> Result<Transition, Refused> {
+fn at_once(context: &Context<'_>, before: &Request) -> Result<Transition, Refused> {
     let mut after = before.clone();
     let Given { grants, events, mut timers } = give::give(context, &mut after)?;
-    let mut all = vec![submitted(context, &before)];
+    let mut all = vec![submitted(context, before)];
     let because = match &after.course.way {
         Way::Approvers => None,
         Way::Rule { rule } => Some(format!("auto-approve rule: {rule}")),
         Way::Eligibility => Some("standing eligibility".to_owned()),
         Way::BreakGlass { review } => {
             let used = EventKind::BreakglassUsed;
-            all.push(decide::event(context, used, &before, &after, Some(&after.justification)));
+            all.push(decide::event(context, used, before, &after, Some(&after.justification)));
             let (timer, at) = (Timer::ReviewDue(after.id), review.due_at);
             timers.push(TimerChange::Set { timer, at });
             Some("break-glass".to_owned())
         }
     };
     let kind = EventKind::RequestApproved;
-    all.push(decide::event(context, kind, &before, &after, because.as_deref()));
+    all.push(decide::event(context, kind, before, &after, because.as_deref()));
     all.extend(events);
     Ok(Transition { requests: vec![after], grants, events: all, timers })
 }
