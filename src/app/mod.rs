@@ -121,8 +121,11 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
         outbox: outbox_ref,
         stop,
     };
-    let gateway = parts.gateway(bound.proxy)?;
     let api = parts.api()?;
+    // A store that does not answer yet is read as soon as it does; until then it is not known what
+    // only grants give.
+    let _told = approvals::templates::refresh(&api).await;
+    let gateway = parts.gateway(bound.proxy)?;
     let reload = Arc::new(parts.reload());
     let debug = parts.debug(&reload);
     let servers = parts.servers(bound.api, bound.admin, &api, (scrape, debug));
@@ -188,7 +191,7 @@ impl Parts<'_> {
         let moved = self.store.clone();
         let shared = gateway::Shared {
             routes: self.ready.routes.clone(),
-            catalog: self.ready.catalog.clone(),
+            catalog: self.ready.shelf.in_use(),
             roles: self.ready.roles.clone(),
             limits: self.config.limits,
             connections: descriptors::proxy_connections(),
@@ -215,7 +218,9 @@ impl Parts<'_> {
         let authenticator = &self.ready.authenticator;
         Ok(Arc::new(Api {
             store: self.store.clone(),
-            catalog: self.ready.catalog.clone(),
+            catalog: self.ready.shelf.in_use(),
+            shelf: self.ready.shelf.clone(),
+            shelf_reads: tokio::sync::Mutex::default(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             users: self.users.clone(),
@@ -254,7 +259,7 @@ impl Parts<'_> {
         servers.spawn(async move {
             approvals::listen::serve((api_listener, tls), router, stop.wait()).await;
         });
-        let checks = self.checks().into();
+        let checks = self.checks(api).into();
         let admin = admin::router(Admin { metrics: scrape, checks, debug: debug.into() });
         // The admin listener answers while the others drain; it ends with the process.
         servers.spawn(async move {
@@ -264,20 +269,23 @@ impl Parts<'_> {
     }
 
     /// What `/readyz` asks when it is called; nothing of it is remembered.
-    fn checks(&self) -> Vec<Check> {
-        let (store, metrics) = (self.store.clone(), self.metrics.clone());
+    fn checks(&self, api: &SharedApi) -> Vec<Check> {
+        let (store, metrics, api) = (self.store.clone(), self.metrics.clone(), api.clone());
         let (stores, bound) = (self.stores.clone(), self.config.limits.clock_skew);
         let (authenticator, clock) = (self.ready.authenticator.clone(), self.clock.clone());
         let (outbox, stop) = (self.outbox.health(), self.stop.clone());
         let policy = self.ready.policy.clone();
         vec![
             Check::new("store", move || {
-                let (store, metrics) = (store.clone(), metrics.clone());
+                let (store, metrics, api) = (store.clone(), metrics.clone(), api.clone());
                 let ahead = stores.skew()().unwrap_or(0).unsigned_abs();
                 async move {
                     let skew = Duration::from_millis(ahead);
                     let answers = match store.probe().await {
                         Ok(()) if skew > bound => Err(StoreFault::ClockSkew(skew)),
+                        Ok(()) if api.catalog.load().is_partial => {
+                            approvals::templates::refresh(&api).await
+                        }
                         other => other,
                     };
                     answers.map_err(|fault| {
@@ -315,9 +323,10 @@ impl Parts<'_> {
         let mut tasks = JoinSet::new();
         let timers = approvals::timers::run(api.clone(), stop.receiver());
         let sweeper = approvals::sweeper::run(api.clone(), stop.receiver());
-        // One task, the only one that ends by itself: stopping waits for both.
+        let templates = approvals::templates::run(api.clone(), stop.receiver());
+        // One task, the only one that ends by itself: stopping waits for all of them.
         tasks.spawn(async {
-            tokio::join!(timers, sweeper);
+            tokio::join!(timers, sweeper, templates);
         });
         tasks.spawn(self.ready.authenticator.clone().refresh());
         tasks.spawn(gateway::watch_backends(self.ready.routes.load().upstreams().to_vec()));
@@ -334,14 +343,13 @@ impl Parts<'_> {
 
     fn reload(&self) -> Reload {
         Reload {
-            catalog: self.ready.catalog.clone(),
+            shelf: self.ready.shelf.clone(),
             policy: self.ready.policy.clone(),
             authenticator: self.ready.authenticator.clone(),
             tls: self.ready.tls.all().cloned().collect(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             catalog_folder: self.config.catalog.clone(),
-            tools: self.config.tools.iter().map(|tool| tool.name.clone()).collect(),
             paths: load::watched(&self.config),
             asked: Notify::new(),
             last: std::sync::Mutex::default(),

@@ -8,12 +8,14 @@
 //! - [`wire`]: the JSON of requests and grants;
 //! - [`error`]: every refusal, mapped to its problem in one place;
 //! - [`timers`]: the same write path, driven by the clock;
-//! - [`sweeper`]: the same write path, driven by the kill switch.
+//! - [`sweeper`]: the same write path, driven by the kill switch;
+//! - [`templates`]: takes into use what was made of templates, here or elsewhere.
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::catalog::Shelf;
 use crate::clock::SharedClock;
 use crate::domain::people::People;
 use crate::domain::template::Catalog;
@@ -37,6 +39,7 @@ pub mod refusals;
 pub mod respond;
 pub mod router;
 pub mod sweeper;
+pub mod templates;
 #[cfg(test)]
 mod tests;
 pub mod timers;
@@ -48,6 +51,10 @@ pub mod wire;
 pub struct Api {
     pub store: SharedStore,
     pub catalog: Arc<ArcSwap<Catalog>>,
+    /// What `catalog` is made of.
+    pub shelf: Arc<Shelf>,
+    /// One read of what was made over the API at a time.
+    pub shelf_reads: tokio::sync::Mutex<()>,
     /// Whom to tell: who is in which group, as far as the directory says.
     pub people: Arc<ArcSwap<People>>,
     pub clock: SharedClock,

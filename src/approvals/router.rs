@@ -15,6 +15,7 @@ use utoipa_axum::routes;
 use super::error::Refusal;
 use super::handlers::{
     audit, catalog, comments, decide, decisions, docs, grants, permissions, requests, revocations,
+    templates,
 };
 use super::{SharedApi, respond};
 
@@ -40,6 +41,8 @@ impl Modify for Bearer {
 fn contents() -> OpenApiRouter<SharedApi> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(catalog::list))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::get, templates::put, templates::delete))
         .routes(routes!(requests::create, requests::list))
         .routes(routes!(requests::get))
         .routes(routes!(decide::approve))

@@ -20,6 +20,8 @@ use crate::iso8601;
 pub struct RequestView {
     pub id: String,
     pub template: String,
+    /// The version of the template that the request was made under, and stays under.
+    pub template_version: String,
     /// Whose access it is.
     pub subject: String,
     /// `pending`, `approved`, `denied`, `cancelled` or `expired`.
@@ -150,6 +152,7 @@ impl RequestView {
         Self {
             id: request.id.to_string(),
             template: request.template.name.to_string(),
+            template_version: request.template.version(),
             subject: request.subject().name.to_string(),
             status: status.to_owned(),
             duration: iso8601::duration(request.duration),

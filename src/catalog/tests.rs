@@ -2,7 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::load;
+use super::{load, read_one, written};
 use crate::config::Problems;
 use crate::domain::template::{Approvers, Catalog, FieldKind, Requesters};
 
@@ -177,4 +177,49 @@ fn the_problems_of_all_files_come_at_once() {
 fn a_catalog_that_is_not_there_is_a_problem() {
     let told = load(Path::new("/nowhere/at/all"), &[]).expect_err("none").to_string();
     assert!(told.contains("no readable directory"), "{told}");
+}
+
+#[test]
+fn a_template_is_written_so_that_it_reads_back_as_itself() {
+    let tools: [Arc<str>; 2] = ["warehouse".into(), "wiki".into()];
+    let everything = serde_json::json!({
+        "name": "all", "enabled": true, "title": "All", "scopes": ["eu"], "accesses": ["warehouse:operator"],
+        "durations": ["PT30M", "PT1H"], "default_duration": "PT1H", "pending_for": "PT8H",
+        "requesters": { "groups": ["engineering"] }, "require_justification": true,
+        "justification": { "pattern": "INC-[0-9]+", "message": "Name it" },
+        "fields": [
+            { "name": "ticket", "type": "text", "max": 5, "required": true },
+            { "name": "site", "type": "select", "options": ["north"] },
+            { "name": "sure", "type": "checkbox" }, { "name": "count", "type": "number" },
+        ],
+        "steps": [{ "approvers": { "groups": ["leads"] }, "required": 2 }, { "approvers": { "any": true } }],
+        "self_approval": true, "auto_approve": { "when": "true" },
+        "notify": { "policy": "round_robin", "count": 2 },
+        "escalation": { "after": "PT15M", "groups": ["bosses"] },
+        "extension": { "max": 2, "steps": ["PT30M"] }, "warn_before_end": "PT5M",
+        "break_glass": { "groups": ["on-call"], "duration": "PT30M", "review_within": "P1D" },
+        "conflicts_with": ["wiki:editor"],
+        "eligible": { "groups": ["a"], "subjects": ["b"], "until": "2027-01-31T00:00:00Z", "approval": true },
+    });
+    let serde_json::Value::Object(body) = everything else { panic!("an object") };
+    let template = read_one("all", body.clone(), &tools).expect("good");
+    let shown = written(&template);
+    let keys = |map: &serde_json::Map<_, _>| map.keys().cloned().collect::<Vec<String>>();
+    assert_eq!(keys(&shown), keys(&body), "nothing is left out");
+    assert_eq!(read_one("all", shown, &tools), Ok(template));
+    let mut least = body;
+    least.retain(|key, _| ["accesses", "durations", "steps"].contains(&key.as_str()));
+    let template = read_one("all", least, &tools).expect("good");
+    assert_eq!(read_one("all", written(&template), &tools), Ok(template));
+}
+
+#[test]
+fn the_version_of_a_template_in_a_file_changes_with_its_content_alone() {
+    let version = |text: &str| {
+        Folder::with(&[("a.yaml", text)]).load().expect("good").templates["operator"].version()
+    };
+    let first = version(GOOD);
+    assert_eq!(first.len(), 16);
+    assert_eq!(version(&format!("# a comment\n{GOOD}")), first);
+    assert_ne!(version(&changed("INC-", "TKT-")), first);
 }

@@ -15,6 +15,7 @@ pub mod hash;
 pub mod hierarchy;
 pub mod ids;
 pub mod iso8601;
+pub mod made;
 pub mod markers;
 pub mod notices;
 pub mod people;

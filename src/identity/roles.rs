@@ -127,7 +127,8 @@ impl Withheld {
     #[must_use]
     pub fn of(catalog: Arc<Catalog>, hierarchy: &RoleHierarchy) -> Self {
         let mut roles: FxHashMap<Arc<str>, FxHashSet<Arc<str>>> = FxHashMap::default();
-        for access in catalog.templates.values().flat_map(|template| &template.accesses) {
+        let offered = catalog.templates.values().flat_map(|template| &template.accesses);
+        for access in offered.chain(&catalog.also_granted) {
             let of_tool = roles.entry(Arc::clone(&access.tool)).or_default();
             of_tool.insert(Arc::clone(&access.role));
             of_tool.extend(hierarchy.implied(&access.role).cloned());
@@ -194,8 +195,12 @@ mod tests {
             steps: Vec::new(),
             self_approval: false,
             rules: crate::domain::rules::Rules::default(),
+            made: None,
         };
-        Arc::new(Catalog { templates: [("one".into(), Arc::new(template))].into() })
+        Arc::new(Catalog {
+            templates: [("one".into(), Arc::new(template))].into(),
+            ..Catalog::default()
+        })
     }
 
     /// The roles at the tool `notes` where a live grant is demanded.

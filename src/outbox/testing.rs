@@ -15,6 +15,7 @@ use crate::cloudevents::{CloudEvent, sequence};
 use crate::domain::event::{Event, EventKind, Resource, Snapshot};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId};
+use crate::domain::made::MadeTemplates;
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::subject::{Actor, Subject};
@@ -359,6 +360,9 @@ impl Store for EventStore {
         unused()
     }
     fn killed(&self, _partition: Partition, _from: Option<KilledPlace>) -> Answer<'_, Killed> {
+        unused()
+    }
+    fn templates(&self, _known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
         unused()
     }
     fn can_lose_commits(&self) -> bool {

@@ -14,6 +14,7 @@ use crate::domain::command::{SubjectState, Timer, Transition};
 use crate::domain::event::Event;
 use crate::domain::grant::{Grant, Tombstone};
 use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId};
+use crate::domain::made::MadeTemplates;
 use crate::domain::markers::{Generation, Markers};
 use crate::domain::request::Request;
 use crate::domain::subject::{Subject, SubjectKey};
@@ -286,6 +287,10 @@ pub trait Store: Send + Sync + 'static {
     /// What kills hit that is not marked as ended: one page, from the beginning without a place.
     /// It reads what is open, never what is over.
     fn killed(&self, partition: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed>;
+
+    /// Templates that were made over the API; `None`: they are those of the version that is `known`.
+    /// One that cannot be trusted says so in its place.
+    fn templates(&self, known: Option<u64>) -> Answer<'_, Option<MadeTemplates>>;
 
     /// Timers due at `now`, oldest first, at most `limit`, behind `after`.
     fn due_timers(

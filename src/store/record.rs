@@ -7,6 +7,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::access::Access;
 use crate::domain::command::Timer;
 use crate::domain::event::Event;
 use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId, hex};
@@ -46,6 +47,24 @@ pub struct SubjectRecord {
     pub subject: Subject,
     pub pending: Vec<Listed<RequestId>>,
     pub open: Vec<Listed<GrantId>>,
+    /// Of the subject whose records the templates are that were made over the API.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<ListedTemplate>,
+}
+
+/// A name that was used for a template over the API, with what has to be known of it also when its
+/// record cannot be trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedTemplate {
+    pub name: Arc<str>,
+    /// The version of the subject that its record was written at.
+    pub version: u64,
+    /// Its own, which also a deletion raises.
+    pub revision: u64,
+    pub accesses: Vec<Access>,
+    /// There is no record any more.
+    #[serde(default)]
+    pub deleted: bool,
 }
 
 /// A record of this subject with the version it was last written at, so that an older sealed value

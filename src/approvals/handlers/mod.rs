@@ -32,6 +32,7 @@ pub mod lists;
 pub mod permissions;
 pub mod requests;
 pub mod revocations;
+pub mod templates;
 
 /// Items of a list, and the cursor of its next page.
 #[derive(Debug, Serialize, ToSchema)]

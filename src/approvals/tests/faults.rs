@@ -9,6 +9,7 @@ use super::super::timers;
 use super::harness::World;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, Partition, PartitionCount, RequestId};
+use crate::domain::made::MadeTemplates;
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::time::Timestamp;
@@ -123,6 +124,10 @@ impl Store for Faulty {
 
     fn killed(&self, p: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed> {
         self.inner.killed(p, from)
+    }
+
+    fn templates(&self, known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
+        self.inner.templates(known)
     }
 
     fn due_timers(

@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::super::ports::{Authenticate, Boxed, Decide, ResolveSubject, Unauthenticated};
 use super::super::{Api, SharedApi, router::router, turns::Turns};
+use crate::catalog::Shelf;
 use crate::clock::ManualClock;
 use crate::config::SealKey;
 use crate::domain::ids::PartitionCount;
@@ -148,6 +148,7 @@ impl Decide for Policy {
                 (_, "list_any" | "read_any") => any_of(&["approver", "auditor", "admin"]),
                 (_, "approve" | "deny" | "revoke") => any_of(&["approver", "admin"]),
                 (_, "revoke_any" | "kill_switch" | "create_on_behalf") => any_of(&["admin"]),
+                ("template", "create" | "update" | "delete") => any_of(&["admin"]),
                 ("audit", "explain") => any_of(&["user"]),
                 ("audit", _) => any_of(&["auditor"]),
                 _ => any_of(&["user"]),
@@ -219,6 +220,7 @@ pub fn template(name: &str, steps: Vec<Step>) -> Template {
         steps,
         self_approval: false,
         rules: crate::domain::rules::Rules::default(),
+        made: None,
     }
 }
 
@@ -241,13 +243,16 @@ fn catalog() -> Catalog {
         closed,
     ];
     let templates = all.into_iter().map(|t| (t.name.clone(), Arc::new(t)));
-    Catalog { templates: templates.collect() }
+    Catalog { templates: templates.collect(), ..Catalog::default() }
 }
 
 pub fn api(store: SharedStore, clock: Arc<ManualClock>, policy: Arc<Policy>) -> SharedApi {
+    let shelf = Shelf::new(catalog(), vec!["notes".into(), "vault".into()]);
     Arc::new(Api {
         store,
-        catalog: Arc::new(ArcSwap::from_pointee(catalog())),
+        catalog: shelf.in_use(),
+        shelf: Arc::new(shelf),
+        shelf_reads: tokio::sync::Mutex::default(),
         clock,
         metrics: Metrics::unregistered(),
         users: Arc::new(UserHashes::new().expect("entropy")),

@@ -10,4 +10,5 @@ mod inputs;
 mod model;
 mod reading;
 mod sweeping;
+mod templates;
 mod timing;

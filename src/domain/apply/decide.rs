@@ -93,7 +93,7 @@ fn grant_all(
             timers.push(TimerChange::Set { timer, at });
         }
     }
-    Ok(Transition { requests: vec![after], grants, events, timers })
+    Ok(Transition { requests: vec![after], grants, events, timers, ..Transition::default() })
 }
 
 /// The earliest end that any approver set, at most the asked duration from now.
@@ -216,7 +216,7 @@ pub(super) fn finish(
         events: vec![event(context, kind, request, &after, reason)],
         timers: vec![TimerChange::Remove { timer: Timer::TimeOutRequest(after.id) }],
         requests: vec![after],
-        grants: Vec::new(),
+        ..Transition::default()
     }
 }
 

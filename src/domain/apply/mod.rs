@@ -13,6 +13,7 @@ mod extend;
 mod fields;
 mod review;
 mod submit;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod warn;
@@ -76,6 +77,8 @@ pub fn apply(
         Command::Escalate { request } => escalate::escalate(&context, *request),
         Command::WarnOfEnd { grant } => warn::warn_of_end(&context, *grant),
         Command::RemindOfReview { request } => review::remind(&context, *request),
+        Command::PutTemplate { template, exists } => templates::put(&context, template, *exists),
+        Command::DeleteTemplate { name } => templates::delete(&context, name),
         Command::RevokeSubject { reason } => end::revoke_subject(&context, reason),
         Command::Sweep => Ok(end::sweep(&context)),
         Command::TimeOutRequest { request } => end::time_out(&context, *request),

@@ -65,7 +65,8 @@ pub(super) fn submit(context: &Context<'_>, submit: &Submit) -> Result<Transitio
         notify: Vec::new(),
     };
     let timers = timers(&request);
-    Ok(Transition { requests: vec![request], grants: Vec::new(), events: vec![event], timers })
+    let (requests, events) = (vec![request], vec![event]);
+    Ok(Transition { requests, events, timers, ..Transition::default() })
 }
 
 fn timers(request: &Request) -> Vec<TimerChange> {

@@ -34,6 +34,7 @@ impl World {
             markers: Arc::new(Markers::default()),
             requests: BTreeMap::new(),
             grants: BTreeMap::new(),
+            templates: BTreeMap::new(),
         };
         Self { state, now: START, seed: 0 }
     }
@@ -112,6 +113,7 @@ fn template(steps: Vec<Step>) -> Arc<Template> {
         steps,
         self_approval: false,
         rules: crate::domain::rules::Rules::default(),
+        made: None,
     })
 }
 

@@ -351,6 +351,7 @@ pub fn catalog() -> Catalog {
         steps: vec![Step { approvers: Approvers::Anyone, required: 1 }],
         self_approval: false,
         rules: crate::domain::rules::Rules::default(),
+        made: None,
     };
     let engineers = Requesters::Groups(vec!["engineering".into()]);
     let security = Requesters::Groups(vec!["security".into()]);
@@ -363,5 +364,5 @@ pub fn catalog() -> Catalog {
         off,
     ];
     let named = all.into_iter().map(|template| (template.name.clone(), Arc::new(template)));
-    Catalog { templates: named.collect() }
+    Catalog { templates: named.collect(), ..Catalog::default() }
 }

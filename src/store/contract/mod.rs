@@ -32,6 +32,7 @@ pub mod markers;
 pub mod reconciling;
 pub mod retention;
 pub mod tampering;
+pub mod templates;
 pub mod time_travel;
 
 /// A store of some back end that a test may also tamper with.
@@ -324,6 +325,11 @@ macro_rules! contract_suite {
             tampering: an_edited_grant_holds_up_no_sweep;
             tampering: edited_events_are_a_fault;
             tampering: an_edited_request_is_a_fault_in_every_way_to_read_it;
+            templates: what_was_made_reads_back_and_is_not_read_twice;
+            templates: a_template_and_its_event_are_one_commit_of_nobody_else;
+            templates: a_template_that_cannot_be_trusted_is_not_there_and_hides_no_other;
+            templates: an_older_template_put_back_is_not_believed;
+            templates: a_deleted_template_keeps_its_number;
             time_travel: an_older_head_closes_the_partition_until_its_epoch_is_raised;
             time_travel: the_base_of_a_partition_is_believed_like_every_read;
             time_travel: another_head_at_the_same_place_closes_the_partition;

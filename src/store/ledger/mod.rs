@@ -8,6 +8,7 @@ use bytes::Bytes;
 use crate::clock::SharedClock;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, Partition, PartitionCount, RequestId};
+use crate::domain::made::MadeTemplates;
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::time::Timestamp;
@@ -32,6 +33,7 @@ mod killed;
 mod list;
 mod load;
 mod retain;
+mod templates;
 mod timers;
 
 /// How often a read that was overtaken by a commit is made again.
@@ -165,6 +167,10 @@ impl<B: Backend> Store for Ledger<B> {
 
     fn killed(&self, partition: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed> {
         Box::pin(self.killed_page(partition, from))
+    }
+
+    fn templates(&self, known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
+        Box::pin(self.templates_since(known))
     }
 
     fn due_timers(
