@@ -11,6 +11,7 @@ mod load;
 mod reload;
 mod stop;
 mod stores;
+mod uses;
 mod watch;
 
 use std::io;
@@ -27,7 +28,7 @@ use crate::approvals::{self, Api, SharedApi};
 use crate::clock::SharedClock;
 use crate::cloudevents;
 use crate::config::Config;
-use crate::gateway::{self, Explainer, Gateway, Recent, Sockets, Speaks};
+use crate::gateway::{self, Explainer, Gateway, Recent, Sockets, Speaks, Uses};
 use crate::identity::Remembered;
 use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
@@ -109,6 +110,7 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let instance = ids::instance()?;
     let parts = Parts {
         recent: Recent::new(instance.clone(), bound.proxy.cores()),
+        uses: Arc::new(Uses::new(bound.proxy.cores())),
         instance,
         config,
         ready,
@@ -174,6 +176,7 @@ struct Parts<'a> {
     /// What every decision id of this process begins with.
     instance: Arc<str>,
     recent: Arc<Recent>,
+    uses: Arc<Uses>,
     config: Config,
     ready: Ready,
     clock: SharedClock,
@@ -201,6 +204,7 @@ impl Parts<'_> {
             decisions: self.outbox.decision_log(),
             moves: gateway::Moves::new(move || moved.moved()),
             recent: self.recent.clone(),
+            uses: self.uses.clone(),
             metrics: self.metrics.clone(),
             users: self.users.clone(),
         };
@@ -324,9 +328,11 @@ impl Parts<'_> {
         let timers = approvals::timers::run(api.clone(), stop.receiver());
         let sweeper = approvals::sweeper::run(api.clone(), stop.receiver());
         let templates = approvals::templates::run(api.clone(), stop.receiver());
+        let (uses, store, metrics) = (self.uses.clone(), self.store.clone(), self.metrics.clone());
+        let uses = uses::run(uses, store, metrics, stop.receiver());
         // One task, the only one that ends by itself: stopping waits for all of them.
         tasks.spawn(async {
-            tokio::join!(timers, sweeper, templates);
+            tokio::join!(timers, sweeper, templates, uses);
         });
         tasks.spawn(self.ready.authenticator.clone().refresh());
         tasks.spawn(gateway::watch_backends(self.ready.routes.load().upstreams().to_vec()));

@@ -14,6 +14,7 @@ use crate::domain::markers::Markers;
 use crate::domain::request::{Approval, Comment, Request, RequestStatus};
 use crate::domain::template::{Approvers, FieldValue, Step};
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 use crate::iso8601;
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -116,6 +117,18 @@ pub struct GrantView {
     pub narrowings: Vec<NarrowingView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<EndedView>,
+    /// Shown where grants are looked at; absent until it was used. It is a few seconds late, and uses
+    /// may be missing after a crash of a gateway.
+    #[serde(default, rename = "use", skip_serializing_if = "Option::is_none")]
+    pub used: Option<UseView>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UseView {
+    pub first: String,
+    pub last: String,
+    /// Requests that it let through.
+    pub count: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -274,7 +287,18 @@ impl GrantView {
             approvers: strings(&grant.approvers),
             narrowings: grant.narrowings.iter().map(NarrowingView::of).collect(),
             ended: ended(grant, markers, now),
+            used: None,
         }
+    }
+
+    #[must_use]
+    pub fn with_use(self, used: Option<&Use>) -> Self {
+        let view = |used: &Use| UseView {
+            first: iso8601::time(used.first),
+            last: iso8601::time(used.last),
+            count: used.count,
+        };
+        Self { used: used.map(view), ..self }
     }
 }
 

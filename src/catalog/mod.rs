@@ -4,6 +4,7 @@
 //! problems come at once. `${NAME}` is ordinary text here.
 
 mod fields;
+pub mod file;
 mod one;
 mod rules;
 mod shelf;

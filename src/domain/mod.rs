@@ -25,3 +25,4 @@ pub mod rules;
 pub mod subject;
 pub mod template;
 pub mod time;
+pub mod uses;

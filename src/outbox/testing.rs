@@ -20,6 +20,7 @@ use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::subject::{Actor, Subject};
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 use crate::store::{
     Answer, Commit, Committed, Cursor, DuePlace, DueTimers, KillOrder, Killed, KilledPlace,
     ListQuery, Load, Loaded, Page, RetainPlace, Retained, Retention, Store, StoreFault,
@@ -363,6 +364,12 @@ impl Store for EventStore {
         unused()
     }
     fn templates(&self, _known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
+        unused()
+    }
+    fn add_uses<'a>(&'a self, _: Partition, _: &'a [(GrantId, Use)]) -> Answer<'a, ()> {
+        unused()
+    }
+    fn uses<'a>(&'a self, _: Partition, _: &'a [GrantId]) -> Answer<'a, BTreeMap<GrantId, Use>> {
         unused()
     }
     fn can_lose_commits(&self) -> bool {

@@ -5,6 +5,7 @@
 //! and the memory that notices a store gone back in time are shared code over a thin back end
 //! that only moves bytes atomically.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::domain::markers::{Generation, Markers};
 use crate::domain::request::Request;
 use crate::domain::subject::{Subject, SubjectKey};
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 
 pub mod backend;
 pub mod checks;
@@ -291,6 +293,16 @@ pub trait Store: Send + Sync + 'static {
     /// Templates that were made over the API; `None`: they are those of the version that is `known`.
     /// One that cannot be trusted says so in its place.
     fn templates(&self, known: Option<u64>) -> Answer<'_, Option<MadeTemplates>>;
+
+    /// Adds to what is known of the use of grants, all of one partition. It is no part of any subject,
+    /// is not sealed, decides nothing, may be lost in a crash, and goes with the grant's record.
+    fn add_uses<'a>(&'a self, partition: Partition, uses: &'a [(GrantId, Use)]) -> Answer<'a, ()>;
+    /// Of grants of one partition those that were used.
+    fn uses<'a>(
+        &'a self,
+        partition: Partition,
+        grants: &'a [GrantId],
+    ) -> Answer<'a, BTreeMap<GrantId, Use>>;
 
     /// Timers due at `now`, oldest first, at most `limit`, behind `after`.
     fn due_timers(

@@ -14,6 +14,7 @@ use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId
 use crate::domain::markers::Markers;
 use crate::domain::subject::Subject;
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 use crate::entropy::{self, NoEntropy};
 
 use super::keys::{self, Key};
@@ -155,6 +156,20 @@ pub fn stored_commit(version: u64, seq: u64) -> Bytes {
 pub fn parse_stored_commit(text: &[u8]) -> Option<(u64, u64)> {
     let (version, seq) = std::str::from_utf8(text).ok()?.split_once(' ')?;
     Some((number(version)?, number(seq)?))
+}
+
+/// `<count> <first> <last>`, both in milliseconds.
+#[must_use]
+pub fn use_text(used: Use) -> Bytes {
+    format!("{} {} {}", used.count, used.first.millis(), used.last.millis()).into()
+}
+
+#[must_use]
+pub fn parse_use(text: &[u8]) -> Option<Use> {
+    let mut parts = std::str::from_utf8(text).ok()?.split(' ').map(number);
+    let (count, first, last) = (parts.next()??, parts.next()??, parts.next()??);
+    let (first, last) = (Timestamp::from_millis(first), Timestamp::from_millis(last));
+    parts.next().is_none().then_some(Use { count, first, last })
 }
 
 /// Decimal digits only: no sign, which `parse` would take.

@@ -1,5 +1,6 @@
 //! A store that fails in the ways stores fail, around the real one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -13,6 +14,7 @@ use crate::domain::made::MadeTemplates;
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 use crate::store::*;
 
 /// How many of the next calls fail, or answer otherwise than the store did.
@@ -128,6 +130,18 @@ impl Store for Faulty {
 
     fn templates(&self, known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
         self.inner.templates(known)
+    }
+
+    fn add_uses<'a>(&'a self, p: Partition, uses: &'a [(GrantId, Use)]) -> Answer<'a, ()> {
+        self.inner.add_uses(p, uses)
+    }
+
+    fn uses<'a>(
+        &'a self,
+        p: Partition,
+        grants: &'a [GrantId],
+    ) -> Answer<'a, BTreeMap<GrantId, Use>> {
+        self.inner.uses(p, grants)
     }
 
     fn due_timers(

@@ -1,10 +1,12 @@
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
 use serde_json::json;
 
 use super::harness::World;
+use crate::clock::Clock;
 
 #[tokio::test]
 async fn what_is_somebody_else_s_looks_like_what_is_not_there() {
@@ -189,4 +191,21 @@ async fn every_answer_is_named_and_not_kept_and_unknown_paths_and_methods_are_pr
     let origin = [("origin", "https://evil.test")];
     let cross = world.call("alice", "GET /catalog", None, &origin).await;
     assert!(!cross.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn a_grant_tells_how_often_it_was_used() {
+    let world = World::new();
+    let (_, grant) = world.granted("alice").await;
+    let path = format!("/grants/{grant}");
+    assert_eq!(world.get("alice", &path).await.body.get("use"), None, "not yet");
+    let id: crate::domain::ids::GrantId = grant.parse().expect("an id");
+    let (first, last) = (world.clock.now(), world.clock.now().plus(Duration::from_secs(1)));
+    let used = crate::domain::uses::Use { count: 7, first, last };
+    world.api.store.add_uses(id.partition, &[(id, used)]).await.expect("added");
+    let expected = json!({
+        "first": "2027-01-15T08:00:00.000Z", "last": "2027-01-15T08:00:01.000Z", "count": 7,
+    });
+    assert_eq!(world.get("alice", &path).await.body["use"], expected);
+    assert_eq!(world.get("alice", "/grants").await.body["items"][0]["use"], expected);
 }

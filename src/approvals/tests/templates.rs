@@ -105,11 +105,12 @@ async fn every_problem_of_a_template_comes_at_once_with_its_pointer() {
         .collect();
     found.sort_unstable();
     let expected = [
-        ("/a~1b", "unknown-field"),
         ("/accesses/0", "invalid"),
+        ("/a~1b", "unknown-field"),
         ("/colour", "unknown-field"),
         ("/durations/0", "invalid"),
         ("/fields/0/type", "required"),
+        ("/steps/0/approvers", "invalid"),
         ("/steps/0/approvers/groups", "invalid"),
         ("/triggers", "unsupported"),
     ];

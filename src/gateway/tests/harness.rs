@@ -117,6 +117,7 @@ impl Harness {
             clock: world.clock.clone(),
             decisions: world.clone(),
             moves: moves_of(&world),
+            uses: Arc::new(crate::gateway::Uses::new(cores)),
             recent: Recent::new("test".into(), cores),
             metrics,
             users: Arc::new(UserHashes::new().expect("entropy")),

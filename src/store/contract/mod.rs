@@ -11,6 +11,7 @@ use tokio::sync::{Notify, broadcast};
 use crate::clock::ManualClock;
 use crate::config::SealKey;
 use crate::domain::ids::{CommitId, Partition, PartitionCount};
+use crate::domain::uses::Use;
 
 use super::backend::{
     Backend, HeldPut, LiveSource, LogEntry, Outcome, Owner, Range, RawLive, Rebase, Scored,
@@ -34,6 +35,7 @@ pub mod retention;
 pub mod tampering;
 pub mod templates;
 pub mod time_travel;
+pub mod uses;
 
 /// A store of some back end that a test may also tamper with.
 pub trait World: Sized + 'static {
@@ -174,6 +176,10 @@ impl<B: Backend> Backend for Lossy<B> {
 
     fn put_lazily(&self, p: Partition, key: Key, value: Bytes) -> Answer<'_, ()> {
         self.inner.put_lazily(p, key, value)
+    }
+
+    fn add_uses(&self, p: Partition, uses: Vec<(Key, Use)>) -> Answer<'_, ()> {
+        self.inner.add_uses(p, uses)
     }
 
     fn hold(&self, p: Partition, key: Key, owner: Owner, life: Duration) -> Answer<'_, bool> {
@@ -362,6 +368,9 @@ macro_rules! contract_suite {
             retention: a_request_stays_as_long_as_its_grants;
             retention: an_edited_record_is_not_forgotten_and_holds_up_nothing;
             retention: more_than_a_page_is_forgotten_page_by_page;
+            uses: uses_of_several_gateways_add_up;
+            uses: a_counter_that_cannot_be_read_begins_anew_and_holds_up_no_other;
+            uses: what_is_known_of_the_use_of_a_grant_goes_with_it;
             concurrency: of_fifty_writers_on_one_version_exactly_one_wins;
             concurrency: fifty_writers_that_reload_all_succeed;
         );

@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use crate::clock::SharedClock;
 use crate::domain::ids::Partition;
+use crate::domain::uses::Use;
 use crate::store::StoreFault;
 use crate::store::backend::{Outcome, Put, Rebase, SetChange, WriteSet};
 use crate::store::keys::{Key, Member};
@@ -42,6 +43,10 @@ pub enum Job {
     Forget {
         keys: Vec<Key>,
         places: Vec<(Key, Member)>,
+        reply: Reply<()>,
+    },
+    AddUses {
+        uses: Vec<(Key, Use)>,
         reply: Reply<()>,
     },
     /// Stands for a library that panics on a damaged page.
@@ -123,6 +128,7 @@ impl Writer {
         let durable = jobs.iter().any(|job| match job {
             Job::Commit(..) | Job::Rebase(..) => true,
             Job::Put { durable, .. } => *durable,
+            Job::AddUses { .. } => false,
             // What comes back after a crash goes again.
             Job::Trim { .. } | Job::Forget { .. } => false,
             #[cfg(test)]
@@ -206,6 +212,10 @@ fn run_job(batch: &mut Batch<'_>, job: Job) -> Result<Done, redb::Error> {
             for (set, member) in places {
                 batch.set(&SetChange { set, member, score: None })?;
             }
+            Ok(Done::Put(reply))
+        }
+        Job::AddUses { uses, reply } => {
+            uses.into_iter().try_for_each(|(key, used)| batch.add_use(key, used))?;
             Ok(Done::Put(reply))
         }
         #[cfg(test)]
