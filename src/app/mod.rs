@@ -41,7 +41,7 @@ use crate::telemetry::sample::{self, Skew};
 use crate::telemetry::scrape::MetricsHandle;
 use crate::tls::ListenersTls;
 
-use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
+use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects, tool_rules};
 pub use inspect::{Held, InspectError, StoreReport, SubjectReport, show_subject, store_status};
 pub use load::{
     Ready, Reconcilable, StartError, key_and_store_problems, open_to_reconcile, policy_doubts,
@@ -231,6 +231,7 @@ impl Parts<'_> {
             authenticate: Arc::new(ApiIdentity::new(authenticator.clone())),
             decide: Arc::new(ApiPolicy(self.ready.policy.clone())),
             subjects: Arc::new(Subjects(authenticator.clone())),
+            tools: Arc::new(tool_rules(&self.config.tools)),
             roles: self.ready.roles.clone(),
             decision_ids: Arc::new(DecisionIds::new(&self.instance)?),
             explain: Arc::new(self.explainer()),

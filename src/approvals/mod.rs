@@ -11,6 +11,7 @@
 //! - [`sweeper`]: the same write path, driven by the kill switch;
 //! - [`templates`]: takes into use what was made of templates, here or elsewhere.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -64,6 +65,8 @@ pub struct Api {
     pub authenticate: Arc<dyn ports::Authenticate>,
     pub decide: Arc<dyn ports::Decide>,
     pub subjects: Arc<dyn ports::ResolveSubject>,
+    /// The rules of each tool, by its name.
+    pub tools: Arc<BTreeMap<Arc<str>, Vec<ports::ToolRule>>>,
     pub roles: RoleRules,
     pub decision_ids: Arc<DecisionIds>,
     /// Explains decisions of the data plane.

@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 
 use super::error::Refusal;
 use super::handlers::{
-    audit, catalog, comments, decide, decisions, docs, grants, permissions, requests, revocations,
-    templates,
+    audit, catalog, comments, decide, decisions, docs, grants, permissions, preview, requests,
+    revocations, templates,
 };
 use super::{SharedApi, respond};
 
@@ -53,6 +53,7 @@ fn contents() -> OpenApiRouter<SharedApi> {
         .routes(routes!(decide::deny_step))
         .routes(routes!(comments::list, comments::create))
         .routes(routes!(permissions::get))
+        .routes(routes!(preview::get))
         .routes(routes!(grants::list))
         .routes(routes!(grants::get))
         .routes(routes!(grants::revoke))

@@ -30,6 +30,7 @@ pub mod docs;
 pub mod grants;
 pub mod lists;
 pub mod permissions;
+pub mod preview;
 pub mod requests;
 pub mod revocations;
 pub mod templates;
