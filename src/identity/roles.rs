@@ -290,6 +290,15 @@ mod tests {
     }
 
     #[test]
+    fn a_role_of_a_template_that_is_not_there_may_still_be_one_that_only_grants_give() {
+        let also_granted = vec!["notes:viewer".parse().unwrap()];
+        let catalog = Arc::new(Catalog { also_granted, ..Catalog::default() });
+        let withheld = Withheld::of(catalog, &hierarchy(&[("operator", "viewer")]).hierarchy);
+        assert!(withheld.has("notes", "viewer") && withheld.has("notes", "operator"));
+        assert!(!withheld.has("notes", "guest") && !withheld.has("wiki", "viewer"));
+    }
+
+    #[test]
     fn a_role_beside_the_granted_ones_stays_without_what_it_shares_with_them() {
         let found = hierarchy(&[("operator", "staff"), ("auditor", "staff")]);
         let roles = at_tool(&found, &["operator"], &person(&[], &["auditor"]), &[]);

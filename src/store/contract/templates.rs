@@ -62,6 +62,7 @@ pub async fn what_was_made_reads_back_and_is_not_read_twice<W: World>() {
     one.make(put("c")).await;
     let newer = two.store.templates(Some(made.version)).await.expect("it reads");
     assert!(newer.expect("it moved").templates.contains_key("c"));
+    drop((one, two));
     let world = world.reopened().await;
     assert_eq!(world.process().made().await.templates.len(), 3);
 }

@@ -39,6 +39,7 @@ pub async fn uses_of_several_gateways_add_up<W: World>() {
     let ids: Vec<GrantId> = many.iter().map(|(id, _)| *id).collect();
     assert_eq!(two.store.uses(HOME, &ids).await.expect("it reads").len(), 600);
     assert!(two.store.uses(Partition(4), &ids).await.expect("it reads").is_empty());
+    drop((one, two));
     let world = world.reopened().await;
     assert_eq!(world.process().store.uses(HOME, &[a]).await.expect("it reads")[&a].count, 5);
 }

@@ -31,20 +31,16 @@ impl<B: Backend> Ledger<B> {
         Ok(Some(MadeTemplates { version: state.version, templates: state.templates }))
     }
 
+    /// Of the subject record alone: where it is another one than is known, everything is read and
+    /// checked.
     async fn templates_version(&self) -> Result<u64, StoreFault> {
         let subject = made::subject();
         let key = subject.key();
         let partition = key.partition(self.checks.partitions);
         let anchor_key = keys::subject(partition, key);
-        let known = self.checks.memory.known(partition, Some(key));
-        let keys = [keys::head(partition), keys::markers(partition), anchor_key];
-        let [head, markers, anchor] = self.get(partition, keys).await?;
-        let base = self.base(partition, &known, head.as_ref(), markers.as_ref()).await?;
+        let [anchor] = self.get(partition, [anchor_key]).await?;
         let record = self.open_anchor(&anchor_key, anchor.as_ref(), &subject)?;
-        let version = record.map_or(0, |(version, _)| version);
-        self.checks.version(partition, &known, &base, version)?;
-        self.checks.learn(partition, &known, &base, Some((key, version)))?;
-        Ok(version)
+        Ok(record.map_or(0, |(version, _)| version))
     }
 }
 
