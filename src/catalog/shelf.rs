@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::domain::made::MadeTemplates;
+use crate::domain::made::{Made, MadeTemplates};
 use crate::domain::template::Catalog;
 
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Shelf {
     pub fn known(&self) -> Option<u64> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let made = parts.made.as_ref()?;
-        let unreadable = made.templates.values().any(|made| made.is_unreadable());
+        let unreadable = made.templates.values().any(Made::is_unreadable);
         (!unreadable).then_some(made.version)
     }
 }

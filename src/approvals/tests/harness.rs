@@ -147,8 +147,8 @@ impl Decide for Policy {
             let allowed = match (query.resource.kind, *action) {
                 (_, "list_any" | "read_any") => any_of(&["approver", "auditor", "admin"]),
                 (_, "approve" | "deny" | "revoke") => any_of(&["approver", "admin"]),
-                (_, "revoke_any" | "kill_switch" | "create_on_behalf") => any_of(&["admin"]),
-                ("template", "create" | "update" | "delete") => any_of(&["admin"]),
+                (_, "revoke_any" | "kill_switch" | "create_on_behalf")
+                | ("template", "create" | "update" | "delete") => any_of(&["admin"]),
                 ("tool", action) => {
                     action == "view"
                         && roles == ["user", "operator"]

@@ -109,13 +109,11 @@ impl<'a> Writes<'a> {
             return Err(invalid(&keys::events(self.partition), why));
         }
         let key = keys::template(self.partition, &change.name);
-        match &change.template {
-            Some(template) => self.put(key, template, None),
-            None => {
-                self.deletes.push(key);
-                Ok(())
-            }
+        if let Some(template) = &change.template {
+            return self.put(key, template, None);
         }
+        self.deletes.push(key);
+        Ok(())
     }
 
     /// A record of another subject or partition in this commit would be written where nothing

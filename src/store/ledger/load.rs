@@ -77,7 +77,7 @@ impl<B: Backend> Ledger<B> {
         for _ in 0..READ_TRIES {
             let read = self.load_listed(&load, partition, anchor_value.as_ref()).await?;
             match read {
-                Read::Whole(loaded) => return Ok(loaded),
+                Read::Whole(loaded) => return Ok(*loaded),
                 Read::Overtaken(newer) => anchor_value = newer,
             }
         }
@@ -142,7 +142,7 @@ impl<B: Backend> Ledger<B> {
         let answer = answer.zip(stored.as_ref());
         let answer =
             answer.map(|(key, value)| self.open_answer(&key, value, &state)).transpose()?;
-        Ok(Read::Whole(Loaded { state, answer: answer.flatten() }))
+        Ok(Read::Whole(Box::new(Loaded { state, answer: answer.flatten() })))
     }
 
     /// The subject's record, which has to be of this subject.
@@ -182,7 +182,7 @@ impl<B: Backend> Ledger<B> {
 }
 
 enum Read {
-    Whole(Loaded),
+    Whole(Box<Loaded>),
     /// The subject's record is another one now.
     Overtaken(Option<Bytes>),
 }
