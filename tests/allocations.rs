@@ -12,6 +12,9 @@ mod policies;
 
 use std::borrow::Cow;
 
+use tidegate::domain::ids::{GrantId, Partition};
+use tidegate::domain::time::Timestamp;
+use tidegate::gateway::Uses;
 use tidegate::policy::embedded::{Attributes, Effect, Engine, Facts, Input, Subject};
 
 /// Each of these is there for a reason:
@@ -85,6 +88,19 @@ fn attributes_that_no_condition_reads_and_more_actions_cost_no_allocation() {
         context.resource.insert(format!("r{number}"), deep);
     }
     assert_eq!(allocations(&context, &policies::ACTIONS[..1]), one);
+}
+
+#[test]
+fn counting_the_use_of_a_grant_allocates_at_its_first_use_alone() {
+    let uses = Uses::new(1);
+    let id = |n: u8| GrantId { partition: Partition(1), random: [n; 16] };
+    let (now, grants) = (Timestamp::from_millis(1), [id(1), id(2)]);
+    uses.count(0, &grants, now);
+    let count = allocation_counter::measure(|| uses.count(0, &grants, now)).count_total;
+    assert_eq!(count, 0, "a known grant");
+    assert_eq!(uses.take().len(), 2);
+    let count = allocation_counter::measure(|| uses.count(0, &grants, now)).count_total;
+    assert_eq!(count, 0, "the maps keep their room");
 }
 
 #[test]

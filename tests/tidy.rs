@@ -79,6 +79,8 @@ const LAYERS: &[(&str, &[&str])] = &[
         "approvals",
         &[
             "approvals",
+            "catalog",
+            "strict_json",
             "tls",
             "explain",
             "domain",

@@ -81,6 +81,7 @@ fn approved(subject: &Subject, template: &Arc<Template>, now: Timestamp) -> Tran
         events: grants.iter().map(activated).collect(),
         timers: grants.iter().map(timer).collect(),
         grants,
+        ..Transition::default()
     }
 }
 
@@ -168,5 +169,6 @@ fn template() -> Template {
         steps: vec![Step { approvers: Approvers::Anyone, required: 1 }],
         self_approval: false,
         rules: tidegate::domain::rules::Rules::default(),
+        made: None,
     }
 }

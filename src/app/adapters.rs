@@ -1,11 +1,12 @@
 //! The ports of gateway and API, filled with the concrete identity and policy.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use http::HeaderMap;
 
-use crate::approvals::ports::{Authenticate, Boxed, ResolveSubject, Unauthenticated};
-use crate::config::CredentialSource;
+use crate::approvals::ports::{Authenticate, Boxed, ResolveSubject, ToolRule, Unauthenticated};
+use crate::config::{CredentialSource, Rule, ToolConfig, ValuePart, ValueTemplate};
 use crate::domain::subject::Subject;
 use crate::domain::time::Timestamp;
 use crate::gateway::ports::Identify;
@@ -103,6 +104,36 @@ pub struct ApiPolicy(pub Arc<Policy>);
 impl approvals::ports::Decide for ApiPolicy {
     fn decide<'a>(&'a self, query: &'a Query<'a>) -> Boxed<'a, Vec<Decision>> {
         Box::pin(self.0.decide_all(query))
+    }
+}
+
+/// The rules of each tool, as far as they are known without a request.
+#[must_use]
+pub fn tool_rules(tools: &[Arc<ToolConfig>]) -> BTreeMap<Arc<str>, Vec<ToolRule>> {
+    let rules = |tool: &ToolConfig| tool.rules.iter().map(|it| tool_rule(tool, it)).collect();
+    tools.iter().map(|tool| (tool.name.clone(), rules(tool))).collect()
+}
+
+fn tool_rule(tool: &ToolConfig, rule: &Rule) -> ToolRule {
+    let known = |template: &ValueTemplate, otherwise: &str| -> Arc<str> {
+        let text = |part: &ValuePart| match part {
+            ValuePart::Text(text) => Some(text.to_string()),
+            ValuePart::Path(_) | ValuePart::Query(_) | ValuePart::Header(_) | ValuePart::Method => {
+                None
+            }
+        };
+        let texts: Option<String> = template.0.iter().map(text).collect();
+        texts.unwrap_or_else(|| otherwise.to_owned()).into()
+    };
+    ToolRule {
+        methods: rule.methods.iter().map(|method| method.as_str().into()).collect(),
+        path: rule.path.as_str().into(),
+        access: rule.access,
+        action: rule.action.clone(),
+        kind: rule.resource.clone(),
+        id: rule.id.as_ref().map_or_else(|| tool.name.clone(), |it| known(it, "*")),
+        scope: rule.scope.as_ref().map_or_else(Arc::default, |it| known(it, "")),
+        default_effect_allow: rule.default_effect_allow,
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use crate::catalog;
+use crate::catalog::{self, Shelf};
 use crate::clock::{SharedClock, SystemClock};
 use crate::config::{Backend, Config, Environment, IssuerConfig, KeySource, TlsConfig};
 use crate::directory::Directory;
@@ -69,7 +69,7 @@ impl StartError {
 
 /// Everything that was loaded and found good.
 pub struct Ready {
-    pub catalog: Arc<ArcSwap<Catalog>>,
+    pub shelf: Arc<Shelf>,
     pub policy: Arc<Policy>,
     pub authenticator: Arc<Authenticator>,
     pub roles: RoleRules,
@@ -111,23 +111,14 @@ impl Ready {
                 metrics.config_reload_ok.set(1);
                 metrics.policy_loaded.set(i64::try_from(clock.now().seconds()).unwrap_or(0));
                 metrics.policy_reload_ok.set(1);
-                let catalog = Arc::new(ArcSwap::from_pointee(catalog));
+                let shelf = Arc::new(Shelf::new(catalog, tool_names(config)));
                 let roles = RoleRules {
                     mapping: config.policy.role_mapping.clone(),
                     hierarchy: config.policy.role_hierarchy.clone(),
                 };
                 let (policy, providers) = (Arc::new(policy), Arc::new(providers));
                 let routes = Arc::new(ArcSwap::from_pointee(routes));
-                Ok(Self {
-                    catalog,
-                    policy,
-                    authenticator,
-                    roles,
-                    providers,
-                    routes,
-                    tls,
-                    directory,
-                })
+                Ok(Self { shelf, policy, authenticator, roles, providers, routes, tls, directory })
             }
             _ => Err(StartError::Problems(problems)),
         }
@@ -140,8 +131,11 @@ fn keep<T>(loaded: Result<T, Vec<String>>, problems: &mut Vec<String>) -> Option
 
 pub fn load_catalog(config: &Config) -> Result<Catalog, Vec<String>> {
     let Some(folder) = &config.catalog else { return Ok(Catalog::default()) };
-    let tools: Vec<Arc<str>> = config.tools.iter().map(|tool| tool.name.clone()).collect();
-    catalog::load(folder, &tools).map_err(|problems| problems.texts())
+    catalog::load(folder, &tool_names(config)).map_err(|problems| problems.texts())
+}
+
+fn tool_names(config: &Config) -> Vec<Arc<str>> {
+    config.tools.iter().map(|tool| tool.name.clone()).collect()
 }
 
 fn load_policy(config: &Config, metrics: &Metrics) -> Result<Policy, Vec<String>> {

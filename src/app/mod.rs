@@ -11,6 +11,7 @@ mod load;
 mod reload;
 mod stop;
 mod stores;
+mod uses;
 mod watch;
 
 use std::io;
@@ -27,7 +28,7 @@ use crate::approvals::{self, Api, SharedApi};
 use crate::clock::SharedClock;
 use crate::cloudevents;
 use crate::config::Config;
-use crate::gateway::{self, Explainer, Gateway, Recent, Sockets, Speaks};
+use crate::gateway::{self, Explainer, Gateway, Recent, Sockets, Speaks, Uses};
 use crate::identity::Remembered;
 use crate::outbox::{Outbox, OutboxParts};
 use crate::shutdown::{self, Stop, Trigger};
@@ -40,7 +41,7 @@ use crate::telemetry::sample::{self, Skew};
 use crate::telemetry::scrape::MetricsHandle;
 use crate::tls::ListenersTls;
 
-use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects};
+use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects, tool_rules};
 pub use inspect::{Held, InspectError, StoreReport, SubjectReport, show_subject, store_status};
 pub use load::{
     Ready, Reconcilable, StartError, key_and_store_problems, open_to_reconcile, policy_doubts,
@@ -110,6 +111,7 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
     let instance = ids::instance()?;
     let parts = Parts {
         recent: Recent::new(instance.clone(), bound.proxy.cores()),
+        uses: Arc::new(Uses::new(bound.proxy.cores())),
         instance,
         config,
         ready,
@@ -122,8 +124,11 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
         outbox: outbox_ref,
         stop,
     };
-    let gateway = parts.gateway(bound.proxy)?;
     let api = parts.api()?;
+    // A store that does not answer yet is read as soon as it does; until then it is not known what
+    // only grants give.
+    let _told = approvals::templates::refresh(&api).await;
+    let gateway = parts.gateway(bound.proxy)?;
     let reload = Arc::new(parts.reload());
     let debug = parts.debug(&reload);
     let servers = parts.servers(bound.api, bound.admin, &api, (scrape, debug));
@@ -172,6 +177,7 @@ struct Parts<'a> {
     /// What every decision id of this process begins with.
     instance: Arc<str>,
     recent: Arc<Recent>,
+    uses: Arc<Uses>,
     config: Config,
     ready: Ready,
     clock: SharedClock,
@@ -189,7 +195,7 @@ impl Parts<'_> {
         let moved = self.store.clone();
         let shared = gateway::Shared {
             routes: self.ready.routes.clone(),
-            catalog: self.ready.catalog.clone(),
+            catalog: self.ready.shelf.in_use(),
             roles: self.ready.roles.clone(),
             limits: self.config.limits,
             connections: descriptors::proxy_connections(),
@@ -199,6 +205,7 @@ impl Parts<'_> {
             decisions: self.outbox.decision_log(),
             moves: gateway::Moves::new(move || moved.moved()),
             recent: self.recent.clone(),
+            uses: self.uses.clone(),
             metrics: self.metrics.clone(),
             users: self.users.clone(),
         };
@@ -216,13 +223,16 @@ impl Parts<'_> {
         let authenticator = &self.ready.authenticator;
         Ok(Arc::new(Api {
             store: self.store.clone(),
-            catalog: self.ready.catalog.clone(),
+            catalog: self.ready.shelf.in_use(),
+            shelf: self.ready.shelf.clone(),
+            shelf_reads: tokio::sync::Mutex::default(),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             users: self.users.clone(),
             authenticate: Arc::new(ApiIdentity::new(authenticator.clone())),
             decide: Arc::new(ApiPolicy(self.ready.policy.clone())),
             subjects: Arc::new(Subjects(authenticator.clone())),
+            tools: Arc::new(tool_rules(&self.config.tools)),
             roles: self.ready.roles.clone(),
             decision_ids: Arc::new(DecisionIds::new(&self.instance)?),
             explain: Arc::new(self.explainer()),
@@ -255,7 +265,7 @@ impl Parts<'_> {
         servers.spawn(async move {
             approvals::listen::serve((api_listener, tls), router, stop.wait()).await;
         });
-        let checks = self.checks().into();
+        let checks = self.checks(api).into();
         let admin = admin::router(Admin { metrics: scrape, checks, debug: debug.into() });
         // The admin listener answers while the others drain; it ends with the process.
         servers.spawn(async move {
@@ -265,20 +275,23 @@ impl Parts<'_> {
     }
 
     /// What `/readyz` asks when it is called; nothing of it is remembered.
-    fn checks(&self) -> Vec<Check> {
-        let (store, metrics) = (self.store.clone(), self.metrics.clone());
+    fn checks(&self, api: &SharedApi) -> Vec<Check> {
+        let (store, metrics, api) = (self.store.clone(), self.metrics.clone(), api.clone());
         let (stores, bound) = (self.stores.clone(), self.config.limits.clock_skew);
         let (authenticator, clock) = (self.ready.authenticator.clone(), self.clock.clone());
         let (outbox, stop) = (self.outbox.health(), self.stop.clone());
         let policy = self.ready.policy.clone();
         vec![
             Check::new("store", move || {
-                let (store, metrics) = (store.clone(), metrics.clone());
+                let (store, metrics, api) = (store.clone(), metrics.clone(), api.clone());
                 let ahead = stores.skew()().unwrap_or(0).unsigned_abs();
                 async move {
                     let skew = Duration::from_millis(ahead);
                     let answers = match store.probe().await {
                         Ok(()) if skew > bound => Err(StoreFault::ClockSkew(skew)),
+                        Ok(()) if api.catalog.load().is_partial => {
+                            approvals::templates::refresh(&api).await
+                        }
                         other => other,
                     };
                     answers.map_err(|fault| {
@@ -316,9 +329,12 @@ impl Parts<'_> {
         let mut tasks = JoinSet::new();
         let timers = approvals::timers::run(api.clone(), stop.receiver());
         let sweeper = approvals::sweeper::run(api.clone(), stop.receiver());
-        // One task, the only one that ends by itself: stopping waits for both.
+        let templates = approvals::templates::run(api.clone(), stop.receiver());
+        let (uses, store, metrics) = (self.uses.clone(), self.store.clone(), self.metrics.clone());
+        let uses = uses::run(uses, store, metrics, stop.receiver());
+        // One task, the only one that ends by itself: stopping waits for all of them.
         tasks.spawn(async {
-            tokio::join!(timers, sweeper);
+            tokio::join!(timers, sweeper, templates, uses);
         });
         tasks.spawn(self.ready.authenticator.clone().refresh());
         tasks.spawn(self.ready.directory.clone().run());
@@ -336,7 +352,7 @@ impl Parts<'_> {
 
     fn reload(&self) -> Reload {
         Reload {
-            catalog: self.ready.catalog.clone(),
+            shelf: self.ready.shelf.clone(),
             directory: self.ready.directory.clone(),
             policy: self.ready.policy.clone(),
             authenticator: self.ready.authenticator.clone(),
@@ -344,7 +360,6 @@ impl Parts<'_> {
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             catalog_folder: self.config.catalog.clone(),
-            tools: self.config.tools.iter().map(|tool| tool.name.clone()).collect(),
             paths: load::watched(&self.config),
             asked: Notify::new(),
             last: std::sync::Mutex::default(),

@@ -4,13 +4,11 @@
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::catalog;
+use crate::catalog::{self, Shelf};
 use crate::clock::SharedClock;
 use crate::directory::Directory;
-use crate::domain::template::Catalog;
 use crate::domain::time::Timestamp;
 use crate::identity::Authenticator;
 use crate::policy::Policy;
@@ -19,7 +17,7 @@ use crate::telemetry::metrics::{Metrics, ReloadLabel};
 use crate::tls::ServerTls;
 
 pub struct Reload {
-    pub(super) catalog: Arc<ArcSwap<Catalog>>,
+    pub(super) shelf: Arc<Shelf>,
     pub(super) directory: Arc<Directory>,
     pub(super) policy: Arc<Policy>,
     pub(super) authenticator: Arc<Authenticator>,
@@ -27,7 +25,6 @@ pub struct Reload {
     pub(super) clock: SharedClock,
     pub(super) metrics: Metrics,
     pub(super) catalog_folder: Option<PathBuf>,
-    pub(super) tools: Vec<Arc<str>>,
     /// Files and folders whose change leads to a reload, besides the policies.
     pub(super) paths: Vec<PathBuf>,
     /// However often it was asked for meanwhile, one more follows.
@@ -98,9 +95,9 @@ impl Reload {
 
     fn catalog(&self) -> Vec<String> {
         let Some(folder) = &self.catalog_folder else { return Vec::new() };
-        match catalog::load(folder, &self.tools) {
+        match catalog::load(folder, &self.shelf.tools) {
             Ok(catalog) => {
-                self.catalog.store(Arc::new(catalog));
+                self.shelf.put_files(catalog);
                 Vec::new()
             }
             Err(problems) => problems.texts(),

@@ -15,6 +15,7 @@ use serde::de::{Deserialize, DeserializeOwned, Deserializer, Error, MapAccess, V
 use super::SharedApi;
 use super::error::Refusal;
 use crate::problem::ProblemCode;
+use crate::strict_json;
 
 /// The most bytes a body may have.
 pub const LIMIT: usize = 64 * 1024;
@@ -32,6 +33,25 @@ pub struct Json<T> {
 pub struct OptionalJson<T> {
     pub value: T,
     pub bytes: Bytes,
+}
+
+/// One JSON object whose members somebody else understands: none twice, at any level.
+#[derive(Clone, Debug)]
+pub struct JsonObject {
+    pub members: serde_json::Map<String, serde_json::Value>,
+    pub bytes: Bytes,
+}
+
+impl FromRequest<SharedApi> for JsonObject {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, _: &SharedApi) -> Result<Self, Refusal> {
+        require_json(request.headers())?;
+        let bytes = read(request.into_body()).await?;
+        let members = strict_json::parse_object(&bytes)
+            .map_err(|why| Refusal::bad_request(format!("the body is refused: {why}")))?;
+        Ok(Self { members, bytes })
+    }
 }
 
 impl<T: DeserializeOwned> FromRequest<SharedApi> for Json<T> {

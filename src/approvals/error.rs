@@ -83,7 +83,9 @@ impl From<Refused> for Refusal {
         let detail = refused.to_string();
         let code = match refused {
             Refused::Suspended(_) => Code::Suspended,
-            Refused::NoSuchRequest | Refused::NoSuchGrant => return Self::not_found(),
+            Refused::NoSuchRequest | Refused::NoSuchGrant | Refused::NoSuchMadeTemplate(_) => {
+                return Self::not_found();
+            }
             Refused::NoSuchTemplate(_) => return Self::invalid("/template", "unknown", detail),
             Refused::Invalid(_, errors) => {
                 return Self::all_invalid(errors.into_iter().map(problem_error).collect());
@@ -115,6 +117,8 @@ impl From<Refused> for Refusal {
             | Refused::NotExtendable(_)
             | Refused::ExtensionsUsed { .. }
             | Refused::NothingToReview
+            | Refused::TemplateMoved(_)
+            | Refused::TooManyTemplates { .. }
             | Refused::NothingDue => Code::Conflict,
         };
         Self::new(code, detail)

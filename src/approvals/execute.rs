@@ -1,5 +1,7 @@
 //! The only write path: load, apply, commit; again when somebody was faster.
 
+use std::sync::Arc;
+
 use super::Api;
 use super::draw;
 use super::error::Refusal;
@@ -36,11 +38,12 @@ pub struct Order<'a> {
 }
 
 /// The object that a command names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Named {
     Nothing,
     Request(RequestId),
     Grant(GrantId),
+    Template(Arc<str>),
 }
 
 /// What the commit is about to make true.
@@ -216,7 +219,7 @@ async fn attempt(api: &Api, order: &Order<'_>, draw: Draw) -> Result<Option<Done
 
 async fn load(api: &Api, order: &Order<'_>) -> Result<Loaded, Refusal> {
     let (request, grant) = match order.target {
-        Named::Nothing => (None, None),
+        Named::Nothing | Named::Template(_) => (None, None),
         Named::Request(id) => (Some(id), None),
         Named::Grant(id) => (None, Some(id)),
     };
@@ -257,10 +260,14 @@ async fn settled(api: &Api, partition: Partition) -> Durability {
 
 fn check_if_match(order: &Order<'_>, state: &SubjectState) -> Result<(), Refusal> {
     let Some(wanted) = order.if_match else { return Ok(()) };
-    let revision = match order.target {
+    let revision = match &order.target {
         Named::Nothing => return Ok(()),
-        Named::Request(id) => state.requests.get(&id).map(|request| request.revision),
-        Named::Grant(id) => state.grants.get(&id).map(|grant| grant.revision),
+        Named::Request(id) => state.requests.get(id).map(|request| request.revision),
+        Named::Grant(id) => state.grants.get(id).map(|grant| grant.revision),
+        Named::Template(name) => {
+            let there = state.templates.get(name).filter(|made| !made.is_deleted());
+            there.map(|made| made.version)
+        }
     };
     if revision.is_some_and(|revision| wanted.fits(&super::wire::etag(revision))) {
         return Ok(());

@@ -8,12 +8,15 @@
 //! - [`wire`]: the JSON of requests and grants;
 //! - [`error`]: every refusal, mapped to its problem in one place;
 //! - [`timers`]: the same write path, driven by the clock;
-//! - [`sweeper`]: the same write path, driven by the kill switch.
+//! - [`sweeper`]: the same write path, driven by the kill switch;
+//! - [`templates`]: takes into use what was made of templates, here or elsewhere.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
+use crate::catalog::Shelf;
 use crate::clock::SharedClock;
 use crate::domain::people::People;
 use crate::domain::template::Catalog;
@@ -39,6 +42,7 @@ pub mod refusals;
 pub mod respond;
 pub mod router;
 pub mod sweeper;
+pub mod templates;
 #[cfg(test)]
 mod tests;
 pub mod timers;
@@ -51,6 +55,10 @@ pub mod wire;
 pub struct Api {
     pub store: SharedStore,
     pub catalog: Arc<ArcSwap<Catalog>>,
+    /// What `catalog` is made of.
+    pub shelf: Arc<Shelf>,
+    /// One read of what was made over the API at a time.
+    pub shelf_reads: tokio::sync::Mutex<()>,
     /// Whom to tell: who is in which group, as far as the directory says.
     pub people: Arc<ArcSwap<People>>,
     pub clock: SharedClock,
@@ -60,6 +68,8 @@ pub struct Api {
     pub authenticate: Arc<dyn ports::Authenticate>,
     pub decide: Arc<dyn ports::Decide>,
     pub subjects: Arc<dyn ports::ResolveSubject>,
+    /// The rules of each tool, by its name.
+    pub tools: Arc<BTreeMap<Arc<str>, Vec<ports::ToolRule>>>,
     pub roles: RoleRules,
     pub decision_ids: Arc<DecisionIds>,
     /// Explains decisions of the data plane.

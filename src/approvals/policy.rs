@@ -40,6 +40,11 @@ impl Target {
         Self::new(kind, "*", json!({}))
     }
 
+    #[must_use]
+    pub fn template(name: &str) -> Self {
+        Self::new("template", name, json!({ "template": name }))
+    }
+
     /// One decision, for its explanation.
     #[must_use]
     pub fn decision(id: &str) -> Self {

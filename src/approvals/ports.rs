@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use crate::config::AccessMode;
 use crate::domain::subject::Subject;
 use crate::domain::time::Timestamp;
 use crate::identity::Identity;
@@ -23,6 +24,24 @@ pub struct Unauthenticated {
     pub detail: String,
     /// The value of `WWW-Authenticate` (RFC 6750, section 3); sent with every 401.
     pub challenge: String,
+}
+
+/// A rule of a tool, for whoever wants to know what a role would be good for.
+#[derive(Clone, Debug)]
+pub struct ToolRule {
+    /// Empty: all.
+    pub methods: Vec<Arc<str>>,
+    /// A pattern.
+    pub path: Arc<str>,
+    pub access: AccessMode,
+    /// What the policy is asked; empty where it is not.
+    pub action: Arc<str>,
+    pub kind: Arc<str>,
+    /// `*` where a request would say which one.
+    pub id: Arc<str>,
+    /// Empty where a request would say it.
+    pub scope: Arc<str>,
+    pub default_effect_allow: bool,
 }
 
 /// From the headers of a call to a verified identity.

@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 
 use super::error::Refusal;
 use super::handlers::{
-    audit, catalog, comments, decide, decisions, docs, eligibilities, grants, permissions,
-    requests, review, revocations,
+    audit, catalog, comments, decide, decisions, docs, eligibilities, grants, permissions, preview,
+    requests, review, revocations, templates,
 };
 use super::{SharedApi, respond};
 
@@ -42,6 +42,8 @@ fn contents() -> OpenApiRouter<SharedApi> {
     OpenApiRouter::with_openapi(Document::openapi())
         .routes(routes!(catalog::list))
         .routes(routes!(eligibilities::list))
+        .routes(routes!(templates::list))
+        .routes(routes!(templates::get, templates::put, templates::delete))
         .routes(routes!(requests::create, requests::list))
         .routes(routes!(requests::get))
         .routes(routes!(decide::approve))
@@ -53,6 +55,7 @@ fn contents() -> OpenApiRouter<SharedApi> {
         .routes(routes!(decide::deny_step))
         .routes(routes!(comments::list, comments::create))
         .routes(routes!(permissions::get))
+        .routes(routes!(preview::get))
         .routes(routes!(grants::list))
         .routes(routes!(grants::get))
         .routes(routes!(grants::revoke))

@@ -17,12 +17,15 @@ use crate::domain::request::{Approval, Comment, Request, RequestStatus};
 use crate::domain::rules::{Extension, Terms};
 use crate::domain::template::{Approvers, FieldValue, Step};
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 use crate::iso8601;
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct RequestView {
     pub id: String,
     pub template: String,
+    /// The version of the template that the request was made under, and stays under.
+    pub template_version: String,
     /// Whose access it is.
     pub subject: String,
     /// `pending`, `approved`, `denied`, `cancelled` or `expired`.
@@ -130,6 +133,18 @@ pub struct GrantView {
     pub extension: Option<ExtensionView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ended: Option<EndedView>,
+    /// Shown where grants are looked at; absent until it was used. It is a few seconds late, and uses
+    /// may be missing after a crash of a gateway.
+    #[serde(default, rename = "use", skip_serializing_if = "Option::is_none")]
+    pub used: Option<UseView>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct UseView {
+    pub first: String,
+    pub last: String,
+    /// Requests that it let through.
+    pub count: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
@@ -174,6 +189,7 @@ impl RequestView {
         Self {
             id: request.id.to_string(),
             template: request.template.name.to_string(),
+            template_version: request.template.version(),
             subject: request.subject().name.to_string(),
             status: status.to_owned(),
             duration: iso8601::duration(request.duration),
@@ -309,7 +325,18 @@ impl GrantView {
             extended: grant.terms.extended,
             extension: ExtensionView::of(&grant.terms),
             ended: ended(grant, markers, now),
+            used: None,
         }
+    }
+
+    #[must_use]
+    pub fn with_use(self, used: Option<&Use>) -> Self {
+        let view = |used: &Use| UseView {
+            first: iso8601::time(used.first),
+            last: iso8601::time(used.last),
+            count: used.count,
+        };
+        Self { used: used.map(view), ..self }
     }
 }
 

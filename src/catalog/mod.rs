@@ -4,10 +4,16 @@
 //! problems come at once. `${NAME}` is ordinary text here.
 
 mod fields;
+pub mod file;
+mod one;
 mod rules;
+mod shelf;
 mod template;
 #[cfg(test)]
 mod tests;
+
+pub use one::{Wrong, read_one, unknown_groups, written};
+pub use shelf::Shelf;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,7 +58,11 @@ pub fn load(directory: &Path, tools: &[Arc<str>]) -> Result<Catalog, Problems> {
         }
         problems.extend(context.finish().0);
     }
-    if problems.is_empty() { Ok(Catalog { templates }) } else { Err(Problems(problems)) }
+    if problems.is_empty() {
+        Ok(Catalog { templates, ..Catalog::default() })
+    } else {
+        Err(Problems(problems))
+    }
 }
 
 fn files(directory: &Path) -> Result<Vec<PathBuf>, Problem> {

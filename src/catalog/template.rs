@@ -64,6 +64,7 @@ pub fn template(at: &At<'_>, tools: &[Arc<str>]) -> Option<Template> {
         steps: steps?,
         self_approval: self_approval?,
         rules: rules?,
+        made: None,
     })
 }
 

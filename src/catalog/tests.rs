@@ -1,8 +1,9 @@
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::load;
+use super::{load, read_one, written};
 use crate::config::Problems;
 use crate::domain::template::{Approvers, Catalog, FieldKind, Requesters};
 
@@ -211,4 +212,149 @@ fn the_problems_of_all_files_come_at_once() {
 fn a_catalog_that_is_not_there_is_a_problem() {
     let told = load(Path::new("/nowhere/at/all"), &[]).expect_err("none").to_string();
     assert!(told.contains("no readable directory"), "{told}");
+}
+
+#[test]
+fn a_template_is_written_so_that_it_reads_back_as_itself() {
+    let tools: [Arc<str>; 2] = ["warehouse".into(), "wiki".into()];
+    let everything = serde_json::json!({
+        "name": "all", "enabled": true, "title": "All", "scopes": ["eu"], "accesses": ["warehouse:operator"],
+        "durations": ["PT30M", "PT1H"], "default_duration": "PT1H", "pending_for": "PT8H",
+        "requesters": { "groups": ["engineering"] }, "require_justification": true,
+        "justification": { "pattern": "INC-[0-9]+", "message": "Name it" },
+        "fields": [
+            { "name": "ticket", "type": "text", "max": 5, "required": true },
+            { "name": "site", "type": "select", "options": ["north"] },
+            { "name": "sure", "type": "checkbox" }, { "name": "count", "type": "number" },
+        ],
+        "steps": [{ "approvers": { "groups": ["leads"] }, "required": 2 }, { "approvers": { "any": true } }],
+        "self_approval": true, "auto_approve": { "when": "true" },
+        "notify": { "policy": "round_robin", "count": 2 },
+        "escalation": { "after": "PT15M", "groups": ["bosses"] },
+        "extension": { "max": 2, "steps": ["PT30M"] }, "warn_before_end": "PT5M",
+        "break_glass": { "groups": ["on-call"], "duration": "PT30M", "review_within": "P1D" },
+        "conflicts_with": ["wiki:editor"],
+        "eligible": { "groups": ["a"], "subjects": ["b"], "until": "2027-01-31T00:00:00Z", "approval": true },
+    });
+    let serde_json::Value::Object(body) = everything else { panic!("an object") };
+    let template = read_one("all", body.clone(), &tools).expect("good");
+    let shown = written(&template);
+    let keys = |map: &serde_json::Map<_, _>| map.keys().cloned().collect::<Vec<String>>();
+    assert_eq!(keys(&shown), keys(&body), "nothing is left out");
+    assert_eq!(read_one("all", shown, &tools), Ok(template));
+    let mut least = body;
+    least.retain(|key, _| ["accesses", "durations", "steps"].contains(&key.as_str()));
+    let template = read_one("all", least, &tools).expect("good");
+    assert_eq!(read_one("all", written(&template), &tools), Ok(template));
+}
+
+#[test]
+fn the_version_of_a_template_in_a_file_changes_with_its_content_alone() {
+    let version = |text: &str| {
+        Folder::with(&[("a.yaml", text)]).load().expect("good").templates["operator"].version()
+    };
+    let first = version(GOOD);
+    assert_eq!(first.len(), 16);
+    assert_eq!(version(&format!("# a comment\n{GOOD}")), first);
+    assert_ne!(version(&changed("INC-", "TKT-")), first);
+}
+
+/// To write it anew: `UPDATE_SCHEMA=1 cargo test the_committed_schema`.
+#[test]
+fn the_committed_schema_of_the_catalog_is_the_one_that_the_types_give() {
+    let fresh = serde_json::to_string_pretty(&super::file::schema()).expect("JSON") + "\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/catalog.schema.json");
+    if std::env::var_os("UPDATE_SCHEMA").is_some() {
+        std::fs::write(&path, &fresh).expect("written");
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(committed == fresh, "run this test with UPDATE_SCHEMA=1");
+}
+
+/// The reader's own list of keys, from what it says about an unknown one in every mapping.
+#[test]
+fn the_schema_of_the_catalog_has_exactly_the_keys_that_the_reader_knows() {
+    let text = "
+zz: 1
+templates:
+  - zz: 1
+    name: a
+    accesses: [\"warehouse:a\"]
+    durations: [PT1H]
+    requesters: { zz: 1, groups: [a] }
+    justification: { zz: 1, pattern: a, message: a }
+    fields: [{ zz: 1, name: a, type: text, options: [a] }, { zz: 1, name: b, type: select, options: [a] }]
+    steps: [{ zz: 1, approvers: { zz: 1, groups: [a] } }]
+    auto_approve: { zz: 1, when: a }
+    notify: { zz: 1, policy: all }
+    escalation: { zz: 1, after: PT1M, groups: [a] }
+    extension: { zz: 1, max: 1, steps: [PT1M] }
+    break_glass: { zz: 1, groups: [a], duration: PT1M, review_within: PT1M }
+    eligible: { zz: 1, groups: [a] }
+";
+    let problems = Folder::with(&[("a.yaml", text)]).load().expect_err("unknown keys").0;
+    let schema = super::file::schema();
+    let mut seen = 0;
+    for problem in problems.iter().filter(|problem| problem.path.ends_with("zz")) {
+        let words = problem.expected.strip_prefix("one of the keys ").expect("a list of keys");
+        let known: BTreeSet<&str> = words.split(", ").collect();
+        let place = problem.path.trim_end_matches("zz").trim_end_matches('.');
+        let properties = properties(&schema, place);
+        if place.contains("fields[") {
+            // Which of the others belong to a field depends on its type.
+            assert!(known.is_subset(&properties), "{place}");
+        } else {
+            assert_eq!(properties, known, "{place}");
+        }
+        seen += 1;
+    }
+    assert_eq!(seen, 14);
+}
+
+#[test]
+fn the_shipped_catalogs_and_what_is_written_fit_the_schema() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let validator = jsonschema::validator_for(&super::file::schema()).expect("a schema");
+    for folder in ["config/catalog", "examples/company/catalog"] {
+        for entry in std::fs::read_dir(root.join(folder)).expect("a folder") {
+            let text = std::fs::read_to_string(entry.expect("a file").path()).expect("text");
+            let value: serde_json::Value = serde_saphyr::from_str(&text).expect("YAML");
+            let wrong: Vec<String> =
+                validator.iter_errors(&value).map(|it| it.to_string()).collect();
+            assert!(wrong.is_empty(), "{folder}: {wrong:?}");
+        }
+    }
+    let good = Folder::with(&[("a.yaml", GOOD)]).load().expect("good");
+    let all: Vec<_> = good.templates.values().map(|template| written(template)).collect();
+    let shown = serde_json::json!({ "templates": all });
+    assert!(validator.is_valid(&shown), "{shown}");
+}
+
+fn properties<'a>(schema: &'a serde_json::Value, path: &str) -> BTreeSet<&'a str> {
+    let mut at = schema;
+    for step in path.split('.').filter(|step| !step.is_empty()) {
+        let name = step.split('[').next().expect("a name");
+        at = &object(schema, at)["properties"][name];
+        if step.contains('[') {
+            at = &at["items"];
+        }
+    }
+    let members = object(schema, at)["properties"].as_object();
+    members.expect(path).keys().map(String::as_str).collect()
+}
+
+/// Follows references, and takes the alternative that is a mapping.
+fn object<'a>(
+    schema: &'a serde_json::Value,
+    mut at: &'a serde_json::Value,
+) -> &'a serde_json::Value {
+    loop {
+        if let Some(name) = at["$ref"].as_str() {
+            at = schema.pointer(name.trim_start_matches('#')).expect("a definition");
+        } else if let Some(choices) = at["anyOf"].as_array() {
+            at = choices.iter().find(|choice| choice["$ref"].is_string()).expect("a mapping");
+        } else {
+            return at;
+        }
+    }
 }

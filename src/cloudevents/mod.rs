@@ -46,7 +46,7 @@ pub struct CloudEvent {
     /// `dev.tidegate.<what happened>.v1`
     #[serde(rename = "type")]
     pub event_type: String,
-    /// `requests/<id>` or `grants/<id>`.
+    /// `requests/<id>`, `grants/<id>` or `templates/<name>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
     /// When it happened (RFC 3339, UTC, milliseconds).

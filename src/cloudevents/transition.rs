@@ -19,7 +19,7 @@ pub struct TransitionData {
     pub actor: ActorData,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// `requests/<id>` or `grants/<id>`.
+    /// `requests/<id>`, `grants/<id>` or `templates/<name>`.
     pub resource: String,
     /// Absent when the resource is new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -38,7 +38,7 @@ pub struct ActorData {
     pub name: String,
 }
 
-/// The facts of a request or grant that a change can move.
+/// The facts of a request, grant or template that a change can move.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case", tag = "of")]
 pub enum SnapshotData {
@@ -66,6 +66,13 @@ pub enum SnapshotData {
         /// RFC 3339.
         expires_at: String,
         approvers: Vec<String>,
+    },
+    Template {
+        /// `enabled`, `disabled`, `deleted`, or `unreadable`.
+        status: String,
+        version: u64,
+        /// `tool:role`
+        accesses: Vec<String>,
     },
 }
 
@@ -139,6 +146,11 @@ impl SnapshotData {
                 template: bounded::text(template, NAME),
                 expires_at: iso8601::time(*expires_at),
                 approvers: names(approvers.iter().map(String::as_str)),
+            },
+            Snapshot::Template { status, version, accesses } => Self::Template {
+                status: bounded::text(status, NAME),
+                version: *version,
+                accesses: names(accesses.iter().map(String::as_str)),
             },
         }
     }

@@ -341,7 +341,7 @@ pub fn schema() -> Value {
 }
 
 /// A key may be left out, but not be there with nothing in it.
-fn without_null(schema: &mut Value) {
+pub(crate) fn without_null(schema: &mut Value) {
     match schema {
         Value::Array(items) => items.iter_mut().for_each(without_null),
         Value::Object(members) => {

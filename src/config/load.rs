@@ -9,7 +9,7 @@ use super::Config;
 use super::interpolate::Env;
 use super::problems::Problems;
 use super::reader::{At, Context};
-use super::yaml::{self, MAX_BYTES};
+use super::yaml::{self, MAX_BYTES, Node};
 
 /// What a good file gives.
 #[derive(Debug)]
@@ -74,6 +74,15 @@ pub(crate) fn read<T>(
             None
         }
     }
+}
+
+/// Hands a JSON value to `walk`, as if it stood in a file.
+pub(crate) fn read_json<T>(
+    value: &serde_json::Value,
+    context: &Context<'_>,
+    walk: impl FnOnce(&At<'_>) -> Option<T>,
+) -> Option<T> {
+    walk(&At::root(context, &Node::of_json(value)))
 }
 
 fn text_of(path: &Path) -> Result<String, String> {

@@ -146,7 +146,6 @@ impl<'a> Map<'a> {
     }
 
     pub fn below(&self, key: &str) -> String {
-        let key: String = key.chars().take(64).flat_map(char::escape_debug).collect();
-        if self.path.is_empty() { key } else { format!("{}.{key}", self.path) }
+        self.context.below(&self.path, key)
     }
 }

@@ -20,8 +20,18 @@ pub struct Context<'a> {
     folder: &'a Path,
     /// `None`: `${NAME}` is ordinary text.
     env: Option<Env<'a>>,
+    places: Places,
     problems: RefCell<Vec<Problem>>,
     warnings: RefCell<Vec<String>>,
+}
+
+/// How the place of a problem is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Places {
+    /// `tools[0].rules`, for people.
+    KeyPaths,
+    /// `/tools/0/rules` (RFC 6901), for programs.
+    Pointers,
 }
 
 impl<'a> Context<'a> {
@@ -30,8 +40,34 @@ impl<'a> Context<'a> {
             file: file.display().to_string().into(),
             folder: file.parent().unwrap_or(Path::new("")),
             env,
+            places: Places::KeyPaths,
             problems: RefCell::default(),
             warnings: RefCell::default(),
+        }
+    }
+
+    /// For a JSON body: problems have JSON pointers.
+    pub fn of_body() -> Context<'static> {
+        Context { places: Places::Pointers, ..Context::new(Path::new(""), None) }
+    }
+
+    pub fn below(&self, path: &str, key: &str) -> String {
+        let key = key.chars().take(64);
+        let visible = || key.clone().flat_map(char::escape_debug).collect::<String>();
+        match self.places {
+            Places::Pointers => {
+                let key: String = key.collect();
+                format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"))
+            }
+            Places::KeyPaths if path.is_empty() => visible(),
+            Places::KeyPaths => format!("{path}.{}", visible()),
+        }
+    }
+
+    fn entry(&self, path: &str, index: usize) -> String {
+        match self.places {
+            Places::Pointers => format!("{path}/{index}"),
+            Places::KeyPaths => format!("{path}[{index}]"),
         }
     }
 
@@ -105,7 +141,7 @@ impl<'a> At<'a> {
     /// One item of a list.
     pub fn item(&self, index: usize) -> Option<At<'a>> {
         let Value::List(items) = &self.node.value else { return None };
-        let path = format!("{}[{index}]", self.path);
+        let path = self.context.entry(&self.path, index);
         items.get(index).map(|node| At { context: self.context, path, node })
     }
 
@@ -130,7 +166,7 @@ impl<'a> At<'a> {
     pub fn list<T>(&self, expected: &str, read: impl Fn(&At<'a>) -> Option<T>) -> Option<Vec<T>> {
         let Value::List(items) = &self.node.value else { return self.refuse(expected) };
         let item = |(index, node)| {
-            let path = format!("{}[{index}]", self.path);
+            let path = self.context.entry(&self.path, index);
             read(&At { context: self.context, path, node })
         };
         let read: Vec<Option<T>> = items.iter().enumerate().map(item).collect();

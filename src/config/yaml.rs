@@ -34,6 +34,28 @@ pub struct Key {
     pub line: usize,
 }
 
+impl Node {
+    /// The same tree for a JSON value, whose depth somebody else bounds; all on line 1.
+    pub fn of_json(value: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        let plain = |text: String| Value::Scalar { text, plain: true };
+        let value = match value {
+            Json::Null => plain("null".to_owned()),
+            Json::Bool(value) => plain(value.to_string()),
+            Json::Number(number) => plain(number.to_string()),
+            Json::String(text) => Value::Scalar { text: text.clone(), plain: false },
+            Json::Array(items) => Value::List(items.iter().map(Self::of_json).collect()),
+            Json::Object(members) => {
+                let entry = |(name, value): (&String, &Json)| {
+                    (Key { text: name.clone(), line: 1 }, Self::of_json(value))
+                };
+                Value::Map(members.iter().map(entry).collect())
+            }
+        };
+        Self { line: 1, value }
+    }
+}
+
 /// The text is not a YAML document that a configuration can be read from.
 #[derive(Debug)]
 pub struct Unreadable {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::event::Event;
 use super::grant::{Ended, Grant};
 use super::ids::{GrantId, Partition, RequestId};
+use super::made::{Made, TemplateChange};
 use super::markers::Markers;
 use super::people::People;
 use super::request::{Bounds, Request};
@@ -58,6 +59,14 @@ pub enum Command {
         request: RequestId,
         comment: String,
         authority: Authority,
+    },
+    /// Makes a template, or a new version of one. It does neither when `exists` is not so any more.
+    PutTemplate {
+        template: Arc<Template>,
+        exists: bool,
+    },
+    DeleteTemplate {
+        name: Arc<str>,
     },
     /// The kill switch for one subject: ends every open grant, cancels every pending request.
     RevokeSubject {
@@ -137,6 +146,8 @@ pub struct SubjectState {
     pub markers: Arc<Markers>,
     pub requests: BTreeMap<RequestId, Request>,
     pub grants: BTreeMap<GrantId, Grant>,
+    /// Of [`made::subject`](super::made::subject) alone.
+    pub templates: BTreeMap<Arc<str>, Made>,
 }
 
 /// What a command changes. The store writes all of it in one commit, or nothing.
@@ -146,6 +157,7 @@ pub struct Transition {
     pub requests: Vec<Request>,
     /// New or changed grants, whole.
     pub grants: Vec<Grant>,
+    pub templates: Vec<TemplateChange>,
     pub events: Vec<Event>,
     pub timers: Vec<TimerChange>,
 }
@@ -154,7 +166,8 @@ impl Transition {
     /// Nothing changes: there is nothing to commit.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.requests.is_empty() && self.grants.is_empty() && self.events.is_empty()
+        let nothing = self.requests.is_empty() && self.grants.is_empty();
+        nothing && self.templates.is_empty() && self.events.is_empty()
     }
 
     /// New grants that do not count before they are confirmed.
@@ -167,6 +180,7 @@ impl Transition {
     pub fn append(&mut self, mut other: Self) {
         self.requests.append(&mut other.requests);
         self.grants.append(&mut other.grants);
+        self.templates.append(&mut other.templates);
         self.events.append(&mut other.events);
         self.timers.append(&mut other.timers);
     }

@@ -1,6 +1,8 @@
 //! Events: what happened, as facts. The store appends them in the commit that made them true; the
 //! outbox turns them into CloudEvents.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::course::Recipient;
@@ -48,6 +50,7 @@ pub enum EventKind {
     BreakglassUsed,
     BreakglassReviewed,
     BreakglassOverdue,
+    TemplateChanged,
 }
 
 impl EventKind {
@@ -72,6 +75,7 @@ impl EventKind {
             Self::BreakglassUsed => "dev.tidegate.breakglass.used.v1",
             Self::BreakglassReviewed => "dev.tidegate.breakglass.reviewed.v1",
             Self::BreakglassOverdue => "dev.tidegate.breakglass.overdue.v1",
+            Self::TemplateChanged => "dev.tidegate.template.changed.v1",
         }
     }
 
@@ -85,19 +89,21 @@ impl EventKind {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resource {
     Request(RequestId),
     Grant(GrantId),
+    Template(Arc<str>),
 }
 
-/// `requests/<id>` or `grants/<id>`: the CloudEvents `subject`.
+/// `requests/<id>`, `grants/<id>` or `templates/<name>`: the CloudEvents `subject`.
 impl std::fmt::Display for Resource {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Request(id) => write!(f, "requests/{id}"),
             Self::Grant(id) => write!(f, "grants/{id}"),
+            Self::Template(name) => write!(f, "templates/{name}"),
         }
     }
 }
@@ -124,6 +130,14 @@ pub enum Snapshot {
         template: String,
         expires_at: Timestamp,
         approvers: Vec<String>,
+    },
+    /// A template that was made over the API.
+    Template {
+        /// `enabled`, `disabled`, `deleted`, or `unreadable`.
+        status: String,
+        version: u64,
+        /// `tool:role`
+        accesses: Vec<String>,
     },
 }
 

@@ -37,12 +37,13 @@ pub fn address(before: &SubjectState, transition: &mut Transition, people: &Peop
         let id = match event.resource {
             Resource::Request(id) => Some(id),
             Resource::Grant(_) => event.correlation,
+            Resource::Template(_) => None,
         };
         let changed = requests.iter_mut().find(|request| Some(request.id) == id);
         let known = id.and_then(|id| before.requests.get(&id));
         let mut request = changed.as_deref().or(known).cloned();
         let grant = match event.resource {
-            Resource::Request(_) => None,
+            Resource::Request(_) | Resource::Template(_) => None,
             // A warning changes nothing of its grant.
             Resource::Grant(id) => {
                 let changed = grants.iter().find(|grant| grant.id == id);
@@ -74,8 +75,8 @@ impl Desk<'_> {
         grant: Option<&Grant>,
     ) -> Audience {
         match event.kind {
-            // The request's approval said so.
-            EventKind::GrantActivated => Audience::default(),
+            // The request's approval said so. A template is nobody's.
+            EventKind::GrantActivated | EventKind::TemplateChanged => Audience::default(),
             EventKind::GrantExtended
             | EventKind::GrantReleased
             | EventKind::GrantExpiring

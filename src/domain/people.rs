@@ -23,6 +23,12 @@ pub struct Member {
 }
 
 impl People {
+    /// No source knows a group.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.groups.is_empty()
+    }
+
     /// A group that several sources know has the members of all of them, in the order of the
     /// sources, each once. The first address that a name has anywhere is its address.
     #[must_use]

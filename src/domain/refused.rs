@@ -78,6 +78,13 @@ pub enum Refused {
     NoEligibleApprover { step: u32, required: u32, there: usize },
     #[error("{subject} is not eligible for {template}")]
     NotEligible { subject: Arc<str>, template: Arc<str> },
+    #[error("there is no template {0:?} that was made over the API")]
+    NoSuchMadeTemplate(Arc<str>),
+    /// Made or deleted by somebody else since it was looked at.
+    #[error("the template {0} was changed meanwhile; repeat the call")]
+    TemplateMoved(Arc<str>),
+    #[error("{limit} names of templates were used over the API, which is the most there can be")]
+    TooManyTemplates { limit: usize },
     /// A timer that came too late or too early; nothing is wrong and nothing changes.
     #[error("the timer has nothing to do")]
     NothingDue,

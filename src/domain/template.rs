@@ -7,6 +7,8 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::access::Access;
+use super::hash::sha256;
+use super::ids::hex;
 use super::rules::Rules;
 use super::subject::Person;
 use super::time::Timestamp;
@@ -15,6 +17,10 @@ use super::time::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     pub templates: BTreeMap<Arc<str>, Arc<Template>>,
+    /// What templates grant that are not there, as they cannot be read: only grants give these, too.
+    pub also_granted: Vec<Access>,
+    /// What was made over the API is not read yet, so it is not known what only grants give.
+    pub is_partial: bool,
 }
 
 /// One checked template. A request keeps the whole template that it was made under.
@@ -49,9 +55,24 @@ pub struct Template {
     pub self_approval: bool,
     #[serde(default)]
     pub rules: Rules,
+    /// Made over the API: which version this is, from 1. `None`: it stands in a file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<u64>,
 }
 
 impl Template {
+    /// The number of a version that was made over the API; of one from a file the first 16
+    /// hexadecimal digits of SHA-256 over its content.
+    #[must_use]
+    pub fn version(&self) -> String {
+        if let Some(version) = self.made {
+            return version.to_string();
+        }
+        // As with `Request::digest`: nothing in it can fail to serialise.
+        let text = serde_json::to_vec(self).unwrap_or_default();
+        hex(sha256(&[&text]).get(..8).unwrap_or_default())
+    }
+
     #[must_use]
     pub fn is_visible_to(&self, person: &Person) -> bool {
         let named =

@@ -3,10 +3,13 @@
 
 mod parts;
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::domain::subject::Subject;
+use crate::domain::time::Timestamp;
 
 pub use parts::{
     CallShown, EndedShown, GrantShown, GrantsShown, OutputShown, PolicyShown, RequestShown,
@@ -63,6 +66,31 @@ pub type Telling<'a> = Box<dyn FnOnce() -> Explanation + Send + 'a>;
 /// Who can say how decisions came about.
 pub trait Explain: Send + Sync + 'static {
     fn explain(&self, id: &str) -> Known<'_>;
+
+    /// What somebody was refused by this process, as far as it has kept it: newest first.
+    fn refusals(&self, whose: &WhoseRefusals<'_>) -> Vec<RefusedShown>;
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct WhoseRefusals<'a> {
+    pub subject: &'a Subject,
+    /// At these tools alone.
+    pub tools: &'a [Arc<str>],
+    pub since: Timestamp,
+    pub limit: usize,
+}
+
+/// A request to a tool that was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct RefusedShown {
+    /// RFC 3339.
+    pub at: String,
+    pub tool: String,
+    pub method: String,
+    /// As the client sent it, without the query.
+    pub path: String,
+    /// The code of the refusal.
+    pub reason: String,
 }
 
 /// The instance that a decision id begins with; `None` for what is no decision id.

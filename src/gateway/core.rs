@@ -30,6 +30,7 @@ use super::recent::Recent;
 use super::refusal::Refusal;
 use super::route::Routes;
 use super::upstream::Pool;
+use super::uses::Uses;
 
 /// Beyond this a target is answered with 414.
 const TARGET_BYTES: usize = 8 * 1024;
@@ -52,6 +53,8 @@ pub struct Shared {
     pub moves: Moves,
     /// Recent decisions, so that they can be explained.
     pub recent: Arc<Recent>,
+    /// How often grants let requests through.
+    pub uses: Arc<Uses>,
     pub metrics: Metrics,
     /// Names people in spans.
     pub users: Arc<UserHashes>,

@@ -25,7 +25,8 @@ use super::target::Target;
 /// Asks whether the rule's action is permitted.
 ///
 /// # Errors
-/// `policy-denied`, or `policy-unreachable` when nothing could decide.
+/// `policy-denied`, or `policy-unreachable` when nothing could decide; `store-unreachable` while it is
+/// not known what only grants give.
 pub async fn judge<P: Ports>(
     core: &Core<P>,
     identity: &Identity,
@@ -34,6 +35,10 @@ pub async fn judge<P: Ports>(
     grants: &[MatchedGrant],
     trail: &mut Trail,
 ) -> Result<(), Refusal> {
+    if route.access() == AccessMode::Grant && core.withheld().catalog.is_partial {
+        let why = "it is not known yet which roles only grants give";
+        return Err(Refusal::new(ProblemCode::StoreUnreachable, why));
+    }
     let provided = super::resource::provided(core, route, &mut trail.record).await?;
     let question = Question { identity, route, target, token, grants, provided: provided.as_ref() };
     let answer = core.step(Step::Policy, ask(core, &question, trail)).await;

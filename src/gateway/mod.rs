@@ -32,6 +32,7 @@ mod target;
 mod tests;
 mod tunnel;
 mod upstream;
+mod uses;
 mod values;
 
 pub use self::core::Shared;
@@ -40,3 +41,4 @@ pub use listener::{CoreDied, Gateway, Sockets, Speaks, spawn};
 pub use recent::{Explainer, Recent};
 pub use route::Routes;
 pub use upstream::watch as watch_backends;
+pub use uses::Uses;

@@ -194,6 +194,9 @@ fn recorded<P: Ports>(
         // A refusal stands whether or not there is room for its record.
         (admitted, Ok(()) | Err(_)) => {
             recent(Arc::clone(&record));
+            if record.allowed {
+                core.shared.uses.count(core.index, &record.grants, record.at);
+            }
             admitted.map(|(permit, outcome)| (permit, record, outcome))
         }
     }

@@ -127,7 +127,8 @@ impl Withheld {
     #[must_use]
     pub fn of(catalog: Arc<Catalog>, hierarchy: &RoleHierarchy) -> Self {
         let mut roles: FxHashMap<Arc<str>, FxHashSet<Arc<str>>> = FxHashMap::default();
-        for access in catalog.templates.values().flat_map(|template| &template.accesses) {
+        let offered = catalog.templates.values().flat_map(|template| &template.accesses);
+        for access in offered.chain(&catalog.also_granted) {
             let of_tool = roles.entry(Arc::clone(&access.tool)).or_default();
             of_tool.insert(Arc::clone(&access.role));
             of_tool.extend(hierarchy.implied(&access.role).cloned());
@@ -192,8 +193,12 @@ mod tests {
             steps: Vec::new(),
             self_approval: false,
             rules: crate::domain::rules::Rules::default(),
+            made: None,
         };
-        Arc::new(Catalog { templates: [("one".into(), Arc::new(template))].into() })
+        Arc::new(Catalog {
+            templates: [("one".into(), Arc::new(template))].into(),
+            ..Catalog::default()
+        })
     }
 
     /// The roles at the tool `notes` where a live grant is demanded.
@@ -280,6 +285,15 @@ mod tests {
         // Of another tool nothing is withheld.
         let withheld = Withheld::of(granting(&["viewer"]), &found.hierarchy);
         assert!(withheld.has("notes", "admin") && !withheld.has("wiki", "admin"));
+    }
+
+    #[test]
+    fn a_role_of_a_template_that_is_not_there_may_still_be_one_that_only_grants_give() {
+        let also_granted = vec!["notes:viewer".parse().unwrap()];
+        let catalog = Arc::new(Catalog { also_granted, ..Catalog::default() });
+        let withheld = Withheld::of(catalog, &hierarchy(&[("operator", "viewer")]).hierarchy);
+        assert!(withheld.has("notes", "viewer") && withheld.has("notes", "operator"));
+        assert!(!withheld.has("notes", "guest") && !withheld.has("wiki", "viewer"));
     }
 
     #[test]

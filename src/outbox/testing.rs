@@ -15,10 +15,12 @@ use crate::cloudevents::{CloudEvent, sequence};
 use crate::domain::event::{Event, EventKind, Resource, Snapshot};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId};
+use crate::domain::made::MadeTemplates;
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::subject::{Actor, Subject};
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 use crate::store::{
     Answer, Commit, Committed, Cursor, DuePlace, DueTimers, KillOrder, Killed, KilledPlace,
     ListQuery, Load, Loaded, Page, RetainPlace, Retained, Retention, Store, StoreFault,
@@ -359,6 +361,15 @@ impl Store for EventStore {
         unused()
     }
     fn killed(&self, _partition: Partition, _from: Option<KilledPlace>) -> Answer<'_, Killed> {
+        unused()
+    }
+    fn templates(&self, _known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
+        unused()
+    }
+    fn add_uses<'a>(&'a self, _: Partition, _: &'a [(GrantId, Use)]) -> Answer<'a, ()> {
+        unused()
+    }
+    fn uses<'a>(&'a self, _: Partition, _: &'a [GrantId]) -> Answer<'a, BTreeMap<GrantId, Use>> {
         unused()
     }
     fn draw<'a>(&'a self, _name: &'a str) -> Answer<'a, u64> {

@@ -10,6 +10,7 @@ use tokio::sync::broadcast;
 use crate::domain::ids::{CommitId, Partition};
 use crate::domain::markers::Generation;
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 
 use super::inspect::BackendStatus;
 use super::keys::{Key, Member};
@@ -42,6 +43,10 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Puts a value that may be lost in a crash (how far a sink has delivered).
     fn put_lazily(&self, partition: Partition, key: Key, value: Bytes) -> Answer<'_, ()>;
+
+    /// Adds to counters, all of one partition, in one step for each; one that cannot be read begins
+    /// anew. May be lost in a crash.
+    fn add_uses(&self, partition: Partition, uses: Vec<(Key, Use)>) -> Answer<'_, ()>;
 
     /// Takes the lease under `key` for `owner`, or renews it; `false`: somebody else holds it. It
     /// runs out by itself after `life`.

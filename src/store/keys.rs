@@ -9,6 +9,8 @@
 //! tg:{p07}:subject:<subject>          version and open work; never expires       sealed
 //! tg:{p07}:request:<id>               one request                                sealed
 //! tg:{p07}:grant:<id>                 one grant                                  sealed
+//! tg:{p07}:use:<id>                   how often a grant was used                 plain text
+//! tg:{p07}:template:<name>            one template that was made over the API    sealed
 //! tg:{p07}:timer:<name>               one timer                                  sealed
 //! tg:{p07}:answer:<digest>            an idempotency answer, for 24 hours        sealed
 //! tg:{p07}:commit:<id>                what a commit answered, for 24 hours       plain text
@@ -175,6 +177,18 @@ pub fn request(id: RequestId) -> Key {
 #[must_use]
 pub fn grant(id: GrantId) -> Key {
     Key::in_partition(id.partition).with(b"grant:").with_text(Base32(id.random))
+}
+
+/// How often the grant was used.
+#[must_use]
+pub fn grant_use(id: GrantId) -> Key {
+    Key::in_partition(id.partition).with(b"use:").with_text(Base32(id.random))
+}
+
+/// A name has at most 64 characters.
+#[must_use]
+pub fn template(partition: Partition, name: &str) -> Key {
+    Key::in_partition(partition).with(b"template:").with(name.as_bytes())
 }
 
 /// The record of a timer, from its member in [`timers`].

@@ -5,6 +5,7 @@
 //! and the memory that notices a store gone back in time are shared code over a thin back end
 //! that only moves bytes atomically.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,10 +15,12 @@ use crate::domain::command::{SubjectState, Timer, Transition};
 use crate::domain::event::Event;
 use crate::domain::grant::{Grant, Tombstone};
 use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId};
+use crate::domain::made::MadeTemplates;
 use crate::domain::markers::{Generation, Markers};
 use crate::domain::request::Request;
 use crate::domain::subject::{Subject, SubjectKey};
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 
 pub mod backend;
 pub mod checks;
@@ -286,6 +289,20 @@ pub trait Store: Send + Sync + 'static {
     /// What kills hit that is not marked as ended: one page, from the beginning without a place.
     /// It reads what is open, never what is over.
     fn killed(&self, partition: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed>;
+
+    /// Templates that were made over the API; `None`: they are those of the version that is `known`.
+    /// One that cannot be trusted says so in its place.
+    fn templates(&self, known: Option<u64>) -> Answer<'_, Option<MadeTemplates>>;
+
+    /// Adds to what is known of the use of grants, all of one partition. It is no part of any subject,
+    /// is not sealed, decides nothing, may be lost in a crash, and goes with the grant's record.
+    fn add_uses<'a>(&'a self, partition: Partition, uses: &'a [(GrantId, Use)]) -> Answer<'a, ()>;
+    /// Of grants of one partition those that were used.
+    fn uses<'a>(
+        &'a self,
+        partition: Partition,
+        grants: &'a [GrantId],
+    ) -> Answer<'a, BTreeMap<GrantId, Use>>;
 
     /// Timers due at `now`, oldest first, at most `limit`, behind `after`.
     fn due_timers(

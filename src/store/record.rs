@@ -7,12 +7,14 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::domain::access::Access;
 use crate::domain::command::Timer;
 use crate::domain::event::Event;
 use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId, hex};
 use crate::domain::markers::Markers;
 use crate::domain::subject::Subject;
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 use crate::entropy::{self, NoEntropy};
 
 use super::keys::{self, Key};
@@ -46,6 +48,24 @@ pub struct SubjectRecord {
     pub subject: Subject,
     pub pending: Vec<Listed<RequestId>>,
     pub open: Vec<Listed<GrantId>>,
+    /// Of the subject whose records the templates are that were made over the API.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub templates: Vec<ListedTemplate>,
+}
+
+/// A name that was used for a template over the API, with what has to be known of it also when its
+/// record cannot be trusted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListedTemplate {
+    pub name: Arc<str>,
+    /// The version of the subject that its record was written at.
+    pub version: u64,
+    /// Its own, which also a deletion raises.
+    pub revision: u64,
+    pub accesses: Vec<Access>,
+    /// There is no record any more.
+    #[serde(default)]
+    pub deleted: bool,
 }
 
 /// A record of this subject with the version it was last written at, so that an older sealed value
@@ -136,6 +156,20 @@ pub fn stored_commit(version: u64, seq: u64) -> Bytes {
 pub fn parse_stored_commit(text: &[u8]) -> Option<(u64, u64)> {
     let (version, seq) = std::str::from_utf8(text).ok()?.split_once(' ')?;
     Some((number(version)?, number(seq)?))
+}
+
+/// `<count> <first> <last>`, both in milliseconds.
+#[must_use]
+pub fn use_text(used: Use) -> Bytes {
+    format!("{} {} {}", used.count, used.first.millis(), used.last.millis()).into()
+}
+
+#[must_use]
+pub fn parse_use(text: &[u8]) -> Option<Use> {
+    let mut parts = std::str::from_utf8(text).ok()?.split(' ').map(number);
+    let (count, first, last) = (parts.next()??, parts.next()??, parts.next()??);
+    let (first, last) = (Timestamp::from_millis(first), Timestamp::from_millis(last));
+    parts.next().is_none().then_some(Use { count, first, last })
 }
 
 /// Decimal digits only: no sign, which `parse` would take.

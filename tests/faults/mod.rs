@@ -21,6 +21,7 @@ mod resp;
 pub mod servers;
 mod shared;
 mod starting;
+mod templates;
 mod times;
 mod world;
 mod writes;

@@ -75,9 +75,10 @@ pub async fn list(
     let page = page.map_err(|fault| failed(&api, fault, "list"))?;
     let partitions = page.items.iter().map(|grant| grant.id.partition);
     let markers = lists::all_markers(&api, partitions).await?;
+    let uses = lists::uses(&api, &page.items).await?;
     let views = page.items.iter().filter_map(|grant| {
         let markers = markers.get(&grant.id.partition)?;
-        Some(GrantView::of(grant, markers, query.now))
+        Some(GrantView::of(grant, markers, query.now).with_use(uses.get(&grant.id)))
     });
     // A kill changes the word before the record is swept.
     let fits = |view: &GrantView| status.as_ref().is_none_or(|status| *status == view.status);
@@ -94,7 +95,8 @@ pub async fn get(
 ) -> Result<Response, Refusal> {
     let (grant, _) = find_grant(&api, &call, &id).await?;
     let markers = lists::markers(&api, grant.id.partition).await?;
-    let view = GrantView::of(&grant, &markers, api.clock.now());
+    let uses = lists::uses(&api, std::slice::from_ref(&grant)).await?;
+    let view = GrantView::of(&grant, &markers, api.clock.now()).with_use(uses.get(&grant.id));
     respond::json_with_etag(&view, &etag(grant.revision))
 }
 

@@ -9,9 +9,11 @@ use super::super::execute::failed;
 use super::super::extract::Call;
 use super::super::policy::{self, Sight, Target};
 use super::super::{Api, page};
-use crate::domain::ids::Partition;
+use crate::domain::grant::Grant;
+use crate::domain::ids::{GrantId, Partition};
 use crate::domain::markers::Markers;
 use crate::domain::subject::Subject;
+use crate::domain::uses::Use;
 use crate::problem::ProblemCode;
 use crate::store::{Cursor, ListQuery};
 
@@ -77,6 +79,23 @@ pub fn query(
 /// `store-unreachable`.
 pub async fn markers(api: &Api, partition: Partition) -> Result<Arc<Markers>, Refusal> {
     api.store.markers(partition).await.map_err(|fault| failed(api, fault, "markers"))
+}
+
+/// How often grants were used, of those that were.
+///
+/// # Errors
+/// `store-unreachable`.
+pub async fn uses(api: &Api, grants: &[Grant]) -> Result<BTreeMap<GrantId, Use>, Refusal> {
+    let mut partitions: BTreeMap<Partition, Vec<GrantId>> = BTreeMap::new();
+    for grant in grants {
+        partitions.entry(grant.id.partition).or_default().push(grant.id);
+    }
+    let mut all = BTreeMap::new();
+    for (partition, grants) in partitions {
+        let uses = api.store.uses(partition, &grants).await;
+        all.extend(uses.map_err(|fault| failed(api, fault, "uses"))?);
+    }
+    Ok(all)
 }
 
 /// The markers of every partition that `partitions` names.

@@ -31,9 +31,11 @@ pub mod eligibilities;
 pub mod grants;
 pub mod lists;
 pub mod permissions;
+pub mod preview;
 pub mod requests;
 pub mod review;
 pub mod revocations;
+pub mod templates;
 
 /// Items of a list, and the cursor of its next page.
 #[derive(Debug, Serialize, ToSchema)]

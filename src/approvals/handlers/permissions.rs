@@ -42,6 +42,20 @@ pub async fn get(
     respond::json(StatusCode::OK, &map)
 }
 
+/// Whether the caller could approve the request now.
+///
+/// # Errors
+/// `policy-unreachable`, `store-unreachable`.
+pub(super) async fn may_approve(
+    api: &Api,
+    call: &Call,
+    request: &Request,
+) -> Result<bool, Refusal> {
+    let allowed = policy::allows(api, call, &Target::request(request), "approve").await?;
+    let state = load(api, request).await?;
+    Ok(allowed && would_work(api, call, &state, &dry("approve", request.id))?)
+}
+
 async fn load(api: &Api, request: &Request) -> Result<SubjectState, Refusal> {
     let subject = request.subject();
     let load = Load { subject, request: Some(request.id), grant: None, idempotency: None };

@@ -1,5 +1,6 @@
 //! A store that fails in the ways stores fail, around the real one.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -9,9 +10,11 @@ use super::super::timers;
 use super::harness::World;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, Partition, PartitionCount, RequestId};
+use crate::domain::made::MadeTemplates;
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 use crate::store::*;
 
 /// How many of the next calls fail, or answer otherwise than the store did.
@@ -131,6 +134,22 @@ impl Store for Faulty {
 
     fn killed(&self, p: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed> {
         self.inner.killed(p, from)
+    }
+
+    fn templates(&self, known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
+        self.inner.templates(known)
+    }
+
+    fn add_uses<'a>(&'a self, p: Partition, uses: &'a [(GrantId, Use)]) -> Answer<'a, ()> {
+        self.inner.add_uses(p, uses)
+    }
+
+    fn uses<'a>(
+        &'a self,
+        p: Partition,
+        grants: &'a [GrantId],
+    ) -> Answer<'a, BTreeMap<GrantId, Use>> {
+        self.inner.uses(p, grants)
     }
 
     fn due_timers(

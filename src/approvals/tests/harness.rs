@@ -2,7 +2,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
@@ -11,15 +10,16 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
 
-use super::super::ports::{Authenticate, Boxed, Decide, ResolveSubject, Unauthenticated};
+use super::super::ports::*;
 use super::super::{Api, SharedApi, router::router, turns::Turns};
+use crate::catalog::Shelf;
 use crate::clock::ManualClock;
-use crate::config::SealKey;
+use crate::config::{AccessMode, SealKey};
 use crate::domain::ids::PartitionCount;
 use crate::domain::subject::{Person, Subject};
 use crate::domain::template::*;
 use crate::domain::time::Timestamp;
-use crate::explain::{Explain, Explanation, Known};
+use crate::explain::{Explain, Explanation, Known, RefusedShown, WhoseRefusals};
 use crate::identity::Identity;
 use crate::identity::roles::RoleRules;
 use crate::policy::{Attributes, Decision, Query, Reason};
@@ -146,8 +146,12 @@ impl Decide for Policy {
             let allowed = match (query.resource.kind, *action) {
                 (_, "list_any" | "read_any") => any_of(&["approver", "auditor", "admin"]),
                 (_, "approve" | "deny" | "revoke" | "review") => any_of(&["approver", "admin"]),
-                (_, "revoke_any" | "review_any" | "kill_switch" | "create_on_behalf") => {
-                    any_of(&["admin"])
+                (_, "revoke_any" | "review_any" | "kill_switch" | "create_on_behalf")
+                | ("template", "create" | "update" | "delete") => any_of(&["admin"]),
+                ("tool", action) => {
+                    action == "view"
+                        && roles == ["user", "operator"]
+                        && query.principal.id == "alice"
                 }
                 ("audit", "explain") => any_of(&["user"]),
                 ("audit", _) => any_of(&["auditor"]),
@@ -177,6 +181,17 @@ impl Explain for Nothing {
         };
         let id = id.to_owned();
         Known::Here(Box::new(move || told(id)), about)
+    }
+
+    fn refusals(&self, whose: &WhoseRefusals<'_>) -> Vec<RefusedShown> {
+        let refused = RefusedShown {
+            at: crate::domain::iso8601::time(whose.since),
+            tool: whose.tools[0].to_string(),
+            method: "DELETE".to_owned(),
+            path: format!("/of/{}", whose.subject.name),
+            reason: "no-grant".to_owned(),
+        };
+        vec![refused]
     }
 }
 
@@ -220,6 +235,7 @@ pub fn template(name: &str, steps: Vec<Step>) -> Template {
         steps,
         self_approval: false,
         rules: crate::domain::rules::Rules::default(),
+        made: None,
     }
 }
 
@@ -242,19 +258,42 @@ fn catalog() -> Catalog {
         closed,
     ];
     let templates = all.into_iter().map(|t| (t.name.clone(), Arc::new(t)));
-    Catalog { templates: templates.collect() }
+    Catalog { templates: templates.collect(), ..Catalog::default() }
+}
+
+/// The rules of `notes`.
+fn rules() -> Vec<ToolRule> {
+    let rule = |methods: &[&str], path: &str, access, action: &str| ToolRule {
+        methods: methods.iter().map(|&method| method.into()).collect(),
+        path: path.into(),
+        access,
+        action: action.into(),
+        kind: "tool".into(),
+        id: "notes".into(),
+        scope: Arc::default(),
+        default_effect_allow: false,
+    };
+    vec![
+        rule(&[], "/healthz", AccessMode::Public, ""),
+        rule(&["GET", "HEAD"], "/**", AccessMode::Grant, "view"),
+        rule(&["DELETE"], "/**", AccessMode::Grant, "destroy"),
+    ]
 }
 
 pub fn api(store: SharedStore, clock: Arc<ManualClock>, policy: Arc<Policy>) -> SharedApi {
+    let shelf = Shelf::new(catalog(), vec!["notes".into(), "vault".into()]);
     Arc::new(Api {
         store,
-        catalog: Arc::new(ArcSwap::from_pointee(catalog())),
+        catalog: shelf.in_use(),
+        shelf: Arc::new(shelf),
+        shelf_reads: tokio::sync::Mutex::default(),
         clock,
         metrics: Metrics::unregistered(),
         users: Arc::new(UserHashes::new().expect("entropy")),
         authenticate: Arc::new(Tokens),
         decide: policy,
         subjects: Arc::new(OneIssuer),
+        tools: Arc::new([("notes".into(), rules())].into()),
         roles: RoleRules::default(),
         decision_ids: Arc::new(DecisionIds::new("test").expect("entropy")),
         explain: Arc::new(Nothing),

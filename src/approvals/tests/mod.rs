@@ -16,4 +16,5 @@ mod notices;
 mod reading;
 mod rules;
 mod sweeping;
+mod templates;
 mod timing;

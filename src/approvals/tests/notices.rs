@@ -32,7 +32,7 @@ fn with_turns(world: &World) {
         (template.name.clone(), Arc::new(template))
     };
     let templates = [turns("notes"), turns("vault")].into();
-    world.api.catalog.store(Arc::new(Catalog { templates }));
+    world.api.catalog.store(Arc::new(Catalog { templates, ..Catalog::default() }));
 }
 
 async fn submitted(world: &World) -> Vec<Value> {

@@ -1,10 +1,12 @@
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::body::Body;
 use http::Request;
 use serde_json::json;
 
 use super::harness::World;
+use crate::clock::Clock;
 
 #[tokio::test]
 async fn what_is_somebody_else_s_looks_like_what_is_not_there() {
@@ -189,4 +191,60 @@ async fn every_answer_is_named_and_not_kept_and_unknown_paths_and_methods_are_pr
     let origin = [("origin", "https://evil.test")];
     let cross = world.call("alice", "GET /catalog", None, &origin).await;
     assert!(!cross.headers.contains_key("access-control-allow-origin"));
+}
+
+#[tokio::test]
+async fn a_grant_tells_how_often_it_was_used() {
+    let world = World::new();
+    let (_, grant) = world.granted("alice").await;
+    let path = format!("/grants/{grant}");
+    assert_eq!(world.get("alice", &path).await.body.get("use"), None, "not yet");
+    let id: crate::domain::ids::GrantId = grant.parse().expect("an id");
+    let (first, last) = (world.clock.now(), world.clock.now().plus(Duration::from_secs(1)));
+    let used = crate::domain::uses::Use { count: 7, first, last };
+    world.api.store.add_uses(id.partition, &[(id, used)]).await.expect("added");
+    let expected = json!({
+        "first": "2027-01-15T08:00:00.000Z", "last": "2027-01-15T08:00:01.000Z", "count": 7,
+    });
+    assert_eq!(world.get("alice", &path).await.body["use"], expected);
+    assert_eq!(world.get("alice", "/grants").await.body["items"][0]["use"], expected);
+}
+
+#[tokio::test]
+async fn who_decides_sees_what_the_access_would_allow_and_what_was_refused_lately() {
+    let world = World::new();
+    let id = world.ask("alice", "notes").await.id();
+    let path = format!("/requests/{id}/preview");
+    let shown = world.get("bob", &path).await;
+    assert_eq!(shown.status, 200, "{}", shown.text);
+    let access = &shown.body["accesses"][0];
+    assert_eq!((&access["tool"], &access["role"]), (&json!("notes"), &json!("operator")));
+    let rules = access["rules"].as_array().expect("rules").iter();
+    let rules: Vec<_> = rules
+        .map(|rule| (rule["action"].clone(), rule["access"].clone(), rule["allowed"].clone()))
+        .collect();
+    let expected = [
+        (json!(""), json!("public"), json!(true)),
+        (json!("view"), json!("grant"), json!(true)),
+        (json!("destroy"), json!("grant"), json!(false)),
+    ];
+    assert_eq!(rules, expected);
+    assert_eq!(access["rules"][1]["methods"], json!(["GET", "HEAD"]));
+    assert_eq!(shown.body["refused"][0]["path"], "/of/alice");
+    assert_eq!(shown.body["refused_since"], "2027-01-15T07:00:00.000Z");
+    assert!(shown.text.contains("others are not asked"));
+    assert_eq!(world.get("erin", &path).await.status, 200, "who reads everything");
+    assert_eq!(world.get("alice", &path).await.problem(), (403, "not-eligible".into()));
+    assert_eq!(world.get("dave", &path).await.problem(), (404, "not-found".into()));
+}
+
+#[tokio::test]
+async fn a_preview_without_a_policy_says_that_nothing_could_decide() {
+    let world = World::new();
+    let id = world.ask("alice", "vault").await.id();
+    let shown = world.get("bob", &format!("/requests/{id}/preview")).await;
+    assert_eq!(shown.body["accesses"][0]["rules"], json!([]), "a tool that has none");
+    world.policy.down.store(true, Ordering::SeqCst);
+    let refused = world.get("bob", &format!("/requests/{id}/preview")).await;
+    assert_eq!(refused.problem(), (503, "policy-unreachable".into()));
 }

@@ -30,10 +30,10 @@ pub(super) fn confirm(context: &Context<'_>, id: GrantId) -> Result<Transition, 
     after.revision += 1;
     let event = Event { before: Some(snapshot(context, grant)), ..activated(context, &after) };
     Ok(Transition {
-        requests: Vec::new(),
         grants: vec![after],
         events: vec![event],
         timers: vec![TimerChange::Remove { timer: Timer::ConfirmGrant(id) }],
+        ..Transition::default()
     })
 }
 

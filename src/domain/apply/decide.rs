@@ -68,6 +68,7 @@ fn grant_all(
         timers: escalate::forgotten(before).into_iter().chain(timers).collect(),
         requests: vec![after],
         grants,
+        templates: Vec::new(),
     })
 }
 
@@ -122,7 +123,7 @@ pub(super) fn finish(
         events: vec![event(context, kind, request, &after, reason)],
         timers: escalate::forgotten(&after),
         requests: vec![after],
-        grants: Vec::new(),
+        ..Transition::default()
     }
 }
 

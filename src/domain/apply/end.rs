@@ -205,7 +205,7 @@ fn ended(context: &Context<'_>, grant: &Grant, end: Ended) -> Transition {
     if !after.confirmed {
         timers.push(TimerChange::Remove { timer: Timer::ConfirmGrant(after.id) });
     }
-    Transition { requests: Vec::new(), timers, grants: vec![after], events: vec![event] }
+    Transition { timers, grants: vec![after], events: vec![event], ..Transition::default() }
 }
 
 fn just_before(at: Timestamp, expires_at: Timestamp) -> Timestamp {

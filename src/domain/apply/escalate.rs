@@ -36,9 +36,9 @@ pub(super) fn escalate(context: &Context<'_>, id: RequestId) -> Result<Transitio
     };
     Ok(Transition {
         requests: vec![after],
-        grants: Vec::new(),
         events: vec![event],
         timers: vec![TimerChange::Remove { timer: Timer::Escalate(id) }],
+        ..Transition::default()
     })
 }
 

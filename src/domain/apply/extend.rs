@@ -45,7 +45,7 @@ pub(super) fn extend(
     };
     let end = TimerChange::Set { timer: Timer::ExpireGrant(id), at: after.expires_at };
     let timers = std::iter::once(end).chain(warn::moved(&after, context.now)).collect();
-    Ok(Transition { requests: Vec::new(), timers, grants: vec![after], events: vec![event] })
+    Ok(Transition { timers, grants: vec![after], events: vec![event], ..Transition::default() })
 }
 
 /// What does not count cannot be made to count for longer.

@@ -17,6 +17,7 @@ mod fields;
 mod give;
 mod review;
 mod submit;
+mod templates;
 #[cfg(test)]
 mod tests;
 mod warn;
@@ -82,6 +83,8 @@ pub fn apply(
         Command::Escalate { request } => escalate::escalate(&context, *request),
         Command::WarnOfEnd { grant } => warn::warn_of_end(&context, *grant),
         Command::RemindOfReview { request } => review::remind(&context, *request),
+        Command::PutTemplate { template, exists } => templates::put(&context, template, *exists),
+        Command::DeleteTemplate { name } => templates::delete(&context, name),
         Command::RevokeSubject { reason } => end::revoke_subject(&context, reason),
         Command::Sweep => Ok(end::sweep(&context)),
         Command::TimeOutRequest { request } => end::time_out(&context, *request),

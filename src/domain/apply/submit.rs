@@ -134,7 +134,7 @@ fn submitted(context: &Context<'_>, request: &Request) -> Event {
 fn asked(context: &Context<'_>, request: Request) -> Transition {
     let events = vec![submitted(context, &request)];
     let timers = timers(&request);
-    Transition { requests: vec![request], grants: Vec::new(), events, timers }
+    Transition { requests: vec![request], events, timers, ..Transition::default() }
 }
 
 fn timers(request: &Request) -> Vec<TimerChange> {
@@ -167,7 +167,7 @@ fn at_once(context: &Context<'_>, before: &Request) -> Result<Transition, Refuse
     let kind = EventKind::RequestApproved;
     all.push(decide::event(context, kind, before, &after, because.as_deref()));
     all.extend(events);
-    Ok(Transition { requests: vec![after], grants, events: all, timers })
+    Ok(Transition { requests: vec![after], grants, events: all, timers, ..Transition::default() })
 }
 
 /// The duration to ask for, when every value is accepted.

@@ -41,6 +41,7 @@ impl World {
             markers: Arc::new(Markers::default()),
             requests: BTreeMap::new(),
             grants: BTreeMap::new(),
+            templates: BTreeMap::new(),
         };
         Self { state, now: START, seed: 0 }
     }
@@ -118,6 +119,7 @@ fn template(steps: Vec<Step>) -> Arc<Template> {
         steps,
         self_approval: false,
         rules: crate::domain::rules::Rules::default(),
+        made: None,
     })
 }
 

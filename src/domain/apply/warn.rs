@@ -47,10 +47,10 @@ pub(super) fn warn_of_end(context: &Context<'_>, id: GrantId) -> Result<Transiti
         notify: Vec::new(),
     };
     Ok(Transition {
-        requests: Vec::new(),
         grants: vec![after],
         events: vec![event],
         timers: vec![TimerChange::Remove { timer: Timer::WarnOfEnd(id) }],
+        ..Transition::default()
     })
 }
 

@@ -57,6 +57,7 @@ fn template(steps: Vec<Step>, notify: Notify) -> Template {
         fields: Vec::new(),
         steps,
         self_approval: false,
+        made: None,
         rules: Rules { notify, escalation: Some(escalation), ..Rules::default() },
     }
 }
@@ -85,6 +86,7 @@ fn world() -> World {
         markers: Arc::new(Markers::default()),
         requests: BTreeMap::new(),
         grants: BTreeMap::new(),
+        templates: BTreeMap::new(),
     };
     let now = Timestamp::from_millis(1_800_000_000_000);
     World { state, people: People::merged([&directory]), now, seed: 0 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::{Entry, Recent, facts, grants, policy, roles};
 use crate::domain::iso8601;
 use crate::domain::subject::Subject;
-use crate::explain::{Explain, Explanation, Known, instance_of};
+use crate::explain::{Explain, Explanation, Known, RefusedShown, WhoseRefusals, instance_of};
 use crate::identity::roles::RoleRules;
 use crate::policy::Policy;
+use crate::telemetry::bounded;
+use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::trace::TraceContext;
 
 /// Explains the decisions of the data plane of this process.
@@ -32,6 +34,23 @@ impl Explain for Explainer {
                 }
             },
         }
+    }
+
+    fn refusals(&self, whose: &WhoseRefusals<'_>) -> Vec<RefusedShown> {
+        let mut found = self.recent.refusals(whose);
+        found.sort_by_key(|record| std::cmp::Reverse(record.at));
+        found.truncate(whose.limit);
+        found.iter().map(|record| refused(record)).collect()
+    }
+}
+
+fn refused(record: &DecisionRecord) -> RefusedShown {
+    RefusedShown {
+        at: iso8601::time(record.at),
+        tool: record.tool.as_deref().unwrap_or_default().to_owned(),
+        method: bounded::text(&record.method, bounded::NAME),
+        path: record.target.to_string(),
+        reason: record.reason.to_owned(),
     }
 }
 

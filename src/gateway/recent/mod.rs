@@ -15,6 +15,9 @@ mod tests;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crate::explain::WhoseRefusals;
+use crate::telemetry::decision::DecisionRecord;
+
 pub use explain::Explainer;
 use ring::Ring;
 pub use ring::{BYTES, Entry, ROOM};
@@ -56,6 +59,25 @@ impl Recent {
         let found = lock(ring).get(number.parse().ok()?).cloned();
         // Other spellings of a number are other ids.
         found.filter(|entry| *entry.record.id == *id)
+    }
+
+    /// What somebody was refused, in no order.
+    #[must_use]
+    pub fn refusals(&self, whose: &WhoseRefusals<'_>) -> Vec<Arc<DecisionRecord>> {
+        let is_theirs = |record: &DecisionRecord| {
+            let subject = whose.subject;
+            record.subject.as_ref() == Some(&subject.name)
+                && record.issuer.as_ref() == Some(&subject.issuer)
+                && record.tool.as_ref().is_some_and(|tool| whose.tools.contains(tool))
+        };
+        let mut found = Vec::new();
+        for ring in &self.cores {
+            let ring = lock(ring);
+            let records = ring.entries().map(|entry| &entry.record);
+            let refused = records.filter(|it| !it.allowed && it.at >= whose.since && is_theirs(it));
+            found.extend(refused.map(Arc::clone));
+        }
+        found
     }
 
     /// How many of the kept decisions had which reason.

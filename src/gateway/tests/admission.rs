@@ -280,3 +280,20 @@ async fn too_many_requests_at_once_are_refused_before_identity() {
     assert_eq!(slow.next().await.expect("a response").status, 504);
     assert_eq!(gateway.get("/me").await.status, 200, "the place is free again");
 }
+
+#[tokio::test]
+async fn only_the_grants_that_let_a_request_through_are_counted() {
+    let gateway = Harness::start().await;
+    let uses =
+        || -> Vec<u64> { gateway.shared.uses.take().iter().map(|(_, used)| used.count).collect() };
+    gateway.world.grant(1, "alice", "notes", "viewer");
+    gateway.world.grant(2, "alice", "ware", "operator");
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/a").await.status, 200);
+    }
+    assert_eq!(uses(), [3]);
+    gateway.world.change(|state| state.verdict = Verdict::Deny);
+    assert_eq!(gateway.get("/a").await.status, 403);
+    assert_eq!(gateway.get("/me").await.status, 200);
+    assert!(uses().is_empty(), "refused, and let through without a grant");
+}

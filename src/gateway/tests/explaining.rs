@@ -1,7 +1,9 @@
 use std::sync::Arc;
+use std::time::Duration;
 
-use crate::domain::subject::SubjectKey;
-use crate::explain::{Explain, Explanation, Known, TokenOutcome};
+use crate::clock::Clock;
+use crate::domain::subject::{Subject, SubjectKey};
+use crate::explain::{Explain, Explanation, Known, TokenOutcome, WhoseRefusals};
 use crate::gateway::Explainer;
 use crate::policy::Policy;
 use crate::store::StoreFault;
@@ -88,4 +90,35 @@ async fn no_query_string_and_no_credential_is_told() {
     assert!(explanation.allowed);
     let told = serde_json::to_string(&explanation).expect("JSON");
     assert!(told.contains("/policy/a") && !told.contains("hush-hush") && !told.contains("Bearer"));
+}
+
+#[tokio::test]
+async fn what_somebody_was_refused_is_told_newest_first_and_nothing_of_others() {
+    let gateway = Harness::start().await;
+    gateway.world.grant(1, "alice", "notes", "viewer");
+    assert_eq!(gateway.get("/a/allowed").await.status, 200);
+    gateway.world.change(|state| state.verdict = Verdict::Deny);
+    assert_eq!(gateway.get("/a/one?secret=1").await.status, 403);
+    gateway.world.clock.advance(Duration::from_secs(5));
+    assert_eq!(gateway.get("/a/two").await.status, 403);
+    let empty = tempfile::tempdir().expect("a folder");
+    let explainer = Explainer {
+        recent: gateway.shared.recent.clone(),
+        policy: Arc::new(Policy::load(empty.path()).expect("nothing to load")),
+        roles: gateway.shared.roles.clone(),
+    };
+    let alice = Subject::new("https://idp.test", "alice");
+    let now = gateway.world.clock.now();
+    let told = |subject: &Subject, tool: &str, ago: u64, limit: usize| -> Vec<String> {
+        let since = now.minus(Duration::from_secs(ago));
+        let whose = WhoseRefusals { subject, tools: &[tool.into()], since, limit };
+        let all = explainer.refusals(&whose);
+        all.iter().map(|it| format!("{} {} {}", it.method, it.path, it.reason)).collect()
+    };
+    let both = ["GET /a/two policy-denied", "GET /a/one policy-denied"];
+    assert_eq!(told(&alice, "notes", 5, 100), both);
+    assert_eq!(told(&alice, "notes", 5, 1), both[..1]);
+    assert_eq!(told(&alice, "notes", 4, 100), both[..1]);
+    assert!(told(&alice, "ware", 5, 100).is_empty());
+    assert!(told(&Subject::new("https://other.test", "alice"), "notes", 5, 100).is_empty());
 }

@@ -117,6 +117,7 @@ impl Harness {
             clock: world.clock.clone(),
             decisions: world.clone(),
             moves: moves_of(&world),
+            uses: Arc::new(crate::gateway::Uses::new(cores)),
             recent: Recent::new("test".into(), cores),
             metrics,
             users: Arc::new(UserHashes::new().expect("entropy")),
@@ -351,6 +352,7 @@ pub fn catalog() -> Catalog {
         steps: vec![Step { approvers: Approvers::Anyone, required: 1 }],
         self_approval: false,
         rules: crate::domain::rules::Rules::default(),
+        made: None,
     };
     let engineers = Requesters::Groups(vec!["engineering".into()]);
     let security = Requesters::Groups(vec!["security".into()]);
@@ -363,5 +365,5 @@ pub fn catalog() -> Catalog {
         off,
     ];
     let named = all.into_iter().map(|template| (template.name.clone(), Arc::new(template)));
-    Catalog { templates: named.collect() }
+    Catalog { templates: named.collect(), ..Catalog::default() }
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Limits;
+use crate::domain::template::Catalog;
 use crate::gateway::{Routes, Sockets};
 use crate::telemetry::metrics::{KindLabel, RequestLabels, StepLabel};
 
@@ -80,6 +81,18 @@ async fn a_panic_ends_one_connection_and_nothing_else() {
     let labels = RequestLabels { tool: "none".into(), outcome: "failed", reason: "panic" };
     assert_eq!(gateway.shared.metrics.requests.get_or_create(&labels).get().0, 1);
     assert_eq!(gateway.tool.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn while_it_is_not_known_what_only_grants_give_no_grant_lets_anybody_in() {
+    let gateway = Harness::start().await;
+    gateway.world.grant(1, "alice", "notes", "viewer");
+    assert_eq!(gateway.get("/a").await.status, 200);
+    let partial = Catalog { is_partial: true, ..(**gateway.shared.catalog.load()).clone() };
+    gateway.shared.catalog.store(Arc::new(partial));
+    let refused = gateway.get("/a").await;
+    assert_eq!((refused.status, refused.code().as_str()), (503, "store-unreachable"));
+    assert_eq!(gateway.get("/policy/a").await.status, 200, "where no grant is demanded");
 }
 
 #[tokio::test]

@@ -61,6 +61,7 @@ pub fn template() -> Template {
         steps: vec![Step { approvers: Approvers::Anyone, required: 1 }],
         self_approval: false,
         rules: crate::domain::rules::Rules::default(),
+        made: None,
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, broadcast};
 use crate::clock::ManualClock;
 use crate::config::SealKey;
 use crate::domain::ids::{CommitId, Partition, PartitionCount};
+use crate::domain::uses::Use;
 
 use super::backend::{
     Backend, HeldPut, LiveSource, LogEntry, Outcome, Owner, Range, RawLive, Rebase, Scored,
@@ -32,7 +33,9 @@ pub mod markers;
 pub mod reconciling;
 pub mod retention;
 pub mod tampering;
+pub mod templates;
 pub mod time_travel;
+pub mod uses;
 
 /// A store of some back end that a test may also tamper with.
 pub trait World: Sized + 'static {
@@ -196,6 +199,10 @@ impl<B: Backend> Backend for Lossy<B> {
         self.inner.put_lazily(p, key, value)
     }
 
+    fn add_uses(&self, p: Partition, uses: Vec<(Key, Use)>) -> Answer<'_, ()> {
+        self.inner.add_uses(p, uses)
+    }
+
     fn hold(&self, p: Partition, key: Key, owner: Owner, life: Duration) -> Answer<'_, bool> {
         self.inner.hold(p, key, owner, life)
     }
@@ -351,6 +358,11 @@ macro_rules! contract_suite {
             tampering: an_edited_grant_holds_up_no_sweep;
             tampering: edited_events_are_a_fault;
             tampering: an_edited_request_is_a_fault_in_every_way_to_read_it;
+            templates: what_was_made_reads_back_and_is_not_read_twice;
+            templates: a_template_and_its_event_are_one_commit_of_nobody_else;
+            templates: a_template_that_cannot_be_trusted_is_not_there_and_hides_no_other;
+            templates: an_older_template_put_back_is_not_believed;
+            templates: a_deleted_template_keeps_its_number;
             time_travel: an_older_head_closes_the_partition_until_its_epoch_is_raised;
             time_travel: the_base_of_a_partition_is_believed_like_every_read;
             time_travel: another_head_at_the_same_place_closes_the_partition;
@@ -384,6 +396,9 @@ macro_rules! contract_suite {
             retention: a_request_stays_as_long_as_its_grants;
             retention: an_edited_record_is_not_forgotten_and_holds_up_nothing;
             retention: more_than_a_page_is_forgotten_page_by_page;
+            uses: uses_of_several_gateways_add_up;
+            uses: a_counter_that_cannot_be_read_begins_anew_and_holds_up_no_other;
+            uses: what_is_known_of_the_use_of_a_grant_goes_with_it;
             concurrency: of_fifty_writers_on_one_version_exactly_one_wins;
             concurrency: fifty_writers_that_reload_all_succeed;
         );

@@ -6,9 +6,12 @@ use redb::{ReadableTable, Table, WriteTransaction};
 
 use crate::domain::ids::Partition;
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 use crate::store::backend::{KEPT_ENTRIES, Outcome, Put, Rebase, SetChange, WriteSet};
 use crate::store::keys::{self, Key};
-use crate::store::record::{head_text, number, parse_head, parse_stored_commit, stored_commit};
+use crate::store::record::{
+    head_text, number, parse_head, parse_stored_commit, parse_use, stored_commit, use_text,
+};
 use crate::store::seal::claimed_version;
 use crate::store::{Durability, Head};
 
@@ -166,6 +169,12 @@ impl<'t> Batch<'t> {
         };
         self.put(&forever(*key, next.to_string().into()))?;
         Ok(Some(next))
+    }
+
+    pub fn add_use(&mut self, key: Key, more: Use) -> Written<()> {
+        let before = self.get(&key)?.and_then(|text| parse_use(&text));
+        let value = use_text(before.map_or(more, |before| before.and(more)));
+        self.put(&forever(key, value))
     }
 
     pub fn delete(&mut self, key: &Key) -> Written<()> {

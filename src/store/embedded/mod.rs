@@ -12,6 +12,7 @@ use tokio::sync::{broadcast, oneshot};
 use crate::clock::SharedClock;
 use crate::config::SealKey;
 use crate::domain::ids::{CommitId, Partition, PartitionCount};
+use crate::domain::uses::Use;
 
 use super::backend::{
     Backend, HeldPut, LiveSource, LogEntry, Outcome, Owner, Range, RawLive, Rebase, Scored,
@@ -223,6 +224,11 @@ impl Backend for Arc<Inner> {
 
     fn put_lazily(&self, _: Partition, key: Key, value: Bytes) -> Answer<'_, ()> {
         Box::pin(self.put(key, Some(value), false))
+    }
+
+    fn add_uses(&self, _: Partition, uses: Vec<(Key, Use)>) -> Answer<'_, ()> {
+        let (reply, answer) = oneshot::channel();
+        Box::pin(self.ask(Job::AddUses { uses, reply }, answer))
     }
 
     /// One process: nobody else is there to hold it.

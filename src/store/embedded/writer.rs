@@ -11,6 +11,7 @@ use tokio::sync::{broadcast, oneshot};
 
 use crate::clock::SharedClock;
 use crate::domain::ids::Partition;
+use crate::domain::uses::Use;
 use crate::store::StoreFault;
 use crate::store::backend::{Outcome, Put, Rebase, SetChange, WriteSet};
 use crate::store::keys::{Key, Member};
@@ -46,6 +47,10 @@ pub enum Job {
     Forget {
         keys: Vec<Key>,
         places: Vec<(Key, Member)>,
+        reply: Reply<()>,
+    },
+    AddUses {
+        uses: Vec<(Key, Use)>,
         reply: Reply<()>,
     },
     /// Stands for a library that panics on a damaged page.
@@ -131,6 +136,7 @@ impl Writer {
             Job::Put { durable, .. } => *durable,
             // What comes back after a crash goes again, and a number that comes again harms nobody.
             Job::Trim { .. } | Job::Forget { .. } | Job::CountUp { .. } => false,
+            Job::AddUses { .. } => false,
             #[cfg(test)]
             Job::Panic(_) => true,
         });
@@ -216,6 +222,10 @@ fn run_job(batch: &mut Batch<'_>, job: Job) -> Result<Done, redb::Error> {
             for (set, member) in places {
                 batch.set(&SetChange { set, member, score: None })?;
             }
+            Ok(Done::Put(reply))
+        }
+        Job::AddUses { uses, reply } => {
+            uses.into_iter().try_for_each(|(key, used)| batch.add_use(key, used))?;
             Ok(Done::Put(reply))
         }
         #[cfg(test)]

@@ -223,5 +223,10 @@ impl<B: Backend> Ledger<B> {
 
 /// The record of a subject that has none.
 fn new_record(commit: &Commit) -> SubjectRecord {
-    SubjectRecord { subject: commit.subject.clone(), pending: Vec::new(), open: Vec::new() }
+    SubjectRecord {
+        subject: commit.subject.clone(),
+        pending: Vec::new(),
+        open: Vec::new(),
+        templates: Vec::new(),
+    }
 }

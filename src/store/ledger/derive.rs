@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::domain::access::is_name;
 use crate::domain::command::TimerChange;
 use crate::domain::grant::{Grant, Tombstone};
 use crate::domain::ids::{GrantId, Partition};
+use crate::domain::made::{self, TemplateChange};
 use crate::domain::request::{Request, RequestStatus};
 use crate::domain::subject::SubjectKey;
 use crate::domain::time::Timestamp;
@@ -16,7 +18,7 @@ use crate::store::compact::{self, DoesNotFit, MOST_GRANTS};
 use crate::store::keys::{self, Key, Slice};
 use crate::store::reader::TOMBSTONE_LIFE;
 use crate::store::record::{
-    AnswerRecord, EventRecord, Listed, SubjectRecord, TimerRecord, seal_json,
+    AnswerRecord, EventRecord, Listed, ListedTemplate, SubjectRecord, TimerRecord, seal_json,
 };
 use crate::store::seal::{Sealer, invalid};
 use crate::store::{Commit, StoreFault};
@@ -71,6 +73,9 @@ impl<'a> Writes<'a> {
         for grant in &commit.transition.grants {
             writes.grant(grant)?;
         }
+        for change in &commit.transition.templates {
+            writes.template(change)?;
+        }
         writes.live(&before)?;
         writes.ended(&before)?;
         writes.anchor(before.record)?;
@@ -95,6 +100,19 @@ impl<'a> Writes<'a> {
         self.put(key, grant, None)?;
         let (at, id) = (grant.granted_at.millis(), grant.id.random);
         self.listed(keys::grants, at, id, grant.ended.is_none());
+        Ok(())
+    }
+
+    fn template(&mut self, change: &TemplateChange) -> Result<(), StoreFault> {
+        if !is_name(&change.name) || self.subject != made::subject().key() {
+            let why = "it is no template of the subject of this commit";
+            return Err(invalid(&keys::events(self.partition), why));
+        }
+        let key = keys::template(self.partition, &change.name);
+        if let Some(template) = &change.template {
+            return self.put(key, template, None);
+        }
+        self.deletes.push(key);
         Ok(())
     }
 
@@ -177,6 +195,10 @@ impl<'a> Writes<'a> {
                 record.open.push(Listed { id: grant.id, version });
             }
         }
+        for change in &self.commit.transition.templates {
+            record.templates.retain(|listed| listed.name != change.name);
+            record.templates.push(listed_template(change, version));
+        }
         self.put(keys::subject(self.partition, self.subject), &record, None)
     }
 
@@ -251,6 +273,13 @@ fn tombstone(grant: &Grant) -> Option<Tombstone> {
     Some(Tombstone { grant: grant.id, tool, why: ended.why, at: ended.at })
 }
 
+fn listed_template(change: &TemplateChange, version: u64) -> ListedTemplate {
+    let (name, revision) = (change.name.clone(), change.version);
+    let accesses = change.template.as_ref().map(|template| template.accesses.clone());
+    let deleted = accesses.is_none();
+    ListedTemplate { name, version, revision, accesses: accesses.unwrap_or_default(), deleted }
+}
+
 /// Whether a commit only takes access away.
 pub fn only_ends(commit: &Commit) -> bool {
     let request_ends = |request: &Request| match request.status {
@@ -261,4 +290,5 @@ pub fn only_ends(commit: &Commit) -> bool {
     };
     commit.transition.grants.iter().all(|grant| grant.ended.is_some())
         && commit.transition.requests.iter().all(request_ends)
+        && commit.transition.templates.is_empty()
 }

@@ -18,6 +18,7 @@ use crate::store::record::{AnswerRecord, Listed, SubjectRecord, open_json};
 use crate::store::seal::{Sealer, invalid};
 use crate::store::{Load, Loaded, StoreFault, StoredAnswer};
 
+use super::templates::open_templates;
 use super::{Ledger, READ_TRIES};
 
 /// How long an idempotency answer holds.
@@ -76,7 +77,7 @@ impl<B: Backend> Ledger<B> {
         for _ in 0..READ_TRIES {
             let read = self.load_listed(&load, partition, anchor_value.as_ref()).await?;
             match read {
-                Read::Whole(loaded) => return Ok(loaded),
+                Read::Whole(loaded) => return Ok(*loaded),
                 Read::Overtaken(newer) => anchor_value = newer,
             }
         }
@@ -110,6 +111,8 @@ impl<B: Backend> Ledger<B> {
         keys.push(answer.unwrap_or_else(|| keys::head(partition)));
         keys.extend(requests.iter().map(|listed| Request::key(listed.id)));
         keys.extend(grants.iter().map(|listed| Grant::key(listed.id)));
+        let templates = record.as_ref().map(|r| &r.templates[..]).unwrap_or_default();
+        keys.extend(templates.iter().map(|listed| keys::template(partition, &listed.name)));
         let known = self.checks.memory.known(partition, Some(subject));
         let values = self.backend.get(partition, &keys).await?;
         let Some(([head, markers, found, stored], rest)) = values.split_first_chunk::<4>() else {
@@ -122,8 +125,9 @@ impl<B: Backend> Ledger<B> {
         }
         self.checks.version(partition, &known, &base, version)?;
         self.checks.learn(partition, &known, &base, Some((subject, version)))?;
-        let (request_values, grant_values) =
-            rest.split_at_checked(requests.len()).unwrap_or_default();
+        let (request_values, rest) = rest.split_at_checked(requests.len()).unwrap_or_default();
+        let (grant_values, templates_values) =
+            rest.split_at_checked(grants.len()).unwrap_or_default();
         let sealer = &self.checks.sealer;
         let state = SubjectState {
             subject: load.subject.clone(),
@@ -133,11 +137,12 @@ impl<B: Backend> Ledger<B> {
             markers: base.markers,
             requests: open_items(sealer, load.subject, &requests, request_values)?,
             grants: open_items(sealer, load.subject, &grants, grant_values)?,
+            templates: open_templates(sealer, partition, templates, templates_values),
         };
         let answer = answer.zip(stored.as_ref());
         let answer =
             answer.map(|(key, value)| self.open_answer(&key, value, &state)).transpose()?;
-        Ok(Read::Whole(Loaded { state, answer: answer.flatten() }))
+        Ok(Read::Whole(Box::new(Loaded { state, answer: answer.flatten() })))
     }
 
     /// The subject's record, which has to be of this subject.
@@ -177,7 +182,7 @@ impl<B: Backend> Ledger<B> {
 }
 
 enum Read {
-    Whole(Loaded),
+    Whole(Box<Loaded>),
     /// The subject's record is another one now.
     Overtaken(Option<Bytes>),
 }

@@ -1,6 +1,7 @@
 //! The typed store over any back end: encodes, seals and derives on the way in, verifies and
 //! compares with what this process knew on the way out.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -8,9 +9,11 @@ use bytes::Bytes;
 use crate::clock::SharedClock;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, Partition, PartitionCount, RequestId};
+use crate::domain::made::MadeTemplates;
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 use crate::entropy;
 
 use super::backend::{Backend, HeldPut, Owner};
@@ -32,7 +35,9 @@ mod killed;
 mod list;
 mod load;
 mod retain;
+mod templates;
 mod timers;
+mod uses;
 
 /// How often a read that was overtaken by a commit is made again.
 const READ_TRIES: usize = 8;
@@ -165,6 +170,22 @@ impl<B: Backend> Store for Ledger<B> {
 
     fn killed(&self, partition: Partition, from: Option<KilledPlace>) -> Answer<'_, Killed> {
         Box::pin(self.killed_page(partition, from))
+    }
+
+    fn templates(&self, known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
+        Box::pin(self.templates_since(known))
+    }
+
+    fn add_uses<'a>(&'a self, partition: Partition, uses: &'a [(GrantId, Use)]) -> Answer<'a, ()> {
+        Box::pin(self.add_uses_of(partition, uses))
+    }
+
+    fn uses<'a>(
+        &'a self,
+        partition: Partition,
+        grants: &'a [GrantId],
+    ) -> Answer<'a, BTreeMap<GrantId, Use>> {
+        Box::pin(self.uses_of(partition, grants))
     }
 
     fn due_timers(

@@ -28,6 +28,8 @@ trait Passing: Listable {
     fn stands_in(&self, subject: &SubjectRecord) -> bool;
     /// Records that lead to this one and have to be gone first.
     fn needed_by(&self) -> Vec<Key>;
+    /// Everything that goes with it, itself included.
+    fn keys(&self) -> Vec<Key>;
     fn place_after(place: Scored) -> RetainPlace;
 }
 
@@ -40,6 +42,9 @@ impl Passing for Grant {
     }
     fn needed_by(&self) -> Vec<Key> {
         Vec::new()
+    }
+    fn keys(&self) -> Vec<Key> {
+        vec![keys::grant(self.id), keys::grant_use(self.id)]
     }
     fn place_after(place: Scored) -> RetainPlace {
         RetainPlace::Grants(Some(place))
@@ -63,6 +68,9 @@ impl Passing for Request {
             | RequestStatus::Cancelled { .. }
             | RequestStatus::Expired { .. } => Vec::new(),
         }
+    }
+    fn keys(&self) -> Vec<Key> {
+        vec![keys::request(self.id)]
     }
     fn place_after(place: Scored) -> RetainPlace {
         RetainPlace::Requests(Some(place))
@@ -163,7 +171,7 @@ impl<B: Backend> Ledger<B> {
             return Ok(done);
         }
         done.count = gone.len();
-        let keys = gone.iter().map(|item| T::key(item.id())).collect();
+        let keys = gone.iter().flat_map(Passing::keys).collect();
         let places = gone.iter().flat_map(|item| places_of(partition, item)).collect();
         self.backend.forget(partition, keys, places).await?;
         Ok(done)

@@ -19,6 +19,7 @@ use super::link::{Link, only};
 use super::pool::Ask;
 use super::{acknowledge, answers, calls, script, status};
 use crate::domain::ids::{CommitId, Partition};
+use crate::domain::uses::Use;
 
 /// The longest message from process to process.
 pub const LONGEST_MESSAGE: usize = 1 << 20;
@@ -163,6 +164,16 @@ impl Backend for Arc<RedisBackend> {
             let mut set = cmd("SET");
             set.arg(key.as_bytes()).arg(&value[..]);
             self.command(partition, &set).await.map(drop)
+        })
+    }
+
+    fn add_uses(&self, partition: Partition, uses: Vec<(Key, Use)>) -> Answer<'_, ()> {
+        Box::pin(async move {
+            if uses.is_empty() {
+                return Ok(());
+            }
+            let call = calls::add_uses(&uses);
+            answers::yes(self.script(partition, &script::ADD_USES, &call).await?).map(drop)
         })
     }
 

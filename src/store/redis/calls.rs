@@ -8,6 +8,7 @@ use super::script;
 use crate::config::RedisConfig;
 use crate::domain::ids::{Partition, hex};
 use crate::domain::time::Timestamp;
+use crate::domain::uses::Use;
 use crate::store::StoreFault;
 use crate::store::backend::{HeldPut, KEPT_ENTRIES, Owner, Range, Rebase, WriteSet};
 use crate::store::keys::{self, Key, Member};
@@ -163,6 +164,16 @@ pub fn hold(lease: Key, owner: Owner, life: Duration) -> Cmd {
 pub fn put_held(put: &HeldPut) -> Cmd {
     let mut call = script::PUT_HELD.call(&[put.lease.as_bytes(), put.key.as_bytes()]);
     call.arg(&put.owner[..]).arg(&put.value[..]);
+    call
+}
+
+#[must_use]
+pub fn add_uses(uses: &[(Key, Use)]) -> Cmd {
+    let keys: Vec<&[u8]> = uses.iter().map(|(key, _)| key.as_bytes()).collect();
+    let mut call = script::ADD_USES.call(&keys);
+    for (_, used) in uses {
+        call.arg(used.count).arg(used.first.millis()).arg(used.last.millis());
+    }
     call
 }
 

@@ -23,6 +23,8 @@ pub static FORGET: LazyLock<Script> = LazyLock::new(|| script(include_str!("scri
 pub static HOLD: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/hold.lua")));
 pub static PUT_HELD: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/put_held.lua")));
+pub static ADD_USES: LazyLock<Script> =
+    LazyLock::new(|| script(include_str!("scripts/add_uses.lua")));
 pub static GENESIS: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/genesis.lua")));
 

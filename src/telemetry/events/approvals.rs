@@ -77,7 +77,8 @@ const fn outcome(kind: EventKind) -> Option<&'static str> {
         | EventKind::GrantReleased
         | EventKind::BreakglassUsed
         | EventKind::BreakglassReviewed
-        | EventKind::BreakglassOverdue => None,
+        | EventKind::BreakglassOverdue
+        | EventKind::TemplateChanged => None,
     }
 }
 

@@ -319,7 +319,8 @@ fn end_word(kind: EventKind) -> Option<&'static str> {
         | EventKind::GrantExpiring
         | EventKind::BreakglassUsed
         | EventKind::BreakglassReviewed
-        | EventKind::BreakglassOverdue => None,
+        | EventKind::BreakglassOverdue
+        | EventKind::TemplateChanged => None,
         EventKind::RequestApproved => Some("approved"),
         EventKind::RequestDenied => Some("denied"),
         EventKind::RequestCancelled => Some("cancelled"),

@@ -1,0 +1,56 @@
+//! Takes templates into use that were made over the API, by this process or another one.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::execute::failed;
+use super::wake::Wake;
+use super::{Api, SharedApi};
+use crate::domain::made::{self, Content, MadeTemplates};
+use crate::store::StoreFault;
+use crate::telemetry::events::approvals::StoreFailed;
+
+/// Commits say when there is something to take; words can be lost.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Runs until `stop` turns true (or its sender is gone).
+pub async fn run(api: SharedApi, stop: watch::Receiver<bool>) {
+    let home = made::subject().key().partition(api.store.partitions());
+    let mut wake = Wake::new(&api.store, LOOK_AGAIN, stop);
+    while let Some(moved) = wake.next().await {
+        if moved.contains(&home) {
+            // Logged; the next look comes, and what is in use stays meanwhile.
+            let _told = refresh(&api).await;
+        }
+    }
+}
+
+/// Reads what is not known yet.
+///
+/// # Errors
+/// The store's; what is in use stays.
+pub async fn refresh(api: &Api) -> Result<(), StoreFault> {
+    let _alone = api.shelf_reads.lock().await;
+    let read = api.store.templates(api.shelf.known()).await;
+    let made = read.inspect_err(|fault| {
+        let _logged = failed(api, fault.clone(), "templates");
+    })?;
+    if let Some(made) = made {
+        tell_unreadable(api, &made);
+        api.shelf.put_made(made);
+    }
+    Ok(())
+}
+
+fn tell_unreadable(api: &Api, made: &MadeTemplates) {
+    for (name, made) in &made.templates {
+        match made.content {
+            Content::Unreadable(why) => {
+                let fault = StoreFault::InvalidRecord { key: format!("template:{name}"), why };
+                StoreFailed { metrics: &api.metrics, fault: &fault, during: "templates" }.emit();
+            }
+            Content::There(_) | Content::Deleted => (),
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! The catalog in use: what stands in files and what was made over the API, as one value that every
+//! change of either replaces whole.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use arc_swap::ArcSwap;
+
+use crate::domain::made::{Made, MadeTemplates};
+use crate::domain::template::Catalog;
+
+#[derive(Debug)]
+pub struct Shelf {
+    /// The names of the configured tools.
+    pub tools: Vec<Arc<str>>,
+    in_use: Arc<ArcSwap<Catalog>>,
+    parts: Mutex<Parts>,
+}
+
+#[derive(Debug)]
+struct Parts {
+    files: Catalog,
+    /// `None`: not read yet.
+    made: Option<MadeTemplates>,
+}
+
+impl Shelf {
+    #[must_use]
+    pub fn new(files: Catalog, tools: Vec<Arc<str>>) -> Self {
+        let parts = Parts { files, made: None };
+        let in_use = Arc::new(ArcSwap::from_pointee(parts.merged()));
+        Self { tools, in_use, parts: Mutex::new(parts) }
+    }
+
+    /// Where the gateway and the API look.
+    #[must_use]
+    pub fn in_use(&self) -> Arc<ArcSwap<Catalog>> {
+        self.in_use.clone()
+    }
+
+    /// The files were read anew, and all of them are good.
+    pub fn put_files(&self, files: Catalog) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.files = files;
+        self.in_use.store(Arc::new(parts.merged()));
+    }
+
+    /// What was made over the API, as it was just read: no two reads at the same time, so that none
+    /// takes back what a later one found.
+    pub fn put_made(&self, made: MadeTemplates) {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        if parts.made.as_ref() != Some(&made) {
+            parts.made = Some(made);
+            self.in_use.store(Arc::new(parts.merged()));
+        }
+    }
+
+    /// Whether a file defines a template of this name.
+    #[must_use]
+    pub fn is_in_files(&self, name: &str) -> bool {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.files.templates.contains_key(name)
+    }
+
+    /// The version up to which what was made is known, unless something of it should be looked at
+    /// again: it could not be read.
+    #[must_use]
+    pub fn known(&self) -> Option<u64> {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = parts.made.as_ref()?;
+        let unreadable = made.templates.values().any(Made::is_unreadable);
+        (!unreadable).then_some(made.version)
+    }
+}
+
+impl Parts {
+    /// A file wins over what was made under the same name: who changes files runs the gateway.
+    fn merged(&self) -> Catalog {
+        let mut catalog = Catalog { is_partial: self.made.is_none(), ..Catalog::default() };
+        for (name, made) in self.made.iter().flat_map(|made| &made.templates) {
+            match made.template() {
+                Some(template) if !self.files.templates.contains_key(name) => {
+                    catalog.templates.insert(name.clone(), template.clone());
+                }
+                // Not there, and what it grants is still given by grants alone.
+                Some(_) | None => catalog.also_granted.extend(made.accesses.iter().cloned()),
+            }
+        }
+        let files = self.files.templates.iter();
+        catalog.templates.extend(files.map(|(name, it)| (name.clone(), it.clone())));
+        catalog
+    }
+}
