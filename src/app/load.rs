@@ -18,6 +18,7 @@ use crate::entropy::NoEntropy;
 use crate::gateway::Routes;
 use crate::identity::Authenticator;
 use crate::identity::roles::RoleRules;
+use crate::outbox::webhook;
 use crate::policy::embedded::Engine;
 use crate::policy::{BYPASS_VARIABLE, Policy, PolicyRefused};
 use crate::resources::{Providers, SharedProviders};
@@ -95,14 +96,16 @@ impl Ready {
         let routes = keep(Routes::open(&config.tools, metrics), &mut problems);
         let authenticator = keep(authenticator, &mut problems);
         let tls = keep(tls::open(&config.listeners, clock.now()), &mut problems);
-        let loaded = (catalog, policy, authenticator, providers, (routes, tls));
+        let hooks = webhook::problems(&config.audit);
+        let hooks = keep(if hooks.is_empty() { Ok(()) } else { Err(hooks) }, &mut problems);
+        let loaded = (catalog, policy, authenticator, providers, (routes, tls, hooks));
         match loaded {
             (
                 Some(catalog),
                 Some(policy),
                 Some(authenticator),
                 Some(providers),
-                (Some(routes), Some(tls)),
+                (Some(routes), Some(tls), Some(())),
             ) => {
                 metrics.config_reload_ok.set(1);
                 metrics.policy_loaded.set(i64::try_from(clock.now().seconds()).unwrap_or(0));
@@ -199,6 +202,7 @@ pub fn key_and_store_problems(config: &Config) -> Vec<String> {
     problems
         .extend(Routes::open(&config.tools, &Metrics::unregistered()).err().unwrap_or_default());
     problems.extend(tls::open(&config.listeners, clock.now()).err().unwrap_or_default());
+    problems.extend(webhook::problems(&config.audit));
     match &config.store.backend {
         Backend::Embedded { path } if embedded::is_initialised(path) => {
             match open_embedded(config, path, &clock) {

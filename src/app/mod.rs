@@ -102,7 +102,8 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
         store: store.clone(),
         metrics: &metrics,
         clock: clock.clone(),
-    });
+    })
+    .map_err(StartError::Problems)?;
     let users = Arc::new(UserHashes::new()?);
     let reconciler = stores.reconciler();
     let outbox_ref = &outbox;

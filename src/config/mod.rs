@@ -11,6 +11,7 @@ pub mod problems;
 pub mod providers;
 pub(crate) mod read;
 pub(crate) mod reader;
+mod sinks;
 pub(crate) mod units;
 pub mod upstreams;
 pub(crate) mod yaml;
@@ -22,6 +23,7 @@ pub use providers::{
     Attributes, CacheConfig, CheckConfig, HttpSourceConfig, KeyConfig, LookupPart, LookupTemplate,
     Otherwise, ProviderConfig, RedisSourceConfig, SourceConfig,
 };
+pub use sinks::{Glob, SinkConfig, WebhookConfig, WebhookSecret};
 pub use upstreams::{
     Balance, EjectionConfig, HashKey, HealthCheck, HealthConfig, ToolTimeouts, Upstream,
     UpstreamOptions, UpstreamTls,
@@ -381,12 +383,6 @@ pub struct AuditConfig {
 pub enum OnFull {
     Refuse,
     Drop,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SinkConfig {
-    File { path: PathBuf },
-    Stdout,
 }
 
 #[cfg(test)]

@@ -56,6 +56,15 @@ pub trait Backend: Send + Sync + 'static {
     /// As [`Backend::put_lazily`], if `owner` holds the lease; `false`: it does not.
     fn put_held(&self, put: HeldPut) -> Answer<'_, bool>;
 
+    /// As [`Backend::put_lazily`], if what is there now is what was found; `false`: it is not.
+    fn swap(
+        &self,
+        partition: Partition,
+        key: Key,
+        found: Option<Bytes>,
+        value: Bytes,
+    ) -> Answer<'_, bool>;
+
     /// Told which partition moved, after every commit of any process.
     fn moved(&self) -> broadcast::Receiver<Partition>;
 

@@ -14,6 +14,7 @@ mod redis;
 mod redis_url;
 mod rules;
 mod sections;
+mod sinks;
 mod store;
 mod templates;
 mod tools;
@@ -40,7 +41,7 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let limits = sections::limits(&map);
     let policy = policy::policy(&map, strict);
     let catalog = map.maybe("catalog", sections::catalog);
-    let audit = sections::audit(&map);
+    let audit = sections::audit(&map, strict);
     map.finish();
     places.policies = policy.as_ref().and_then(|policy| policy.directory.clone());
     places.catalog = catalog.clone().flatten();

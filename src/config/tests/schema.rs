@@ -35,16 +35,16 @@ tools: [{ zzzzzzzz: 1, name: a, hosts: [a], upstreams: ["https://a"], tls: { zzz
 limits: { zzzzzzzz: 1 }
 policy: { zzzzzzzz: 1, directory: ./policies, cerbos: { zzzzzzzz: 1, address: "unix:/pdp" }, shadow: { zzzzzzzz: 1, engine: embedded }, providers: [{ zzzzzzzz: 1, resource: a, key: { zzzzzzzz: 1 }, validate: [{ zzzzzzzz: 1, require: a, otherwise: denied }], sources: [{ http: { zzzzzzzz: 1, url: "http://127.0.0.1/{key}", cache: { zzzzzzzz: 1, ttl: 1s } } }, { redis: { zzzzzzzz: 1, url: "redis://127.0.0.1", key: "{key}" } }] }] }
 catalog: { zzzzzzzz: 1, directory: ./catalog }
-audit: { zzzzzzzz: 1, decisions: { zzzzzzzz: 1 }, sinks: [{ file: { zzzzzzzz: 1, path: ./a } }] }
+audit: { zzzzzzzz: 1, decisions: { zzzzzzzz: 1 }, sinks: [{ zzzzzzzz: 1, file: { zzzzzzzz: 1, path: ./a }, webhook: { zzzzzzzz: 1 } }] }
 "#;
     let mut problems = folder.load(text).expect_err("unknown keys").0;
     // The shadow of this file is refused, too.
     problems.retain(|problem| problem.path.ends_with("zzzzzzzz"));
-    assert_eq!(problems.len(), 33, "{problems:?}");
+    assert_eq!(problems.len(), 35, "{problems:?}");
     let redis = r#"redis: { zzzzzzzz: 1, sentinel: { zzzzzzzz: 1, master: m, nodes: ["redis://127.0.0.1"] }, tls: { zzzzzzzz: 1 } }"#;
     let redis = super::changed("embedded: { path: ./data }", redis);
     problems.extend(folder.load(&redis).expect_err("unknown keys").0);
-    assert_eq!(problems.len(), 36, "{problems:?}");
+    assert_eq!(problems.len(), 38, "{problems:?}");
     let schema = file::schema();
     for problem in problems {
         let words = problem.expected.strip_prefix("one of the keys ").expect("a list of keys");

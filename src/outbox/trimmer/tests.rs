@@ -20,6 +20,7 @@ fn start(store: &Arc<EventStore>, sinks: &[&str]) -> Running {
     let trimmer = Trimmer {
         store: store.clone(),
         sinks: sinks.iter().map(|name| Arc::from(*name)).collect(),
+        with_letters: sinks.iter().map(|name| Arc::from(*name)).collect(),
         retention: RETENTION,
         round: Duration::from_millis(40),
         clock: ManualClock::at(NOW),

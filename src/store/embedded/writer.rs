@@ -34,6 +34,13 @@ pub enum Job {
         durable: bool,
         reply: Reply<()>,
     },
+    /// As a put that is not durable, if the value is the one that was found.
+    Swap {
+        key: Key,
+        found: Option<Bytes>,
+        value: Bytes,
+        reply: Reply<bool>,
+    },
     Trim {
         partition: Partition,
         up_to: u64,
@@ -54,6 +61,7 @@ enum Done {
     Commit(Partition, Outcome, Reply<Outcome>),
     Rebase(Partition, Option<u64>, Reply<Option<u64>>),
     Put(Reply<()>),
+    Swap(bool, Reply<bool>),
 }
 
 pub struct Writer {
@@ -124,7 +132,7 @@ impl Writer {
             Job::Commit(..) | Job::Rebase(..) => true,
             Job::Put { durable, .. } => *durable,
             // What comes back after a crash goes again.
-            Job::Trim { .. } | Job::Forget { .. } => false,
+            Job::Swap { .. } | Job::Trim { .. } | Job::Forget { .. } => false,
             #[cfg(test)]
             Job::Panic(_) => true,
         });
@@ -163,6 +171,9 @@ impl Writer {
             Done::Put(reply) => {
                 let _ = reply.send(Ok(()));
             }
+            Done::Swap(swapped, reply) => {
+                let _ = reply.send(Ok(swapped));
+            }
         }
     }
 }
@@ -196,6 +207,9 @@ fn run_job(batch: &mut Batch<'_>, job: Job) -> Result<Done, redb::Error> {
                 None => batch.delete(&key)?,
             }
             Ok(Done::Put(reply))
+        }
+        Job::Swap { key, found, value, reply } => {
+            Ok(Done::Swap(batch.swap(key, found.as_ref(), value)?, reply))
         }
         Job::Trim { partition, up_to, reply } => {
             batch.trim(partition, up_to)?;

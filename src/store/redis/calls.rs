@@ -167,6 +167,13 @@ pub fn put_held(put: &HeldPut) -> Cmd {
 }
 
 #[must_use]
+pub fn swap(key: &Key, found: Option<&[u8]>, value: &[u8]) -> Cmd {
+    let mut call = script::SWAP.call(&[key.as_bytes()]);
+    call.arg(u8::from(found.is_some())).arg(found.unwrap_or_default()).arg(value);
+    call
+}
+
+#[must_use]
 pub fn get(keys: &[Key]) -> Cmd {
     let mut get = cmd("MGET");
     for key in keys {

@@ -23,6 +23,7 @@ pub static FORGET: LazyLock<Script> = LazyLock::new(|| script(include_str!("scri
 pub static HOLD: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/hold.lua")));
 pub static PUT_HELD: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/put_held.lua")));
+pub static SWAP: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/swap.lua")));
 pub static GENESIS: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/genesis.lua")));
 

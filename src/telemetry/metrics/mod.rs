@@ -51,6 +51,8 @@ pub struct Metrics {
     pub jwks_fetches: Family<FetchLabels, Counter>,
     pub jwks_keys: Family<KeyLabels, Gauge>,
     pub outbox_age: Family<SinkLabel, FloatGauge>,
+    pub webhook_calls: Family<DeliveryLabels, Counter>,
+    pub dead_letters: Family<DeliveryLabels, Counter>,
     pub config_reload_ok: Gauge,
     pub policy_reload_ok: Gauge,
     pub policy_loaded: Gauge,
@@ -157,6 +159,8 @@ impl Metrics {
             jwks_fetches: Family::default(),
             jwks_keys: Family::default(),
             outbox_age: Family::default(),
+            webhook_calls: Family::default(),
+            dead_letters: Family::default(),
             config_reload_ok: Gauge::default(),
             policy_reload_ok: Gauge::default(),
             policy_loaded: Gauge::default(),
@@ -286,6 +290,16 @@ impl Metrics {
             "tidegate_outbox_oldest_event_age_seconds",
             "Age of the oldest event a sink has not taken",
             Shown(self.outbox_age.clone()),
+        );
+        r.register(
+            "tidegate_webhook_calls",
+            "Calls of webhooks by how they went",
+            Shown(self.webhook_calls.clone()),
+        );
+        r.register(
+            "tidegate_dead_letters",
+            "What became of events that a webhook did not take",
+            Shown(self.dead_letters.clone()),
         );
         r.register(
             "tidegate_config_last_reload_successful",
