@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::cloudevents::CloudEvent;
 use crate::domain::ids::Partition;
+use crate::domain::time::Timestamp;
 use crate::entropy;
 use crate::outbox::backoff::Backoff;
 use crate::store::{DeadLetter, EventPlace, LetterChange, RELAY_LIFE, StoreFault, StoredEvent};
@@ -38,7 +39,7 @@ pub struct Lane {
     /// Of the oldest.
     tries: Tries,
     /// Not before this it is tried again.
-    due: Option<Instant>,
+    due: Option<Due>,
     replay: Replay,
     store_backoff: Backoff,
 }
@@ -51,9 +52,23 @@ struct Held {
     claimed: Instant,
 }
 
+/// A pause by the clock that a test holds in its hand.
+#[derive(Clone, Copy, Debug)]
+struct Due {
+    failed: Timestamp,
+    at: Timestamp,
+}
+
+impl Due {
+    /// Nothing, too, when the clock was put back.
+    fn left(self, now: Timestamp) -> Duration {
+        if now < self.failed { Duration::ZERO } else { self.at.since(now) }
+    }
+}
+
 enum Step {
     Again,
-    /// Until then, or until the store has something new.
+    /// Until then, or until the store has something new: then it looks again whether it may.
     Idle(Duration),
     /// Until then, whatever is new.
     Wait(Duration),
@@ -134,9 +149,9 @@ impl Lane {
             }
         }
         self.skip_unwanted();
-        let left = self.due.map(|due| due.saturating_duration_since(Instant::now()));
+        let left = self.due.map(|due| due.left(self.webhook.clock.now()));
         if let Some(left) = left.filter(|left| !left.is_zero()) {
-            return Ok(self.unless_replaying(Step::Wait(left.min(RENEW_AFTER))));
+            return Ok(self.unless_replaying(Step::Idle(left.min(RENEW_AFTER))));
         }
         if let Some(event) = self.queue.front().cloned() {
             self.deliver(&event).await?;
@@ -223,7 +238,8 @@ impl Lane {
                 Next::After(retry_in) => {
                     let sink = &self.webhook.name;
                     SinkFailed { sink, what: "transitions", fault: &fault, retry_in }.emit();
-                    self.due = Some(Instant::now() + retry_in);
+                    let failed = self.webhook.clock.now();
+                    self.due = Some(Due { failed, at: failed.plus(retry_in) });
                     return Ok(());
                 }
                 Next::GiveUp => self.give_up(event, &fault).await?,
