@@ -288,11 +288,36 @@ mod tests {
         let wait = Duration::from_secs(10);
         let named = HttpClient::trusting(&ca).ok().unwrap();
         assert_eq!(named.get(uri.clone(), wait, 10).await.unwrap().body(), "ok");
+        let outward = HttpClient::outward(Some(&ca)).ok().unwrap();
+        let request = |uri: &Uri| Request::get(uri.clone()).body(Full::default()).unwrap();
+        assert_eq!(outward.send_for_head(request(&uri), wait).await.unwrap().status(), 200);
+        let strangers = HttpClient::outward(None).ok().unwrap();
+        assert!(strangers.send_for_head(request(&uri), wait).await.is_err());
         let other = HttpClient::new().get(uri, wait, 10).await;
         assert!(matches!(other, Err(ClientError::Unreachable(_))), "{other:?}");
         let empty = folder.path().join("empty.pem");
         std::fs::write(&empty, "nothing").unwrap();
         assert_eq!(HttpClient::trusting(&empty).err(), Some(UnusableTls::NoRoots(empty)));
+    }
+
+    #[tokio::test]
+    async fn an_outward_client_calls_no_link_local_address() {
+        let outward = HttpClient::outward(None).ok().unwrap();
+        let metadata = Request::get("http://169.254.169.254/").body(Full::default()).unwrap();
+        let refused = outward.send_for_head(metadata, Duration::from_secs(10)).await;
+        assert!(matches!(refused, Err(ClientError::BadRequest(_))), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_head_is_enough_however_large_its_body_and_is_given_a_deadline() {
+        let client = HttpClient::new();
+        let request = |uri: Uri| Request::get(uri).body(Full::default()).unwrap();
+        let large = b"HTTP/1.1 204 X\r\ncontent-length: 1000000\r\n\r\n";
+        let head = client.send_for_head(request(answering(large).await), Duration::from_secs(10));
+        assert_eq!(head.await.unwrap().status(), 204);
+        let short = Duration::from_millis(50);
+        let late = client.send_for_head(request(answering(b"HTTP/1.1 ").await), short).await;
+        assert_eq!(late.unwrap_err(), ClientError::Deadline(short));
     }
 
     #[tokio::test]

@@ -11,7 +11,7 @@ use crate::harness::client::Client;
 use crate::harness::{World, eventually};
 
 /// Every documented family with its type, as `# TYPE` names it.
-const DOCUMENTED: [&str; 23] = [
+const DOCUMENTED: [&str; 25] = [
     "tidegate_requests counter",
     "tidegate_request_duration_seconds histogram",
     "tidegate_step_duration_seconds histogram",
@@ -27,6 +27,8 @@ const DOCUMENTED: [&str; 23] = [
     "tidegate_clock_skew_seconds gauge",
     "tidegate_jwks_last_refresh_success_timestamp_seconds gauge",
     "tidegate_outbox_oldest_event_age_seconds gauge",
+    "tidegate_webhook_calls counter",
+    "tidegate_dead_letters counter",
     "tidegate_config_last_reload_successful gauge",
     "tidegate_policy_last_reload_successful gauge",
     "tidegate_build info",

@@ -29,7 +29,7 @@ use crate::cloudevents;
 use crate::config::Config;
 use crate::gateway::{self, Explainer, Gateway, Recent, Sockets, Speaks};
 use crate::identity::Remembered;
-use crate::outbox::{Outbox, OutboxParts};
+use crate::outbox::{Outbox, OutboxParts, webhook};
 use crate::shutdown::{self, Stop, Trigger};
 use crate::store::reconcile::Reconciler;
 use crate::store::{SharedStore, StoreFault};
@@ -230,6 +230,7 @@ impl Parts<'_> {
             people: Arc::default(),
             turns: approvals::turns::Turns::default(),
             source: cloudevents::source(&self.config.deployment),
+            webhooks: webhook::names(&self.config.audit),
             public_url: self.config.api.public_url.clone(),
         }))
     }

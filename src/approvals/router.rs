@@ -14,7 +14,8 @@ use utoipa_axum::routes;
 
 use super::error::Refusal;
 use super::handlers::{
-    audit, catalog, comments, decide, decisions, docs, grants, permissions, requests, revocations,
+    audit, catalog, comments, dead_letters, decide, decisions, docs, grants, permissions, requests,
+    revocations,
 };
 use super::{SharedApi, respond};
 
@@ -56,6 +57,8 @@ fn contents() -> OpenApiRouter<SharedApi> {
         .routes(routes!(grants::release))
         .routes(routes!(revocations::create))
         .routes(routes!(audit::list))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::replay))
         .routes(routes!(decisions::get))
         .routes(routes!(docs::problem))
 }

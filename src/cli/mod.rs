@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod approve;
+pub mod audit;
 pub mod check;
 mod client;
 pub mod deny;
@@ -95,6 +96,8 @@ enum Command {
     Request(request::RequestArgs),
     /// Approve the current step of a request.
     Approve(approve::ApproveArgs),
+    /// Look after what webhooks did not take.
+    Audit(audit::AuditArgs),
     /// Deny a request.
     Deny(deny::DenyArgs),
     /// Revoke a grant, or everything of a subject, a tool or a template.
@@ -130,6 +133,7 @@ pub fn run<T: Into<OsString> + Clone>(
         Command::Check(args) => check::run(&args, checks),
         Command::Request(args) => verb(&args.api, |api| request::call(api, &args)),
         Command::Approve(args) => verb(&args.api, |api| approve::call(api, &args)),
+        Command::Audit(args) => verb(args.command.api(), |api| audit::call(api, &args)),
         Command::Deny(args) => verb(&args.api, |api| deny::call(api, &args)),
         Command::Revoke(args) => verb(&args.api, |api| revoke::call(api, &args)),
         Command::Grants(args) => verb(&args.api, |api| grants::call(api, &args)),

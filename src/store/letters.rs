@@ -83,7 +83,7 @@ pub enum LetterChange {
 /// What a change came to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LettersChanged {
-    /// Letters that were added, removed, marked or dropped.
+    /// Letters that were added, removed or dropped, or that are marked.
     pub count: usize,
     /// Of these, dropped to make room or for their age.
     pub dropped: usize,
@@ -106,9 +106,8 @@ impl DeadLetters {
                 LettersChanged { count: before - self.0.len(), dropped: 0 }
             }
             LetterChange::Replay { id } => {
-                let wanted = |letter: &&mut DeadLetter| {
-                    !letter.replay && id.as_deref().is_none_or(|id| id == letter.id)
-                };
+                let wanted =
+                    |letter: &&mut DeadLetter| id.as_deref().is_none_or(|id| id == letter.id);
                 let mut count = 0;
                 for letter in self.0.iter_mut().filter(wanted) {
                     letter.replay = true;
@@ -175,12 +174,12 @@ mod tests {
     }
 
     #[test]
-    fn letters_are_marked_by_id_or_all_and_counted_once() {
+    fn letters_are_marked_by_id_or_all() {
         let mut letters = DeadLetters(vec![letter(1, 9), letter(2, 9)]);
         let replay = |id: Option<&str>| LetterChange::Replay { id: id.map(str::to_owned) };
         assert_eq!(letters.change(&replay(Some("e2"))).count, 1);
         assert_eq!(letters.change(&replay(Some("unknown"))).count, 0);
-        assert_eq!(letters.change(&replay(None)).count, 1);
+        assert_eq!(letters.change(&replay(None)).count, 2);
         assert!(letters.0.iter().all(|letter| letter.replay));
         let delivered = LetterChange::Remove(EventPlace { seq: 1, index: 0 });
         assert_eq!((letters.change(&delivered).count, seqs(&letters)), (1, vec![2]));

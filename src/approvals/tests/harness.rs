@@ -149,6 +149,7 @@ impl Decide for Policy {
                 (_, "approve" | "deny" | "revoke") => any_of(&["approver", "admin"]),
                 (_, "revoke_any" | "kill_switch" | "create_on_behalf") => any_of(&["admin"]),
                 ("audit", "explain") => any_of(&["user"]),
+                ("audit", "replay") => any_of(&["admin"]),
                 ("audit", _) => any_of(&["auditor"]),
                 _ => any_of(&["user"]),
             } && !self.deny.load(Ordering::SeqCst);
@@ -261,6 +262,7 @@ pub fn api(store: SharedStore, clock: Arc<ManualClock>, policy: Arc<Policy>) -> 
         people: Arc::default(),
         turns: Turns::default(),
         source: "/tidegate/test".into(),
+        webhooks: ["webhook:siem".into(), "webhook:other".into()].into(),
         public_url: "http://api.test".into(),
     })
 }

@@ -7,6 +7,7 @@ mod explaining;
 mod faults;
 mod harness;
 mod inputs;
+mod letters;
 mod model;
 mod reading;
 mod sweeping;

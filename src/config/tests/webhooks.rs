@@ -77,7 +77,7 @@ fn what_does_not_fit_is_refused_with_its_key_and_without_the_secret() {
         (format!("{URL}, {hook}, types: []"), "types", "at least one"),
         (format!("{URL}, {hook}, types: [grants.*]"), "types[0]", "grant.*"),
         (format!("{URL}, {hook}, types: [dev.tidegate.grant.expired.v1]"), "types[0]", "without"),
-        (format!("{URL}, {hook}, timeout: 2m"), "timeout", "60s"),
+        (format!("{URL}, {hook}, timeout: 2m"), "timeout", "100ms to 1m"),
         (format!("{URL}, {hook}, retry_for: 1s"), "retry_for", "like 250ms"),
         (format!("{URL}, {hook}, ca: ./no.pem"), "ca", "exists"),
         (format!("{URL}, {hook}, max_in_flight: 0"), "max_in_flight", "1 to 64"),

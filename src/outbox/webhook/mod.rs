@@ -45,6 +45,16 @@ pub fn name(config: &WebhookConfig) -> String {
     format!("webhook:{}", config.name)
 }
 
+/// Those of all endpoints.
+#[must_use]
+pub fn names(config: &AuditConfig) -> Arc<[Arc<str>]> {
+    let name = |sink: &SinkConfig| match sink {
+        SinkConfig::Webhook(webhook) => Some(name(webhook).into()),
+        SinkConfig::File { .. } | SinkConfig::Stdout => None,
+    };
+    config.sinks.iter().filter_map(name).collect()
+}
+
 /// Every problem of the endpoints that the configuration's reader could not see, with its key.
 #[must_use]
 pub fn problems(config: &AuditConfig) -> Vec<String> {

@@ -10,7 +10,10 @@ use crate::store::keys;
 use crate::store::letters::{DeadLetters, LetterChange, LettersChanged};
 use crate::store::record::{open_json, seal_json};
 
-use super::{Ledger, READ_TRIES};
+use super::Ledger;
+
+/// Each time somebody else was faster, who is then done.
+const SWAP_TRIES: usize = 64;
 
 impl<B: Backend> Ledger<B> {
     pub(super) async fn read_letters(
@@ -28,7 +31,7 @@ impl<B: Backend> Ledger<B> {
         change: LetterChange,
     ) -> Result<LettersChanged, StoreFault> {
         let key = keys::letters(partition, sink);
-        for _ in 0..READ_TRIES {
+        for _ in 0..SWAP_TRIES {
             let mut found = self.found_letters(sink, partition).await?;
             let changed = found.letters.change(&change);
             if changed.count == 0 {

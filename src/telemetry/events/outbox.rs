@@ -71,6 +71,20 @@ impl LetterReplayed<'_> {
     }
 }
 
+/// Somebody asked for dead letters to be sent again.
+pub struct ReplayAsked<'a> {
+    pub sink: &'a str,
+    pub actor: &'a str,
+    pub count: usize,
+}
+
+impl ReplayAsked<'_> {
+    pub fn emit(&self) {
+        let Self { sink, actor, count } = self;
+        tracing::info!(sink, actor, count, "dead letters are to be sent again");
+    }
+}
+
 /// Dead letters that nobody asked for within the retention.
 pub struct LettersExpired<'a> {
     pub sink: &'a Arc<str>,
