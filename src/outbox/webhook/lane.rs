@@ -145,13 +145,13 @@ impl Lane {
                 store.read_events(self.partition, held.delivered, READ_AHEAD).await?.into();
             if self.queue.is_empty() {
                 self.save().await?;
-                return Ok(self.unless_replaying(Step::Idle(LOOK_AGAIN)));
+                return Ok(self.unless_replaying(stopping, Step::Idle(LOOK_AGAIN)));
             }
         }
         self.skip_unwanted();
         let left = self.due.map(|due| due.left(self.webhook.clock.now()));
         if let Some(left) = left.filter(|left| !left.is_zero()) {
-            return Ok(self.unless_replaying(Step::Idle(left.min(RENEW_AFTER))));
+            return Ok(self.unless_replaying(stopping, Step::Idle(left.min(RENEW_AFTER))));
         }
         if let Some(event) = self.queue.front().cloned() {
             self.deliver(&event).await?;
@@ -159,8 +159,8 @@ impl Lane {
         Ok(Step::Again)
     }
 
-    fn unless_replaying(&self, step: Step) -> Step {
-        if self.replay.has_more() { Step::Again } else { step }
+    fn unless_replaying(&self, stopping: bool, step: Step) -> Step {
+        if !stopping && self.replay.has_more() { Step::Again } else { step }
     }
 
     async fn next_replay(&mut self) -> Result<Option<DeadLetter>, StoreFault> {

@@ -79,6 +79,27 @@ async fn a_dead_letter_that_somebody_asks_for_is_sent_again_once() {
 }
 
 #[tokio::test]
+async fn a_process_that_stops_leaves_what_is_to_be_sent_again_to_the_next() {
+    let receiver = Receiver::start(|_| Reply::Status(400)).await;
+    let store = EventStore::new();
+    let scene = Scene::start(&store, &[config("siem", &receiver)]);
+    store.append(0, 20);
+    scene.pass_until("all are given up", || store.cursor_of(SINK, 0) == 10).await;
+    receiver.behave(|_| Reply::Late(200));
+    replay(&store, None).await;
+    eventually("one is under way", || receiver.count() == 61).await;
+    receiver.go_on();
+    assert_eq!(scene.outbox.shutdown(Duration::from_secs(10)).await, 0);
+    assert!(receiver.count() < 80, "{}", receiver.count());
+    let marked = letters(&store).await.iter().filter(|letter| letter.replay).count();
+    assert_eq!(marked, 80 - receiver.count());
+    let next = Scene::start(&store, &[config("siem", &receiver)]);
+    eventually("the rest is sent", || receiver.count() == 80).await;
+    assert!(until_unmarked(&store).await.is_empty());
+    next.outbox.shutdown(Duration::from_secs(10)).await;
+}
+
+#[tokio::test]
 async fn a_letter_whose_event_is_gone_goes_with_it() {
     let receiver = Receiver::start(|_| Reply::Status(400)).await;
     let store = EventStore::new();
