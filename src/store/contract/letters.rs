@@ -47,7 +47,8 @@ pub async fn dead_letters_are_found_again_by_every_process<W: World>() {
     one.store.change_dead_letters(SINK, place, delivered).await.expect("removes");
     assert_eq!(other.store.dead_letters(SINK, place).await, Ok(DeadLetters(vec![letter(3)])));
     drop((one, other));
-    let again = world.reopened().await.process();
+    let world = world.reopened().await;
+    let again = world.process();
     assert_eq!(again.store.dead_letters(SINK, place).await, Ok(DeadLetters(vec![letter(3)])));
 }
 
