@@ -313,7 +313,7 @@ pub struct Decisions {
 #[schemars(untagged)]
 pub enum Sink {
     Stdout(Text),
-    Made(sinks::MadeSink),
+    Made(Box<sinks::MadeSink>),
 }
 
 /// The JSON Schema (draft 2020-12) of the configuration file.

@@ -86,13 +86,13 @@ impl Outbox {
                 sinks.push(config.start());
             }
         }
-        Ok(Self::over(parts, sinks, hooks, CAPACITY))
+        Ok(Self::over(parts, sinks, &hooks, CAPACITY))
     }
 
     fn over(
         parts: OutboxParts<'_>,
         sinks: Vec<SinkHandle>,
-        hooks: Vec<Arc<Webhook>>,
+        hooks: &[Arc<Webhook>],
         capacity: usize,
     ) -> Self {
         let OutboxParts { config, source, store, metrics, clock } = parts;
@@ -113,7 +113,7 @@ impl Outbox {
             capacity,
             stop: stopped.clone(),
         };
-        let (log, mut tasks) = BufferedDecisionLog::start(&context, &sinks, &hooks);
+        let (log, mut tasks) = BufferedDecisionLog::start(&context, &sinks, hooks);
         for (sink, lag) in &sinks {
             let (store, sink, lag) = (Arc::clone(&store), sink.clone(), Arc::clone(lag));
             let (source, stop) = (Arc::clone(&source), stopped.clone());

@@ -147,9 +147,10 @@ impl Decide for Policy {
             let allowed = match (query.resource.kind, *action) {
                 (_, "list_any" | "read_any") => any_of(&["approver", "auditor", "admin"]),
                 (_, "approve" | "deny" | "revoke") => any_of(&["approver", "admin"]),
-                (_, "revoke_any" | "kill_switch" | "create_on_behalf") => any_of(&["admin"]),
+                (_, "revoke_any" | "kill_switch" | "create_on_behalf" | "replay") => {
+                    any_of(&["admin"])
+                }
                 ("audit", "explain") => any_of(&["user"]),
-                ("audit", "replay") => any_of(&["admin"]),
                 ("audit", _) => any_of(&["auditor"]),
                 _ => any_of(&["user"]),
             } && !self.deny.load(Ordering::SeqCst);

@@ -30,8 +30,8 @@ const OF_REQUESTS: [&str; 3] = ["decision.allowed", "decision.denied", "lease.cu
 pub fn sinks(at: &At<'_>, strict: bool) -> Option<Vec<SinkConfig>> {
     let sinks = at.list("a list of sinks", |at| sink(at, strict))?;
     let names: Vec<&Arc<str>> = sinks.iter().filter_map(webhook_name).collect();
-    let named = distinct(at, "name of a webhook", &names);
-    (distinct(at, "sink", &sinks) && named).then_some(sinks)
+    let is_clear = distinct(at, "name of a webhook", &names);
+    (distinct(at, "sink", &sinks) && is_clear).then_some(sinks)
 }
 
 fn webhook_name(sink: &SinkConfig) -> Option<&Arc<str>> {

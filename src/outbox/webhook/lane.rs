@@ -181,13 +181,13 @@ impl Lane {
             return Ok(None);
         }
         // Whoever had it before may have come further, and said so with the cursor.
-        let held = match known.filter(|held| held.claimed.elapsed() < RELAY_LIFE) {
-            Some(held) => Held { claimed, ..held },
-            None => {
-                let seq = store.cursor(name, self.partition).await?;
-                self.lose();
-                Held { delivered: seq, saved: seq, claimed }
-            }
+        let fresh = known.filter(|held| held.claimed.elapsed() < RELAY_LIFE);
+        let held = if let Some(held) = fresh {
+            Held { claimed, ..held }
+        } else {
+            let seq = store.cursor(name, self.partition).await?;
+            self.lose();
+            Held { delivered: seq, saved: seq, claimed }
         };
         self.held = Some(held);
         Ok(Some(held))

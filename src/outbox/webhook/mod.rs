@@ -196,7 +196,9 @@ async fn wake_lanes(
                 }
             }
             Err(broadcast::error::RecvError::Lagged(_)) => {
-                wakes.iter().for_each(|wake| wake.notify_one());
+                for wake in &wakes {
+                    wake.notify_one();
+                }
             }
             Err(broadcast::error::RecvError::Closed) => {
                 // Lanes look by themselves, too.

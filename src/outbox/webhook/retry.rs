@@ -87,7 +87,7 @@ mod tests {
         assert_eq!(gave_up, Some(5));
         let mut young = Tries::default();
         for _ in 0..200 {
-            assert!(matches!(young.failed(&down, DAY - FIRST, DAY, 0), Next::After(_)));
+            assert!(matches!(young.failed(&down, DAY / 2, DAY, 0), Next::After(_)));
         }
         assert_eq!(young.failed(&down, DAY, DAY, 0), Next::GiveUp);
     }

@@ -126,6 +126,7 @@ impl Metrics {
         metrics.register_tidegate(registry);
         metrics.register_identity(registry);
         metrics.register_policy(registry);
+        metrics.register_outbox(registry);
         metrics.register_http(registry);
         metrics.upstreams.register(registry);
         let version = vec![
@@ -287,6 +288,19 @@ impl Metrics {
             self.clock_skew.clone(),
         );
         r.register(
+            "tidegate_config_last_reload_successful",
+            "1 when the newest configuration is in force",
+            self.config_reload_ok.clone(),
+        );
+        r.register(
+            "tidegate_decision_records_dropped",
+            "Decision records lost to a full buffer",
+            self.decisions_dropped.clone(),
+        );
+    }
+
+    fn register_outbox(&self, r: &mut Registry) {
+        r.register(
             "tidegate_outbox_oldest_event_age_seconds",
             "Age of the oldest event a sink has not taken",
             Shown(self.outbox_age.clone()),
@@ -300,16 +314,6 @@ impl Metrics {
             "tidegate_dead_letters",
             "What became of events that a webhook did not take",
             Shown(self.dead_letters.clone()),
-        );
-        r.register(
-            "tidegate_config_last_reload_successful",
-            "1 when the newest configuration is in force",
-            self.config_reload_ok.clone(),
-        );
-        r.register(
-            "tidegate_decision_records_dropped",
-            "Decision records lost to a full buffer",
-            self.decisions_dropped.clone(),
         );
     }
 
