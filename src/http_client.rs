@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Method, Request, Response, Uri, header};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
 use hyper_rustls::builderstates::WantsProtocols1;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
@@ -17,6 +18,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 
 use crate::tls::{self, Trust, UnusableTls};
+
+mod names;
+
+use names::{Names, Reach};
 
 /// Why there is no response. The text names no address, header or body.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -37,7 +42,8 @@ pub enum ClientError {
 /// used from several runtimes, and none of them has to outlive a call of another.
 #[derive(Clone)]
 pub struct HttpClient {
-    inner: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    inner: Client<HttpsConnector<HttpConnector<Names>>, Full<Bytes>>,
+    reach: Reach,
 }
 
 impl Default for HttpClient {
@@ -49,7 +55,8 @@ impl Default for HttpClient {
 impl HttpClient {
     #[must_use]
     pub fn new() -> Self {
-        Self::over(HttpsConnectorBuilder::new().with_webpki_roots().https_or_http())
+        let builder = HttpsConnectorBuilder::new().with_webpki_roots().https_or_http();
+        Self::over(builder, Reach::Anywhere)
     }
 
     /// Trusts the roots in `ca` (PEM) and no others.
@@ -58,14 +65,37 @@ impl HttpClient {
     /// The file cannot be used.
     pub fn trusting(ca: &Path) -> Result<Self, UnusableTls> {
         let config = tls::client(Trust { ca: Some(ca), client: None })?;
-        Ok(Self::over(HttpsConnectorBuilder::new().with_tls_config(config).https_or_http()))
+        let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
+        Ok(Self::over(builder, Reach::Anywhere))
     }
 
-    fn over(builder: HttpsConnectorBuilder<WantsProtocols1>) -> Self {
-        let connector = builder.enable_http1().build();
+    /// For addresses outside of the deployment: link-local ones, where machines keep what they tell
+    /// only to themselves, are never called. Trusts the roots in `ca`, or Mozilla's.
+    ///
+    /// # Errors
+    /// The file cannot be used.
+    pub fn outward(ca: Option<&Path>) -> Result<Self, UnusableTls> {
+        let builder = HttpsConnectorBuilder::new();
+        let builder = match ca {
+            Some(_) => builder.with_tls_config(tls::client(Trust { ca, client: None })?),
+            None => builder.with_webpki_roots(),
+        };
+        Ok(Self::over(builder.https_or_http(), Reach::NoLinkLocal))
+    }
+
+    /// Whether a call of `uri` is not refused for the address that stands in it.
+    #[must_use]
+    pub fn may_call(&self, uri: &Uri) -> bool {
+        self.reach.permits_literal(uri)
+    }
+
+    fn over(builder: HttpsConnectorBuilder<WantsProtocols1>, reach: Reach) -> Self {
+        let mut http = HttpConnector::new_with_resolver(Names::within(reach));
+        http.enforce_http(false);
+        let connector = builder.enable_http1().wrap_connector(http);
         let inner =
             Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector);
-        Self { inner }
+        Self { inner, reach }
     }
 
     /// # Errors
@@ -101,22 +131,46 @@ impl HttpClient {
             .unwrap_or(Err(ClientError::Deadline(deadline)))
     }
 
-    async fn exchange(
+    /// As [`HttpClient::send`], but nobody cares for the response's body: nothing of it is read.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub async fn send_for_head(
+        &self,
+        request: Request<Full<Bytes>>,
+        deadline: Duration,
+    ) -> Result<Response<()>, ClientError> {
+        let response = tokio::time::timeout(deadline, self.answer(request)).await;
+        let (head, _body) = response.unwrap_or(Err(ClientError::Deadline(deadline)))?.into_parts();
+        Ok(Response::from_parts(head, ()))
+    }
+
+    async fn answer(
         &self,
         mut request: Request<Full<Bytes>>,
-        max_bytes: usize,
-    ) -> Result<Response<Bytes>, ClientError> {
+    ) -> Result<Response<Incoming>, ClientError> {
+        if !self.may_call(request.uri()) {
+            return Err(ClientError::BadRequest("a link-local address".to_owned()));
+        }
         let agent =
             header::HeaderValue::from_static(concat!("tidegate/", env!("CARGO_PKG_VERSION")));
         request.headers_mut().entry(header::USER_AGENT).or_insert(agent);
-        let response = self.inner.request(request).await.map_err(|error| {
+        self.inner.request(request).await.map_err(|error| {
             let text = innermost(&error);
             if error.is_connect() {
                 ClientError::Unreachable(text)
             } else {
                 ClientError::Broken(text)
             }
-        })?;
+        })
+    }
+
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        max_bytes: usize,
+    ) -> Result<Response<Bytes>, ClientError> {
+        let response = self.answer(request).await?;
         let (head, body) = response.into_parts();
         let body = Limited::new(body, max_bytes).collect().await.map_err(|error| {
             if error.is::<LengthLimitError>() {
@@ -234,11 +288,36 @@ mod tests {
         let wait = Duration::from_secs(10);
         let named = HttpClient::trusting(&ca).ok().unwrap();
         assert_eq!(named.get(uri.clone(), wait, 10).await.unwrap().body(), "ok");
+        let outward = HttpClient::outward(Some(&ca)).ok().unwrap();
+        let request = |uri: &Uri| Request::get(uri.clone()).body(Full::default()).unwrap();
+        assert_eq!(outward.send_for_head(request(&uri), wait).await.unwrap().status(), 200);
+        let strangers = HttpClient::outward(None).ok().unwrap();
+        assert!(strangers.send_for_head(request(&uri), wait).await.is_err());
         let other = HttpClient::new().get(uri, wait, 10).await;
         assert!(matches!(other, Err(ClientError::Unreachable(_))), "{other:?}");
         let empty = folder.path().join("empty.pem");
         std::fs::write(&empty, "nothing").unwrap();
         assert_eq!(HttpClient::trusting(&empty).err(), Some(UnusableTls::NoRoots(empty)));
+    }
+
+    #[tokio::test]
+    async fn an_outward_client_calls_no_link_local_address() {
+        let outward = HttpClient::outward(None).ok().unwrap();
+        let metadata = Request::get("http://169.254.169.254/").body(Full::default()).unwrap();
+        let refused = outward.send_for_head(metadata, Duration::from_secs(10)).await;
+        assert!(matches!(refused, Err(ClientError::BadRequest(_))), "{refused:?}");
+    }
+
+    #[tokio::test]
+    async fn a_head_is_enough_however_large_its_body_and_is_given_a_deadline() {
+        let client = HttpClient::new();
+        let request = |uri: Uri| Request::get(uri).body(Full::default()).unwrap();
+        let large = b"HTTP/1.1 202 X\r\ncontent-length: 1000000\r\n\r\n";
+        let head = client.send_for_head(request(answering(large).await), Duration::from_secs(10));
+        assert_eq!(head.await.unwrap().status(), 202);
+        let short = Duration::from_millis(50);
+        let late = client.send_for_head(request(answering(b"HTTP/1.1 ").await), short).await;
+        assert_eq!(late.unwrap_err(), ClientError::Deadline(short));
     }
 
     #[tokio::test]

@@ -29,6 +29,8 @@ const DOCUMENTED: [&str; 25] = [
     "tidegate_directory_age_seconds gauge",
     "tidegate_directory_failures counter",
     "tidegate_outbox_oldest_event_age_seconds gauge",
+    "tidegate_webhook_calls counter",
+    "tidegate_dead_letters counter",
     "tidegate_config_last_reload_successful gauge",
     "tidegate_policy_last_reload_successful gauge",
     "tidegate_build info",

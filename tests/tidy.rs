@@ -98,7 +98,17 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "outbox",
-        &["outbox", "domain", "store", "clock", "entropy", "config", "telemetry", "cloudevents"],
+        &[
+            "outbox",
+            "domain",
+            "store",
+            "clock",
+            "entropy",
+            "config",
+            "telemetry",
+            "cloudevents",
+            "http_client",
+        ],
     ),
     ("admin", &["admin", "telemetry", "clock"]),
     ("dev_idp", &["dev_idp", "domain", "clock", "entropy", "problem"]),

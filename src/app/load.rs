@@ -19,6 +19,7 @@ use crate::entropy::NoEntropy;
 use crate::gateway::Routes;
 use crate::identity::Authenticator;
 use crate::identity::roles::RoleRules;
+use crate::outbox::webhook;
 use crate::policy::embedded::Engine;
 use crate::policy::{BYPASS_VARIABLE, Policy, PolicyRefused};
 use crate::resources::{Providers, SharedProviders};
@@ -99,14 +100,17 @@ impl Ready {
         let tls = keep(tls::open(&config.listeners, clock.now()), &mut problems);
         let directory = Directory::open(&config.directory, clock.clone(), metrics.clone());
         let directory = keep(directory, &mut problems);
-        let loaded = (catalog, policy, authenticator, providers, (routes, tls, directory));
+        let hooks = webhook::problems(&config.audit);
+        let hooks = keep(if hooks.is_empty() { Ok(()) } else { Err(hooks) }, &mut problems);
+        let extras = (routes, tls, directory, hooks);
+        let loaded = (catalog, policy, authenticator, providers, extras);
         match loaded {
             (
                 Some(catalog),
                 Some(policy),
                 Some(authenticator),
                 Some(providers),
-                (Some(routes), Some(tls), Some(directory)),
+                (Some(routes), Some(tls), Some(directory), Some(())),
             ) => {
                 metrics.config_reload_ok.set(1);
                 metrics.policy_loaded.set(i64::try_from(clock.now().seconds()).unwrap_or(0));
@@ -208,6 +212,7 @@ pub fn key_and_store_problems(config: &Config) -> Vec<String> {
     problems.extend(tls::open(&config.listeners, clock.now()).err().unwrap_or_default());
     let directory = Directory::open(&config.directory, clock.clone(), Metrics::unregistered());
     problems.extend(directory.err().unwrap_or_default());
+    problems.extend(webhook::problems(&config.audit));
     match &config.store.backend {
         Backend::Embedded { path } if embedded::is_initialised(path) => {
             match open_embedded(config, path, &clock) {

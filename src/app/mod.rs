@@ -30,7 +30,7 @@ use crate::cloudevents;
 use crate::config::Config;
 use crate::gateway::{self, Explainer, Gateway, Recent, Sockets, Speaks, Uses};
 use crate::identity::Remembered;
-use crate::outbox::{Outbox, OutboxParts};
+use crate::outbox::{Outbox, OutboxParts, webhook};
 use crate::shutdown::{self, Stop, Trigger};
 use crate::store::reconcile::Reconciler;
 use crate::store::{SharedStore, StoreFault};
@@ -104,7 +104,8 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
         store: store.clone(),
         metrics: &metrics,
         clock: clock.clone(),
-    });
+    })
+    .map_err(StartError::Problems)?;
     let users = Arc::new(UserHashes::new()?);
     let reconciler = stores.reconciler();
     let outbox_ref = &outbox;
@@ -240,6 +241,7 @@ impl Parts<'_> {
             people: self.ready.directory.people(),
             turns: approvals::turns::Turns::default(),
             source: cloudevents::source(&self.config.deployment),
+            webhooks: webhook::names(&self.config.audit),
             public_url: self.config.api.public_url.clone(),
         }))
     }

@@ -80,6 +80,8 @@ pub struct Api {
     pub turns: turns::Turns,
     /// `/tidegate/<deployment>`, the `source` of events.
     pub source: Arc<str>,
+    /// The sinks that keep dead letters.
+    pub webhooks: Arc<[Arc<str>]>,
     /// The API's address as people reach it, without a slash at the end.
     pub public_url: Arc<str>,
 }

@@ -14,8 +14,8 @@ use utoipa_axum::routes;
 
 use super::error::Refusal;
 use super::handlers::{
-    audit, catalog, comments, decide, decisions, docs, eligibilities, grants, permissions, preview,
-    requests, review, revocations, templates,
+    audit, catalog, comments, dead_letters, decide, decisions, docs, eligibilities, grants,
+    permissions, preview, requests, review, revocations, templates,
 };
 use super::{SharedApi, respond};
 
@@ -63,6 +63,8 @@ fn contents() -> OpenApiRouter<SharedApi> {
         .routes(routes!(grants::extend))
         .routes(routes!(revocations::create))
         .routes(routes!(audit::list))
+        .routes(routes!(dead_letters::list))
+        .routes(routes!(dead_letters::replay))
         .routes(routes!(decisions::get))
         .routes(routes!(docs::problem))
 }

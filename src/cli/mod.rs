@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand.
 
 pub mod approve;
+pub mod audit;
 pub mod check;
 mod client;
 pub mod deny;
@@ -97,6 +98,8 @@ enum Command {
     Request(request::RequestArgs),
     /// Approve the current step of a request.
     Approve(approve::ApproveArgs),
+    /// Look after what webhooks did not take.
+    Audit(audit::AuditArgs),
     /// Deny a request.
     Deny(deny::DenyArgs),
     /// Review a break-glass.
@@ -136,6 +139,7 @@ pub fn run<T: Into<OsString> + Clone>(
         Command::Check(args) => check::run(&args, checks),
         Command::Request(args) => verb(&args.api, |api| request::call(api, &args)),
         Command::Approve(args) => verb(&args.api, |api| approve::call(api, &args)),
+        Command::Audit(args) => verb(args.command.api(), |api| audit::call(api, &args)),
         Command::Deny(args) => verb(&args.api, |api| deny::call(api, &args)),
         Command::Review(args) => verb(&args.api, |api| review::call(api, &args)),
         Command::Revoke(args) => verb(&args.api, |api| revoke::call(api, &args)),

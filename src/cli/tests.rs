@@ -13,8 +13,8 @@ use super::client::{Api, ApiArgs, Failed};
 use super::output::{self, Format, Output};
 use super::store::StoreTools;
 use super::{
-    Arguments, Checks, Command, Exit, approve, check, deny, extend, grants, request, requests,
-    review, revoke,
+    Arguments, Checks, Command, Exit, approve, audit, check, deny, extend, grants, request,
+    requests, review, revoke,
 };
 use crate::app::InspectError;
 use clap::Parser;
@@ -77,6 +77,7 @@ impl Server {
         match command {
             Command::Request(args) => request::call(&api(&args.api)?, &args),
             Command::Approve(args) => approve::call(&api(&args.api)?, &args),
+            Command::Audit(args) => audit::call(&api(args.command.api())?, &args),
             Command::Deny(args) => deny::call(&api(&args.api)?, &args),
             Command::Review(args) => review::call(&api(&args.api)?, &args),
             Command::Revoke(args) => revoke::call(&api(&args.api)?, &args),
@@ -115,6 +116,10 @@ fn usual(method: &Method, uri: &Uri) -> (u16, &'static str, Value) {
         ("GET", "/api/v1/requests") => {
             json!({"items": [{"id": "r1", "subject": "alice", "justification": "\u{1b}[2Jgone\nROOT \u{202e}x \u{9b}31m"}]})
         }
+        ("GET", "/api/v1/audit/dead-letters") => {
+            json!({"items": [{"sink": "webhook:siem", "id": "e1\u{1b}[2J", "tries": 5, "reason": "failed", "status": 503, "replay": false}], "next_cursor": null})
+        }
+        ("POST", "/api/v1/audit/dead-letters/replay") => json!({"replayed": 2}),
         ("POST", "/api/v1/revocations") => json!({"revoked": 0, "cancelled": 0, "pending": true}),
         ("POST", path) if path.ends_with("/extend") => {
             json!({"id": "g1", "status": "active", "expires_at": "2026-11-22T10:00:00Z"})
@@ -374,4 +379,19 @@ fn check_lists_the_problems_of_configuration_catalog_and_policies_together() {
     ] {
         assert!(told.contains(word), "{told}");
     }
+}
+
+#[test]
+fn dead_letters_are_listed_and_sent_again() {
+    let server = Server::start(usual);
+    let listed = server.done(&["audit", "dead-letters", "--sink", "siem"]);
+    assert_eq!(server.last().line, "GET /api/v1/audit/dead-letters?sink=siem");
+    assert!(listed.text[1].contains("webhook:siem") && listed.text[1].contains("503"));
+    assert!(listed.text[1].contains("\\u{1b}"), "{:?}", listed.text);
+    let told = server.done(&["audit", "replay", "--sink", "siem", "--id", "e1"]);
+    assert_eq!(server.last().line, "POST /api/v1/audit/dead-letters/replay");
+    assert_eq!(server.last().body, json!({"sink": "siem", "id": "e1"}));
+    assert_eq!(told.text, ["2 dead letters are to be sent again"]);
+    server.done(&["audit", "replay", "--sink", "siem"]);
+    assert_eq!(server.last().body, json!({"sink": "siem"}));
 }

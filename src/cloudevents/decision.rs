@@ -83,7 +83,9 @@ pub struct DecisionData {
 /// More roles or policies than this are counted, not told.
 const ITEMS: usize = 128;
 
-pub(super) const fn event_type(allowed: bool) -> &'static str {
+/// The `type` of a decision's event.
+#[must_use]
+pub const fn event_type(allowed: bool) -> &'static str {
     if allowed { "dev.tidegate.decision.allowed.v1" } else { "dev.tidegate.decision.denied.v1" }
 }
 

@@ -30,9 +30,12 @@ mod notice;
 mod transition;
 
 pub use cut::CutData;
-pub use decision::DecisionData;
+pub use decision::{DecisionData, event_type as decision_type};
 pub use notice::{NoticeData, RecipientData};
 pub use transition::{ActorData, BoundsData, SnapshotData, TransitionData};
+
+/// The `type` of a cut's event.
+pub const CUT_TYPE: &str = "dev.tidegate.lease.cut.v1";
 
 /// Serving or sending this has the media type `application/cloudevents+json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -163,7 +166,7 @@ impl CloudEvent {
             specversion: "1.0".to_owned(),
             id: format!("{}-cut", record.id),
             source: source.to_owned(),
-            event_type: "dev.tidegate.lease.cut.v1".to_owned(),
+            event_type: CUT_TYPE.to_owned(),
             subject: cut.grants.first().map(|id| format!("grants/{id}")),
             time: at.clone(),
             datacontenttype: "application/json".to_owned(),

@@ -32,6 +32,7 @@ pub struct File {
 
 mod directory;
 mod providers;
+mod sinks;
 mod store;
 mod upstreams;
 
@@ -312,24 +313,12 @@ pub struct Decisions {
     pub on_full: Option<Text>,
 }
 
-/// `stdout`, or a file
+/// `stdout`, a file, or a webhook
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 pub enum Sink {
     Stdout(Text),
-    File(FileSink),
-}
-
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct FileSink {
-    pub file: SinkPath,
-}
-
-#[derive(JsonSchema)]
-#[schemars(deny_unknown_fields)]
-pub struct SinkPath {
-    pub path: Text,
+    Made(Box<sinks::MadeSink>),
 }
 
 /// The JSON Schema (draft 2020-12) of the configuration file.

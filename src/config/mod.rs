@@ -12,6 +12,7 @@ pub mod problems;
 pub mod providers;
 pub(crate) mod read;
 pub(crate) mod reader;
+mod sinks;
 pub(crate) mod units;
 pub mod upstreams;
 pub(crate) mod yaml;
@@ -25,6 +26,7 @@ pub use providers::{
     Otherwise, ProviderConfig, RedisSourceConfig, SourceConfig,
 };
 pub use read::directory::{directory_answer, directory_file};
+pub use sinks::{Glob, SinkConfig, WebhookConfig, WebhookSecret};
 pub use upstreams::{
     Balance, EjectionConfig, HashKey, HealthCheck, HealthConfig, ToolTimeouts, Upstream,
     UpstreamOptions, UpstreamTls,
@@ -402,12 +404,6 @@ pub struct AuditConfig {
 pub enum OnFull {
     Refuse,
     Drop,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SinkConfig {
-    File { path: PathBuf },
-    Stdout,
 }
 
 #[cfg(test)]

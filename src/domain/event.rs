@@ -54,6 +54,27 @@ pub enum EventKind {
 }
 
 impl EventKind {
+    /// Every kind.
+    pub const ALL: [Self; 17] = [
+        Self::RequestSubmitted,
+        Self::RequestCommented,
+        Self::RequestStepApproved,
+        Self::RequestApproved,
+        Self::RequestDenied,
+        Self::RequestCancelled,
+        Self::RequestExpired,
+        Self::GrantActivated,
+        Self::GrantExpired,
+        Self::GrantRevoked,
+        Self::GrantReleased,
+        Self::RequestEscalated,
+        Self::GrantExtended,
+        Self::GrantExpiring,
+        Self::BreakglassUsed,
+        Self::BreakglassReviewed,
+        Self::BreakglassOverdue,
+    ];
+
     /// The CloudEvents `type`.
     #[must_use]
     pub const fn cloud_event_type(self) -> &'static str {
@@ -77,6 +98,14 @@ impl EventKind {
             Self::BreakglassOverdue => "dev.tidegate.breakglass.overdue.v1",
             Self::TemplateChanged => "dev.tidegate.template.changed.v1",
         }
+    }
+
+    /// Its `type` without `dev.tidegate.` and `.v1`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        let kind = self.cloud_event_type();
+        let kind = kind.strip_prefix("dev.tidegate.").unwrap_or(kind);
+        kind.strip_suffix(".v1").unwrap_or(kind)
     }
 
     #[must_use]

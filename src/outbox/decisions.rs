@@ -13,7 +13,7 @@ use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 
-use crate::cloudevents::CloudEvent;
+use crate::cloudevents::{self, CloudEvent};
 use crate::config::OnFull;
 use crate::domain::time::Timestamp;
 use crate::telemetry::decision::{DecisionLog, DecisionLogFull, DecisionRecord, LeaseCut};
@@ -25,6 +25,8 @@ use crate::telemetry::metrics::Metrics;
 use super::backoff::Backoff;
 use super::lag::Lag;
 use super::sink::{Events, Promise, SinkFault, SinkHandle};
+use super::webhook::Webhook;
+use hooks::ToHook;
 
 /// How many records wait at most (about 1 KiB each).
 pub const CAPACITY: usize = 65_536;
@@ -47,6 +49,20 @@ impl Told {
         match self {
             Self::Decision(record) => record.at,
             Self::Cut(cut) => cut.at,
+        }
+    }
+
+    fn event_type(&self) -> &'static str {
+        match self {
+            Self::Decision(record) => cloudevents::decision_type(record.allowed),
+            Self::Cut(_) => cloudevents::CUT_TYPE,
+        }
+    }
+
+    fn subject(&self) -> Option<&str> {
+        match self {
+            Self::Decision(record) => record.subject.as_deref(),
+            Self::Cut(cut) => cut.record.subject.as_deref(),
         }
     }
 
@@ -85,11 +101,13 @@ impl BufferedDecisionLog {
     pub fn start(
         context: &LogContext,
         sinks: &[(SinkHandle, Arc<Lag>)],
+        hooks: &[Arc<Webhook>],
     ) -> (Arc<Self>, Vec<tokio::task::JoinHandle<()>>) {
         let slots = Arc::new(Slots::new(context.capacity));
         let dropped = context.metrics.decisions_dropped.clone();
         let on_full = context.on_full;
-        if sinks.is_empty() {
+        let hooks = hooks.iter().filter(|hook| hook.wants_decisions());
+        if sinks.is_empty() && hooks.clone().next().is_none() {
             let log = Self { queue: None, slots, queued: Vec::new(), on_full, dropped };
             return (Arc::new(log), Vec::new());
         }
@@ -106,7 +124,9 @@ impl BufferedDecisionLog {
             tasks.push(tokio::spawn(pump.run(batches)));
         }
         let queued = pumps.iter().map(|pump| Arc::clone(&pump.queued)).collect();
-        let collector = Collector { pumps, slots: Arc::clone(&slots), context: context.clone() };
+        let hooks = hooks.map(|hook| ToHook::start(hook, &context.source, &mut tasks)).collect();
+        let collector =
+            Collector { pumps, hooks, slots: Arc::clone(&slots), context: context.clone() };
         tasks.push(tokio::spawn(collector.run(records)));
         (Arc::new(Self { queue: Some(queue), slots, queued, on_full, dropped }), tasks)
     }
@@ -229,6 +249,7 @@ struct ToPump {
 /// Takes records out of the buffer and hands each batch to every sink's pump.
 struct Collector {
     pumps: Vec<ToPump>,
+    hooks: Vec<ToHook>,
     slots: Arc<Slots>,
     context: LogContext,
 }
@@ -268,6 +289,9 @@ impl Collector {
     }
 
     fn hand_on(&self, records: Vec<Told>) {
+        for hook in &self.hooks {
+            hook.hand_on(&records, &self.context.metrics);
+        }
         let count = records.len();
         // A dropping log frees the slots here and bounds each pump's queue instead, so that one
         // dead sink costs the others nothing.
@@ -337,5 +361,6 @@ impl Pump {
     }
 }
 
+mod hooks;
 #[cfg(test)]
 mod tests;

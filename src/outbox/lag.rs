@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::domain::ids::{Partition, PartitionCount};
 use crate::domain::time::Timestamp;
 use crate::telemetry::metrics::{FloatGauge, Metrics, SinkLabel};
 
 /// When the oldest events happened that a sink has not taken; 0 for none.
 #[derive(Debug)]
 pub struct Lag {
-    transitions: AtomicU64,
+    /// One, or one for each lane.
+    transitions: Box<[AtomicU64]>,
     decisions: AtomicU64,
     gauge: FloatGauge,
 }
@@ -17,13 +19,30 @@ pub struct Lag {
 impl Lag {
     #[must_use]
     pub fn new(sink: &Arc<str>, metrics: &Metrics) -> Arc<Self> {
+        Self::with(sink, metrics, 1)
+    }
+
+    /// Of a sink that takes each partition by itself.
+    #[must_use]
+    pub fn of_lanes(sink: &Arc<str>, metrics: &Metrics, partitions: PartitionCount) -> Arc<Self> {
+        Self::with(sink, metrics, partitions.get())
+    }
+
+    fn with(sink: &Arc<str>, metrics: &Metrics, count: u16) -> Arc<Self> {
         let label = SinkLabel { sink: Arc::clone(sink) };
         let gauge = metrics.outbox_age.get_or_create(&label).clone();
-        Arc::new(Self { transitions: AtomicU64::new(0), decisions: AtomicU64::new(0), gauge })
+        let transitions = (0..count).map(|_| AtomicU64::new(0)).collect();
+        Arc::new(Self { transitions, decisions: AtomicU64::new(0), gauge })
     }
 
     pub fn transitions(&self, oldest: Option<Timestamp>) {
-        self.transitions.store(oldest.map_or(0, Timestamp::millis), Ordering::Relaxed);
+        self.lane(Partition(0), oldest);
+    }
+
+    pub fn lane(&self, partition: Partition, oldest: Option<Timestamp>) {
+        if let Some(lane) = self.transitions.get(usize::from(partition.0)) {
+            lane.store(oldest.map_or(0, Timestamp::millis), Ordering::Relaxed);
+        }
     }
 
     pub fn decisions(&self, oldest: Option<Timestamp>) {
@@ -32,8 +51,10 @@ impl Lag {
 
     /// Sets the gauge; called by a task of its own, so that the age also grows while a sink hangs.
     pub fn show(&self, now: Timestamp) {
-        let waiting = [&self.transitions, &self.decisions]
-            .into_iter()
+        let waiting = self
+            .transitions
+            .iter()
+            .chain([&self.decisions])
             .map(|oldest| oldest.load(Ordering::Relaxed))
             .filter(|oldest| *oldest != 0);
         let oldest = waiting.min().map_or(now, Timestamp::from_millis);

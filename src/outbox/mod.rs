@@ -5,6 +5,7 @@
 //!                                           +--> sink's task --> file, standard output
 //! gateway --- decision log --- pump, -------+
 //!                              one per sink
+//! store --- lanes, one per partition -----------> webhook
 //! ```
 //!
 //! Transitions are in the store before anybody is told of them; a relay delivers them at least
@@ -23,7 +24,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout_at};
 
 use crate::clock::SharedClock;
 use crate::cloudevents::Origin;
-use crate::config::AuditConfig;
+use crate::config::{AuditConfig, SinkConfig};
 use crate::store::SharedStore;
 use crate::telemetry::decision::SharedDecisionLog;
 use crate::telemetry::events::outbox::ShutdownLeftBehind;
@@ -38,13 +39,16 @@ pub mod sinks;
 #[cfg(test)]
 pub(crate) mod testing;
 mod trimmer;
+pub mod webhook;
 
 pub use decisions::{BufferedDecisionLog, CAPACITY};
 pub use sink::{Delivered, Events, Promise, Sink, SinkFault, SinkHandle};
 
 use lag::Lag;
 use relay::Relay;
+use sinks::BatchSink;
 use trimmer::Trimmer;
+use webhook::{Webhook, WebhookContext};
 
 const SHOW_LAG: Duration = Duration::from_secs(1);
 
@@ -73,19 +77,27 @@ pub struct OutboxParts<'a> {
 impl Outbox {
     /// Starts everything on the current runtime. A sink that cannot be opened now is tried until
     /// it can: nothing is lost meanwhile, and the log refuses when its buffer is full.
-    #[must_use]
-    pub fn start(parts: OutboxParts<'_>) -> Self {
+    ///
+    /// # Errors
+    /// Every webhook that cannot be called at all, see [`webhook::problems`].
+    pub fn start(parts: OutboxParts<'_>) -> Result<Self, Vec<String>> {
+        let hooks = hooks(&parts)?;
         let mut sinks: Vec<SinkHandle> = Vec::new();
-        for config in &parts.config.sinks {
+        for config in parts.config.sinks.iter().filter_map(BatchSink::of) {
             // The same sink twice would be one cursor for two.
-            if sinks.iter().all(|sink| **sink.name() != *sinks::name(config)) {
-                sinks.push(sinks::start(config));
+            if sinks.iter().all(|sink| **sink.name() != *config.name()) {
+                sinks.push(config.start());
             }
         }
-        Self::over(parts, sinks, CAPACITY)
+        Ok(Self::over(parts, sinks, &hooks, CAPACITY))
     }
 
-    fn over(parts: OutboxParts<'_>, sinks: Vec<SinkHandle>, capacity: usize) -> Self {
+    fn over(
+        parts: OutboxParts<'_>,
+        sinks: Vec<SinkHandle>,
+        hooks: &[Arc<Webhook>],
+        capacity: usize,
+    ) -> Self {
         let OutboxParts { config, source, public_url, store, metrics, clock } = parts;
         let (stop, stopped) = watch::channel(false);
         let tasks_of_sinks: Vec<(Arc<str>, AbortHandle)> =
@@ -104,7 +116,7 @@ impl Outbox {
             capacity,
             stop: stopped.clone(),
         };
-        let (log, mut tasks) = BufferedDecisionLog::start(&context, &sinks);
+        let (log, mut tasks) = BufferedDecisionLog::start(&context, &sinks, hooks);
         for (sink, lag) in &sinks {
             let (store, sink, lag) = (Arc::clone(&store), sink.clone(), Arc::clone(lag));
             let (source, public_url) = (Arc::clone(&source), Arc::clone(&public_url));
@@ -112,9 +124,16 @@ impl Outbox {
             let relay = Relay::new(store, sink, origin, metrics.clone(), lag, stop);
             tasks.push(tokio::spawn(relay.run()));
         }
+        tasks.extend(hooks.iter().flat_map(|hook| hook.start(&stopped)));
+        let of_hooks = hooks.iter().map(|hook| Arc::clone(&hook.name));
         let trimmer = Trimmer {
             store,
-            sinks: sinks.iter().map(|(sink, _)| Arc::clone(sink.name())).collect(),
+            sinks: sinks
+                .iter()
+                .map(|(sink, _)| Arc::clone(sink.name()))
+                .chain(of_hooks.clone())
+                .collect(),
+            with_letters: of_hooks.collect(),
             retention: config.retention,
             round: trimmer::ROUND,
             clock: Arc::clone(&clock),
@@ -123,7 +142,8 @@ impl Outbox {
             places: BTreeMap::new(),
         };
         tasks.push(tokio::spawn(trimmer.run()));
-        let lags = sinks.into_iter().map(|(_, lag)| lag).collect();
+        let of_hooks = hooks.iter().map(|hook| Arc::clone(&hook.lag));
+        let lags = sinks.into_iter().map(|(_, lag)| lag).chain(of_hooks).collect();
         let lag_task = tokio::spawn(show_lags(lags, clock)).abort_handle();
         let relays = tasks.iter().map(JoinHandle::abort_handle).collect();
         let health =
@@ -166,6 +186,29 @@ impl Outbox {
         }
         decisions
     }
+}
+
+fn hooks(parts: &OutboxParts<'_>) -> Result<Vec<Arc<Webhook>>, Vec<String>> {
+    let problems = webhook::problems(parts.config);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let hook = |config: &SinkConfig| match config {
+        SinkConfig::Webhook(config) => {
+            let context = WebhookContext {
+                store: Arc::clone(&parts.store),
+                origin: Origin {
+                    source: Arc::clone(&parts.source),
+                    public_url: Arc::clone(&parts.public_url),
+                },
+                clock: Arc::clone(&parts.clock),
+                metrics: parts.metrics.clone(),
+            };
+            Some(Webhook::open(config, context).map_err(|wrong| vec![wrong]))
+        }
+        SinkConfig::File { .. } | SinkConfig::Stdout => None,
+    };
+    parts.config.sinks.iter().filter_map(hook).collect()
 }
 
 /// Whether the outbox can do its work.

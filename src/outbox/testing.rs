@@ -22,9 +22,9 @@ use crate::domain::subject::{Actor, Subject};
 use crate::domain::time::Timestamp;
 use crate::domain::uses::Use;
 use crate::store::{
-    Answer, Commit, Committed, Cursor, DuePlace, DueTimers, KillOrder, Killed, KilledPlace,
-    ListQuery, Load, Loaded, Page, RetainPlace, Retained, Retention, Store, StoreFault,
-    StoredEvent,
+    Answer, Commit, Committed, Cursor, DeadLetters, DuePlace, DueTimers, KillOrder, Killed,
+    KilledPlace, LetterChange, LettersChanged, ListQuery, Load, Loaded, Page, RetainPlace,
+    Retained, Retention, Store, StoreFault, StoredEvent,
 };
 use crate::telemetry::decision::DecisionRecord;
 
@@ -153,6 +153,7 @@ pub struct EventStore {
     pub retained: Mutex<Vec<(Partition, Retention)>>,
     /// A partition where more may go after every page.
     pub endless: Mutex<Option<Partition>>,
+    letters: Mutex<BTreeMap<(String, Partition), DeadLetters>>,
     moved: broadcast::Sender<Partition>,
 }
 
@@ -167,6 +168,7 @@ impl EventStore {
             grants: Mutex::default(),
             retained: Mutex::default(),
             endless: Mutex::default(),
+            letters: Mutex::default(),
             moved: broadcast::channel(4).0,
         })
     }
@@ -383,5 +385,24 @@ impl Store for EventStore {
     }
     fn probe(&self) -> Answer<'_, ()> {
         unused()
+    }
+    fn dead_letters<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, DeadLetters> {
+        let key = (sink.to_owned(), partition);
+        let letters = self.letters.lock().expect("no panic").get(&key).cloned();
+        Box::pin(async move { Ok(letters.unwrap_or_default()) })
+    }
+    fn change_dead_letters<'a>(
+        &'a self,
+        sink: &'a str,
+        partition: Partition,
+        change: LetterChange,
+    ) -> Answer<'a, LettersChanged> {
+        Box::pin(async move {
+            if *self.read_only.lock().expect("no panic") {
+                return Err(StoreFault::Deadline);
+            }
+            let mut letters = self.letters.lock().expect("no panic");
+            Ok(letters.entry((sink.to_owned(), partition)).or_default().change(&change))
+        })
     }
 }

@@ -32,7 +32,7 @@ async fn one_file_gets_transitions_and_decisions_and_the_end_waits_for_both() {
     // Named twice, it is still one sink.
     let config = config(vec![file.clone(), file]);
     let (store, metrics) = (EventStore::new(), Metrics::unregistered());
-    let outbox = Outbox::start(parts(&config, &store, &metrics));
+    let outbox = Outbox::start(parts(&config, &store, &metrics)).expect("starts");
     assert_eq!(outbox.health().check(), Ok(()));
     store.append(0, 7);
     outbox.decision_log().record(record("d1")).expect("has room");
@@ -50,7 +50,7 @@ async fn a_sink_that_hangs_does_not_hold_up_the_end_and_what_it_missed_is_counte
     recorder.set(|state| state.hung = true);
     let config = config(vec![]);
     let sinks = vec![SinkHandle::start("hung", recorder)];
-    let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, CAPACITY);
+    let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, &[], CAPACITY);
     outbox.decision_log().record(record("d1")).expect("has room");
     assert_eq!(outbox.shutdown(Duration::from_millis(200)).await, 1);
 }
@@ -62,7 +62,7 @@ async fn a_full_log_makes_the_outbox_unhealthy_until_it_has_room() {
     recorder.set(|state| state.broken = true);
     let config = config(vec![]);
     let sinks = vec![SinkHandle::start("broken", recorder.clone())];
-    let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, 1);
+    let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, &[], 1);
     outbox.decision_log().record(record("d1")).expect("has room");
     assert!(outbox.health().check().expect_err("full").contains("decision log is full"));
     recorder.set(|state| state.broken = false);
@@ -77,8 +77,8 @@ async fn a_full_disk_refuses_requests_when_the_buffer_is_full_and_loses_nothing(
     std::os::unix::fs::symlink("/dev/full", &path).expect("links");
     let (store, metrics) = (EventStore::new(), Metrics::unregistered());
     let config = config(vec![]);
-    let sinks = vec![sinks::start(&SinkConfig::File { path: path.clone() })];
-    let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, 10);
+    let sinks = vec![BatchSink::File(path.clone()).start()];
+    let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, &[], 10);
     let log = outbox.decision_log();
     store.append(0, 4);
     let accepted = (0..20_u32).filter(|id| log.record(record(&id)).is_ok()).count();
@@ -103,7 +103,7 @@ async fn a_sink_whose_task_has_died_makes_the_outbox_unhealthy() {
     let (store, metrics) = (EventStore::new(), Metrics::unregistered());
     let config = config(vec![]);
     let sinks = vec![SinkHandle::start("defect", Defect)];
-    let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, CAPACITY);
+    let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, &[], CAPACITY);
     outbox.decision_log().record(record("d1")).expect("has room");
     let health = outbox.health();
     eventually("noticed", || health.check().is_err()).await;

@@ -11,8 +11,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::clock::SharedClock;
 use crate::domain::ids::Partition;
-use crate::store::{RetainPlace, Retained, Retention, SharedStore, StoreFault};
-use crate::telemetry::events::outbox::{RetentionFailed, Trimmed};
+use crate::domain::time::Timestamp;
+use crate::store::{LetterChange, RetainPlace, Retained, Retention, SharedStore, StoreFault};
+use crate::telemetry::events::outbox::{LettersExpired, RetentionFailed, Trimmed};
 use crate::telemetry::metrics::Metrics;
 
 /// How long one walk over all partitions takes.
@@ -24,6 +25,8 @@ pub struct Trimmer {
     pub store: SharedStore,
     /// The names of the sinks that are configured now: no other one holds anything back.
     pub sinks: Vec<Arc<str>>,
+    /// Those of them that keep dead letters: these hold the log, too.
+    pub with_letters: Vec<Arc<str>>,
     pub retention: Duration,
     /// [`ROUND`].
     pub round: Duration,
@@ -59,8 +62,8 @@ impl Trimmer {
     }
 
     async fn visit(&mut self, partition: Partition) -> Result<(), StoreFault> {
-        let delivered = self.delivered(partition).await?;
         let before = self.clock.now().minus(self.retention);
+        let delivered = self.delivered(partition).await?.min(self.held(partition, before).await?);
         for _ in 0..PAGES {
             let from = self.places.remove(&partition);
             let retention = Retention { before, delivered, from };
@@ -80,6 +83,23 @@ impl Trimmer {
             slowest = slowest.min(self.store.cursor(sink, partition).await?);
         }
         Ok(slowest)
+    }
+
+    /// Up to where no dead letter needs its event. A letter older than the retention is dropped: it
+    /// holds the log for that long, and no longer.
+    async fn held(&self, partition: Partition, before: Timestamp) -> Result<u64, StoreFault> {
+        let mut oldest = u64::MAX;
+        for sink in &self.with_letters {
+            let expire = LetterChange::Expire { before };
+            let expired = self.store.change_dead_letters(sink, partition, expire).await?;
+            if expired.dropped > 0 {
+                let count = expired.dropped;
+                LettersExpired { sink, partition, count }.emit(&self.metrics);
+            }
+            let letters = self.store.dead_letters(sink, partition).await?;
+            oldest = oldest.min(letters.oldest().map_or(u64::MAX, |seq| seq.saturating_sub(1)));
+        }
+        Ok(oldest)
     }
 
     fn tell(&self, partition: Partition, done: &Retained) {

@@ -63,6 +63,14 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Counts one up and says where it got; 1 where nothing is. May be lost in a crash.
     fn count_up(&self, partition: Partition, key: Key) -> Answer<'_, u64>;
+    /// As [`Backend::put_lazily`], if what is there now is what was found; `false`: it is not.
+    fn swap(
+        &self,
+        partition: Partition,
+        key: Key,
+        found: Option<Bytes>,
+        value: Bytes,
+    ) -> Answer<'_, bool>;
 
     /// Told which partition moved, after every commit of any process.
     fn moved(&self) -> broadcast::Receiver<Partition>;

@@ -16,6 +16,7 @@
 //! tg:{p07}:commit:<id>                what a commit answered, for 24 hours       plain text
 //! tg:{p07}:sink:<digest>              how far a sink has delivered               plain text
 //! tg:{p07}:relay:<digest>             which process delivers to a sink           plain text
+//! tg:{p07}:letters:<digest>           what a sink could not be told               sealed
 //! tg:{p07}:fence                      written to be waited for (Redis)           plain text
 //! tg:{p00}:turn:<digest>              whose turn it is to be told                plain text
 //! tg:{p07}:events                     the log: one entry per commit              entries sealed
@@ -217,6 +218,12 @@ pub fn sink(partition: Partition, name: &str) -> Key {
 #[must_use]
 pub fn relay(partition: Partition, sink: &str) -> Key {
     of_name(partition, b"relay:", sink)
+}
+
+/// What could not be delivered to a sink.
+#[must_use]
+pub fn letters(partition: Partition, sink: &str) -> Key {
+    of_name(partition, b"letters:", sink)
 }
 
 fn of_name(partition: Partition, what: &[u8], name: &str) -> Key {

@@ -32,6 +32,7 @@ pub mod embedded;
 pub mod inspect;
 pub mod keys;
 pub mod ledger;
+pub mod letters;
 pub mod live;
 pub mod memory;
 pub mod reader;
@@ -45,6 +46,7 @@ mod versions;
 
 pub use crate::domain::markers::KillOrder;
 pub use checks::Base;
+pub use letters::{DeadLetter, DeadLetters, EventPlace, LetterChange, LetterWhy, LettersChanged};
 pub use live::{LiveGrant, LiveView, NotLive, Seen};
 pub use retention::{RetainPlace, Retained, Retention};
 
@@ -348,6 +350,17 @@ pub trait Store: Send + Sync + 'static {
     fn moved(&self) -> tokio::sync::broadcast::Receiver<Partition>;
     /// Whether the store answers now, by a read of its own (for `/readyz`).
     fn probe(&self) -> Answer<'_, ()>;
+
+    /// The events of a partition that a sink could not be told.
+    fn dead_letters<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, DeadLetters>;
+    /// Changes them, whoever else does meanwhile. May be lost in a crash, but never alone: a cursor
+    /// that was moved afterwards is lost with it.
+    fn change_dead_letters<'a>(
+        &'a self,
+        sink: &'a str,
+        partition: Partition,
+        change: LetterChange,
+    ) -> Answer<'a, LettersChanged>;
 }
 
 pub type SharedStore = Arc<dyn Store>;

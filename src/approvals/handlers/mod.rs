@@ -24,6 +24,7 @@ use crate::store::{Cursor, Durability};
 pub mod audit;
 pub mod catalog;
 pub mod comments;
+pub mod dead_letters;
 pub mod decide;
 pub mod decisions;
 pub mod docs;

@@ -201,6 +201,19 @@ impl Store for Faulty {
     fn probe(&self) -> Answer<'_, ()> {
         self.inner.probe()
     }
+
+    fn dead_letters<'a>(&'a self, sink: &'a str, p: Partition) -> Answer<'a, DeadLetters> {
+        self.inner.dead_letters(sink, p)
+    }
+
+    fn change_dead_letters<'a>(
+        &'a self,
+        sink: &'a str,
+        p: Partition,
+        change: LetterChange,
+    ) -> Answer<'a, LettersChanged> {
+        self.inner.change_dead_letters(sink, p, change)
+    }
 }
 
 pub fn world() -> (World, Arc<Faults>) {

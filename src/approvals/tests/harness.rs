@@ -146,7 +146,10 @@ impl Decide for Policy {
             let allowed = match (query.resource.kind, *action) {
                 (_, "list_any" | "read_any") => any_of(&["approver", "auditor", "admin"]),
                 (_, "approve" | "deny" | "revoke" | "review") => any_of(&["approver", "admin"]),
-                (_, "revoke_any" | "review_any" | "kill_switch" | "create_on_behalf")
+                (
+                    _,
+                    "revoke_any" | "review_any" | "kill_switch" | "create_on_behalf" | "replay",
+                )
                 | ("template", "create" | "update" | "delete") => any_of(&["admin"]),
                 ("tool", action) => {
                     action == "view"
@@ -301,6 +304,7 @@ pub fn api(store: SharedStore, clock: Arc<ManualClock>, policy: Arc<Policy>) -> 
         people: Arc::default(),
         turns: Turns::default(),
         source: "/tidegate/test".into(),
+        webhooks: ["webhook:siem".into(), "webhook:other".into()].into(),
         public_url: "http://api.test".into(),
     })
 }

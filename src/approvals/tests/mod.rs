@@ -11,6 +11,7 @@ mod faults;
 mod flow;
 mod harness;
 mod inputs;
+mod letters;
 mod model;
 mod notices;
 mod reading;

@@ -15,6 +15,7 @@ mod redis;
 mod redis_url;
 mod rules;
 mod sections;
+mod sinks;
 mod store;
 mod templates;
 mod tools;
@@ -46,7 +47,7 @@ pub(super) fn config(root: &At<'_>, places: &mut Places) -> Option<Config> {
     let catalog = map.maybe("catalog", sections::catalog);
     let directory =
         map.or("directory", DirectoryConfig::default(), |at| directory::directory(at, strict));
-    let audit = sections::audit(&map);
+    let audit = sections::audit(&map, strict);
     map.finish();
     places.policies = policy.as_ref().and_then(|policy| policy.directory.clone());
     places.catalog = catalog.clone().flatten();

@@ -11,9 +11,9 @@ use http::Uri;
 use crate::config::map::Map;
 use crate::config::reader::At;
 use crate::config::units;
-use crate::config::{ApiConfig, AuditConfig, IssuerConfig, Limits, Listeners, OnFull, SinkConfig};
+use crate::config::{ApiConfig, AuditConfig, IssuerConfig, Limits, Listeners, OnFull};
 
-use super::{distinct, words};
+use super::{sinks, words};
 
 const LEAST: Duration = Duration::from_millis(1);
 const NOWHERE: &str = "is needed: links to an API that listens on every address lead nowhere";
@@ -151,13 +151,13 @@ pub fn catalog(at: &At<'_>) -> Option<PathBuf> {
     directory
 }
 
-pub fn audit(map: &Map<'_>) -> Option<AuditConfig> {
+pub fn audit(map: &Map<'_>, strict: bool) -> Option<AuditConfig> {
     let usual = AuditConfig { retention: DAY * 90, on_full: OnFull::Refuse, sinks: Vec::new() };
     map.or("audit", usual.clone(), |at| {
         let map = at.map("a mapping with retention, decisions and sinks")?;
         let retention = map.or("retention", usual.retention, |at| at.duration(&(DAY..=DAY * 3650)));
         let on_full = map.or("decisions", usual.on_full, decisions);
-        let sinks = map.or("sinks", usual.sinks, sinks);
+        let sinks = map.or("sinks", usual.sinks, |at| sinks::sinks(at, strict));
         map.finish();
         Some(AuditConfig { retention: retention?, on_full: on_full?, sinks: sinks? })
     })
@@ -170,40 +170,4 @@ fn decisions(at: &At<'_>) -> Option<OnFull> {
     });
     map.finish();
     on_full
-}
-
-fn sinks(at: &At<'_>) -> Option<Vec<SinkConfig>> {
-    let sinks = at.list("a list of sinks", sink)?;
-    distinct(at, "sink", &sinks).then_some(sinks)
-}
-
-fn sink(at: &At<'_>) -> Option<SinkConfig> {
-    let expected = "`{ file: { path: ./audit.jsonl } }` or `stdout`";
-    if !at.is_map() {
-        return at.parse(expected, |text| (text == "stdout").then_some(SinkConfig::Stdout));
-    }
-    let map = at.map(expected)?;
-    let later = ["webhook", "nats", "otlp"];
-    map.later(&later);
-    let file = map.get("file").map(|at| sink_file(&at));
-    map.finish();
-    match file {
-        Some(file) => file,
-        // Already refused.
-        None if later.iter().any(|key| map.has(key)) => None,
-        None => at.refuse_as("no sink that this version has", expected),
-    }
-}
-
-fn sink_file(at: &At<'_>) -> Option<SinkConfig> {
-    let map = at.map("`{ path: ./audit.jsonl }`")?;
-    let expected = "a file in an existing directory";
-    let path = map.need("path", expected, |at| {
-        let path = at.path(expected)?;
-        let folder =
-            path.parent().is_some_and(|folder| folder.is_dir() || folder.as_os_str().is_empty());
-        if path.is_dir() || !folder { at.refuse(expected) } else { Some(path) }
-    });
-    map.finish();
-    Some(SinkConfig::File { path: path? })
 }

@@ -7,6 +7,7 @@ mod redis;
 mod schema;
 mod secrets;
 mod table;
+mod webhooks;
 
 use std::path::{Path, PathBuf};
 
@@ -33,6 +34,9 @@ policy: { directory: ./policies }
 catalog: { directory: ./catalog }
 "#;
 
+/// 32 bytes of 7.
+const HOOK_SECRET: &str = "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+
 impl Folder {
     pub fn new() -> Self {
         let folder = Self(tempfile::tempdir().expect("a folder"));
@@ -44,6 +48,7 @@ impl Folder {
         folder.secret("short.key", &[7; 31], 0o600);
         folder.secret("long.key", &[7; 5000], 0o600);
         folder.secret("open.key", &[8; 32], 0o644);
+        folder.secret("hook.secret", format!("{HOOK_SECRET}\n").as_bytes(), 0o600);
         folder
     }
 
@@ -70,6 +75,7 @@ impl Folder {
         load(&path, &|name| match name {
             "PORT" => Some("8090".to_owned()),
             "SECRET" => Some("hunter2-canary".to_owned()),
+            "HOOK_SECRET" => Some(HOOK_SECRET.to_owned()),
             _ => None,
         })
     }

@@ -36,7 +36,7 @@ limits: { zzzzzzzz: 1 }
 policy: { zzzzzzzz: 1, directory: ./policies, cerbos: { zzzzzzzz: 1, address: "unix:/pdp" }, shadow: { zzzzzzzz: 1, engine: embedded }, providers: [{ zzzzzzzz: 1, resource: a, key: { zzzzzzzz: 1 }, validate: [{ zzzzzzzz: 1, require: a, otherwise: denied }], sources: [{ http: { zzzzzzzz: 1, url: "http://127.0.0.1/{key}", cache: { zzzzzzzz: 1, ttl: 1s } } }, { redis: { zzzzzzzz: 1, url: "redis://127.0.0.1", key: "{key}" } }] }] }
 catalog: { zzzzzzzz: 1, directory: ./catalog }
 directory: { zzzzzzzz: 1, http: { zzzzzzzz: 1, url: "http://127.0.0.1/groups" } }
-audit: { zzzzzzzz: 1, decisions: { zzzzzzzz: 1 }, sinks: [{ file: { zzzzzzzz: 1, path: ./a } }] }
+audit: { zzzzzzzz: 1, decisions: { zzzzzzzz: 1 }, sinks: [{ zzzzzzzz: 1, file: { zzzzzzzz: 1, path: ./a }, webhook: { zzzzzzzz: 1 } }] }
 "#;
     let mut problems = folder.load(text).expect_err("unknown keys").0;
     // The shadow of this file is refused, too.

@@ -29,7 +29,7 @@ fn start(on_full: OnFull, capacity: usize, recorders: &[&Recorder]) -> Running {
             (sink, lag)
         })
         .collect();
-    let (log, tasks) = BufferedDecisionLog::start(&context, &sinks);
+    let (log, tasks) = BufferedDecisionLog::start(&context, &sinks, &[]);
     Running { log, stop, tasks, metrics }
 }
 

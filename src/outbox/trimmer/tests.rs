@@ -2,8 +2,8 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::domain::time::Timestamp;
 use crate::outbox::testing::{EventStore, eventually};
-use crate::store::Store;
-use crate::telemetry::metrics::KindLabel;
+use crate::store::{DeadLetter, EventPlace, LetterWhy, Store};
+use crate::telemetry::metrics::{DeliveryLabels, KindLabel};
 
 const RETENTION: Duration = Duration::from_secs(86_400);
 const NOW: Timestamp = Timestamp::from_millis(1_795_339_800_000);
@@ -20,6 +20,7 @@ fn start(store: &Arc<EventStore>, sinks: &[&str]) -> Running {
     let trimmer = Trimmer {
         store: store.clone(),
         sinks: sinks.iter().map(|name| Arc::from(*name)).collect(),
+        with_letters: sinks.iter().map(|name| Arc::from(*name)).collect(),
         retention: RETENTION,
         round: Duration::from_millis(40),
         clock: ManualClock::at(NOW),
@@ -95,4 +96,32 @@ async fn a_partition_that_cannot_be_read_is_counted_once_and_holds_up_nothing() 
         metrics.store_errors.get_or_create(&errors).get(),
         u64::try_from(failed).expect("few")
     );
+}
+
+#[tokio::test]
+async fn dead_letters_hold_the_log_until_they_are_older_than_the_retention() {
+    let store = EventStore::new();
+    let letter = |seq: u64, died: Timestamp| DeadLetter {
+        place: EventPlace { seq, index: 0 },
+        id: format!("e{seq}"),
+        event_type: String::new(),
+        at: died,
+        died,
+        tries: 5,
+        why: LetterWhy::TimedOut,
+        status: None,
+        replay: false,
+    };
+    store.set_cursor_of("webhook", 0, 9);
+    let old = NOW.minus(RETENTION + Duration::from_millis(1));
+    for (seq, died) in [(2, old), (5, NOW.minus(RETENTION)), (7, NOW)] {
+        let change = LetterChange::Put { letter: letter(seq, died), most: 10 };
+        store.change_dead_letters("webhook", Partition(0), change).await.expect("changes");
+    }
+    let running = start(&store, &["webhook"]);
+    assert_eq!(asked(&store, 1).await[0].1.delivered, 4);
+    let left = store.dead_letters("webhook", Partition(0)).await.expect("reads");
+    assert_eq!(left.0.iter().map(|it| it.place.seq).collect::<Vec<_>>(), [5, 7]);
+    let labels = DeliveryLabels { sink: "webhook".into(), outcome: "expired" };
+    assert_eq!(running.metrics.dead_letters.get_or_create(&labels).get(), 1);
 }

@@ -28,6 +28,7 @@ pub mod commits;
 pub mod concurrency;
 pub mod endings;
 pub mod fixtures;
+pub mod letters;
 pub mod lists;
 pub mod markers;
 pub mod reconciling;
@@ -215,6 +216,10 @@ impl<B: Backend> Backend for Lossy<B> {
         self.inner.count_up(p, key)
     }
 
+    fn swap(&self, p: Partition, key: Key, found: Option<Bytes>, value: Bytes) -> Answer<'_, bool> {
+        self.inner.swap(p, key, found, value)
+    }
+
     fn moved(&self) -> broadcast::Receiver<Partition> {
         self.inner.moved()
     }
@@ -381,6 +386,9 @@ macro_rules! contract_suite {
             reconciling: forged_and_replayed_answers_are_not_heard;
             reconciling: a_new_base_needs_the_head_that_was_found;
             reconciling: a_retry_says_confirmed_only_when_its_commit_is_kept;
+            letters: dead_letters_are_found_again_by_every_process;
+            letters: changes_of_dead_letters_at_once_are_all_kept;
+            letters: edited_dead_letters_are_a_fault;
             lists: a_list_merges_partitions_newest_first;
             lists: a_cursor_goes_on_where_the_page_ended;
             lists: filters_leave_out_what_does_not_fit;

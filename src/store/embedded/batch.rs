@@ -177,6 +177,15 @@ impl<'t> Batch<'t> {
         self.put(&forever(key, value))
     }
 
+    /// Whether it was written: only over what was found.
+    pub fn swap(&mut self, key: Key, found: Option<&Bytes>, value: Bytes) -> Written<bool> {
+        let fits = self.get(&key)?.as_ref() == found;
+        if fits {
+            self.put(&forever(key, value))?;
+        }
+        Ok(fits)
+    }
+
     pub fn delete(&mut self, key: &Key) -> Written<()> {
         self.delete_bytes(key.as_bytes())
     }

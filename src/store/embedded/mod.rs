@@ -248,6 +248,11 @@ impl Backend for Arc<Inner> {
         Box::pin(self.ask(Job::CountUp { key, reply }, answer))
     }
 
+    fn swap(&self, _: Partition, key: Key, found: Option<Bytes>, value: Bytes) -> Answer<'_, bool> {
+        let (reply, answer) = oneshot::channel();
+        Box::pin(self.ask(Job::Swap { key, found, value, reply }, answer))
+    }
+
     fn moved(&self) -> broadcast::Receiver<Partition> {
         self.moved.subscribe()
     }

@@ -39,6 +39,13 @@ pub enum Job {
         key: Key,
         reply: Reply<u64>,
     },
+    /// As a put that is not durable, if the value is the one that was found.
+    Swap {
+        key: Key,
+        found: Option<Bytes>,
+        value: Bytes,
+        reply: Reply<bool>,
+    },
     Trim {
         partition: Partition,
         up_to: u64,
@@ -65,6 +72,7 @@ enum Done {
     Put(Reply<()>),
     /// `None`: what stands there is no number.
     CountUp(Option<u64>, Reply<u64>),
+    Swap(bool, Reply<bool>),
 }
 
 pub struct Writer {
@@ -135,7 +143,7 @@ impl Writer {
             Job::Commit(..) | Job::Rebase(..) => true,
             Job::Put { durable, .. } => *durable,
             // What comes back after a crash goes again, and a number that comes again harms nobody.
-            Job::Trim { .. } | Job::Forget { .. } | Job::CountUp { .. } => false,
+            Job::Trim { .. } | Job::Forget { .. } | Job::CountUp { .. } | Job::Swap { .. } => false,
             Job::AddUses { .. } => false,
             #[cfg(test)]
             Job::Panic(_) => true,
@@ -178,6 +186,9 @@ impl Writer {
             Done::CountUp(number, reply) => {
                 let _ = reply.send(number.ok_or_else(|| failed("a sequence is not a number")));
             }
+            Done::Swap(swapped, reply) => {
+                let _ = reply.send(Ok(swapped));
+            }
         }
     }
 }
@@ -213,6 +224,9 @@ fn run_job(batch: &mut Batch<'_>, job: Job) -> Result<Done, redb::Error> {
             Ok(Done::Put(reply))
         }
         Job::CountUp { key, reply } => Ok(Done::CountUp(batch.count_up(&key)?, reply)),
+        Job::Swap { key, found, value, reply } => {
+            Ok(Done::Swap(batch.swap(key, found.as_ref(), value)?, reply))
+        }
         Job::Trim { partition, up_to, reply } => {
             batch.trim(partition, up_to)?;
             Ok(Done::Put(reply))

@@ -22,8 +22,9 @@ use super::keys::{self, Key};
 use super::memory::Known;
 use super::record::{number, open_json};
 use super::{
-    Answer, Commit, Committed, DuePlace, DueTimers, Durability, KillOrder, Killed, KilledPlace,
-    ListQuery, Load, Loaded, Page, RELAY_LIFE, Retained, Retention, Store, StoreFault, StoredEvent,
+    Answer, Commit, Committed, DeadLetters, DuePlace, DueTimers, Durability, KillOrder, Killed,
+    KilledPlace, LetterChange, LettersChanged, ListQuery, Load, Loaded, Page, RELAY_LIFE, Retained,
+    Retention, Store, StoreFault, StoredEvent,
 };
 
 mod commit;
@@ -32,6 +33,7 @@ mod events;
 mod inspect;
 mod kill;
 mod killed;
+mod letters;
 mod list;
 mod load;
 mod retain;
@@ -253,5 +255,18 @@ impl<B: Backend> Store for Ledger<B> {
 
     fn probe(&self) -> Answer<'_, ()> {
         Box::pin(async move { self.read_base(Partition(0)).await.map(|_| ()) })
+    }
+
+    fn dead_letters<'a>(&'a self, sink: &'a str, partition: Partition) -> Answer<'a, DeadLetters> {
+        Box::pin(self.read_letters(sink, partition))
+    }
+
+    fn change_dead_letters<'a>(
+        &'a self,
+        sink: &'a str,
+        partition: Partition,
+        change: LetterChange,
+    ) -> Answer<'a, LettersChanged> {
+        Box::pin(self.change_letters(sink, partition, change))
     }
 }

@@ -206,6 +206,19 @@ impl Backend for Arc<RedisBackend> {
         })
     }
 
+    fn swap(
+        &self,
+        partition: Partition,
+        key: Key,
+        found: Option<Bytes>,
+        value: Bytes,
+    ) -> Answer<'_, bool> {
+        Box::pin(async move {
+            let call = calls::swap(&key, found.as_deref(), &value);
+            answers::yes(self.script(partition, &script::SWAP, &call).await?)
+        })
+    }
+
     fn moved(&self) -> broadcast::Receiver<Partition> {
         self.listeners.moved()
     }

@@ -178,6 +178,13 @@ pub fn add_uses(uses: &[(Key, Use)]) -> Cmd {
 }
 
 #[must_use]
+pub fn swap(key: &Key, found: Option<&[u8]>, value: &[u8]) -> Cmd {
+    let mut call = script::SWAP.call(&[key.as_bytes()]);
+    call.arg(u8::from(found.is_some())).arg(found.unwrap_or_default()).arg(value);
+    call
+}
+
+#[must_use]
 pub fn get(keys: &[Key]) -> Cmd {
     let mut get = cmd("MGET");
     for key in keys {

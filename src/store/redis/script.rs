@@ -25,6 +25,7 @@ pub static PUT_HELD: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/put_held.lua")));
 pub static ADD_USES: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/add_uses.lua")));
+pub static SWAP: LazyLock<Script> = LazyLock::new(|| script(include_str!("scripts/swap.lua")));
 pub static GENESIS: LazyLock<Script> =
     LazyLock::new(|| script(include_str!("scripts/genesis.lua")));
 

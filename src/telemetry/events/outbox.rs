@@ -1,12 +1,13 @@
 //! Facts of the outbox and the decision log.
 
 use std::fmt::Display;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::ids::Partition;
-use crate::store::StoreFault;
+use crate::store::{DeadLetter, StoreFault};
 use crate::telemetry::events::store_failed;
-use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::{DeliveryLabels, Metrics};
 
 /// A sink did not take a batch; it is tried again.
 pub struct SinkFailed<'a> {
@@ -35,6 +36,69 @@ impl SinkRecovered<'_> {
     pub fn emit(&self) {
         let (sink, what, tries) = (self.sink, self.what, self.tries);
         tracing::info!(sink, what, tries, "a sink takes its events again");
+    }
+}
+
+/// An event is a dead letter now.
+pub struct EventGivenUp<'a> {
+    pub sink: &'a str,
+    pub letter: &'a DeadLetter,
+    pub fault: &'a dyn Display,
+    /// Older letters that made room.
+    pub dropped: usize,
+}
+
+impl EventGivenUp<'_> {
+    pub fn emit(&self) {
+        let Self { sink, letter, fault, dropped } = self;
+        let (id, event_type, tries) = (&letter.id, &letter.event_type, letter.tries);
+        tracing::error!(sink, id, event_type, tries, %fault, dropped, "an event became a dead letter");
+    }
+}
+
+/// A dead letter was tried again, because somebody asked for it.
+pub struct LetterReplayed<'a> {
+    pub sink: &'a str,
+    pub letter: &'a DeadLetter,
+    /// `delivered`, `gone`, or why it was not taken.
+    pub outcome: &'static str,
+}
+
+impl LetterReplayed<'_> {
+    pub fn emit(&self) {
+        let (sink, id, outcome) = (self.sink, &self.letter.id, self.outcome);
+        tracing::info!(sink, id, outcome, "a dead letter was tried again");
+    }
+}
+
+/// Somebody asked for dead letters to be sent again.
+pub struct ReplayAsked<'a> {
+    pub sink: &'a str,
+    pub actor: &'a str,
+    pub count: usize,
+}
+
+impl ReplayAsked<'_> {
+    pub fn emit(&self) {
+        let Self { sink, actor, count } = self;
+        tracing::info!(sink, actor, count, "dead letters are to be sent again");
+    }
+}
+
+/// Dead letters that nobody asked for within the retention.
+pub struct LettersExpired<'a> {
+    pub sink: &'a Arc<str>,
+    pub partition: Partition,
+    pub count: usize,
+}
+
+impl LettersExpired<'_> {
+    pub fn emit(&self, metrics: &Metrics) {
+        let labels = DeliveryLabels { sink: Arc::clone(self.sink), outcome: "expired" };
+        let count = u64::try_from(self.count).unwrap_or(u64::MAX);
+        metrics.dead_letters.get_or_create(&labels).inc_by(count);
+        let (sink, partition) = (&**self.sink, self.partition);
+        tracing::warn!(sink, %partition, count, "dead letters past the retention are gone");
     }
 }
 

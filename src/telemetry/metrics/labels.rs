@@ -106,6 +106,14 @@ pub struct SinkLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+pub struct DeliveryLabels {
+    pub sink: Name,
+    /// Of a call: `delivered`, `refused`, `failed`, `timed-out`, `unreachable`, `broken`.
+    /// Of dead letters: `kept`, `dropped`, `expired`, `replayed`, `gone`.
+    pub outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub struct HttpLabels {
     /// As [`super::spans::method_name`] gives it.
     pub http_request_method: &'static str,

@@ -53,6 +53,8 @@ pub struct Metrics {
     pub outbox_age: Family<SinkLabel, FloatGauge>,
     pub directory_age: Family<DirectoryLabel, FloatGauge>,
     pub directory_failures: Family<DirectoryLabel, Counter>,
+    pub webhook_calls: Family<DeliveryLabels, Counter>,
+    pub dead_letters: Family<DeliveryLabels, Counter>,
     pub config_reload_ok: Gauge,
     pub policy_reload_ok: Gauge,
     pub policy_loaded: Gauge,
@@ -127,6 +129,7 @@ impl Metrics {
         metrics.register_identity(registry);
         metrics.register_policy(registry);
         metrics.register_directory(registry);
+        metrics.register_outbox(registry);
         metrics.register_http(registry);
         metrics.upstreams.register(registry);
         let version = vec![
@@ -162,6 +165,8 @@ impl Metrics {
             outbox_age: Family::default(),
             directory_age: Family::default(),
             directory_failures: Family::default(),
+            webhook_calls: Family::default(),
+            dead_letters: Family::default(),
             config_reload_ok: Gauge::default(),
             policy_reload_ok: Gauge::default(),
             policy_loaded: Gauge::default(),
@@ -288,11 +293,6 @@ impl Metrics {
             self.clock_skew.clone(),
         );
         r.register(
-            "tidegate_outbox_oldest_event_age_seconds",
-            "Age of the oldest event a sink has not taken",
-            Shown(self.outbox_age.clone()),
-        );
-        r.register(
             "tidegate_config_last_reload_successful",
             "1 when the newest configuration is in force",
             self.config_reload_ok.clone(),
@@ -314,6 +314,24 @@ impl Metrics {
             "tidegate_directory_failures",
             "Times a source of the directory could not be read",
             Shown(self.directory_failures.clone()),
+        );
+    }
+
+    fn register_outbox(&self, r: &mut Registry) {
+        r.register(
+            "tidegate_outbox_oldest_event_age_seconds",
+            "Age of the oldest event a sink has not taken",
+            Shown(self.outbox_age.clone()),
+        );
+        r.register(
+            "tidegate_webhook_calls",
+            "Calls of webhooks by how they went",
+            Shown(self.webhook_calls.clone()),
+        );
+        r.register(
+            "tidegate_dead_letters",
+            "What became of events that a webhook did not take",
+            Shown(self.dead_letters.clone()),
         );
     }
 
