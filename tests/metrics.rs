@@ -11,7 +11,7 @@ use crate::harness::client::Client;
 use crate::harness::{World, eventually};
 
 /// Every documented family with its type, as `# TYPE` names it.
-const DOCUMENTED: [&str; 25] = [
+const DOCUMENTED: [&str; 27] = [
     "tidegate_requests counter",
     "tidegate_request_duration_seconds histogram",
     "tidegate_step_duration_seconds histogram",

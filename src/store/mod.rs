@@ -26,7 +26,7 @@ pub mod backend;
 pub mod checks;
 mod compact;
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 mod cursor;
 pub mod embedded;
 pub mod inspect;

@@ -211,7 +211,7 @@ impl ResolveSubject for OneIssuer {
     }
 }
 
-fn step(groups: &[&str], required: u32) -> Step {
+pub fn step(groups: &[&str], required: u32) -> Step {
     let groups = groups.iter().map(|group| (*group).into()).collect();
     Step { approvers: Approvers::Groups(groups), required }
 }

@@ -94,9 +94,12 @@ pub fn key(id: &str, byte: u8) -> SealKey {
     SealKey { id: id.into(), bytes: [byte; 32].into() }
 }
 
+/// Reads what the gateway reads.
+pub type ReaderOf<W> = Reader<Held<<W as World>::Source>>;
+
 pub struct Process<W: World> {
     pub store: Ledger<Lossy<W::Backend>>,
-    pub reader: Reader<Held<W::Source>>,
+    pub reader: ReaderOf<W>,
     lose_reply: Arc<AtomicBool>,
     spoil: Spoil,
     losing: Arc<Losing>,

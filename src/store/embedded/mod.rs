@@ -34,7 +34,7 @@ mod open;
 mod state;
 mod tables;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod writer;
 
 use lock::DirectoryLock;

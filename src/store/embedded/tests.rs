@@ -16,7 +16,7 @@ use crate::store::contract::fixtures::{
 use crate::store::contract::{PARTITIONS, World, contract_suite, key};
 use crate::store::{Committed, LiveReader, keys};
 
-struct EmbeddedWorld {
+pub(crate) struct EmbeddedWorld {
     directory: TempDir,
     clock: Arc<ManualClock>,
     store: Embedded,

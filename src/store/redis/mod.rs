@@ -49,7 +49,7 @@ pub mod servers;
 mod startup;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use backend::RedisBackend;
 use connect::Connector;

@@ -1,4 +1,5 @@
-//! The real thing: the embedded store, the only write path, timers and sweeper, a clock in hand.
+//! The real thing: two gateways on one store, the only write path, timers and sweepers, a clock in
+//! hand.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -9,54 +10,62 @@ use super::super::super::SharedApi;
 use super::super::super::execute::{Answer, Named, Order, execute};
 use super::super::super::sweeper::Sweeper;
 use super::super::super::timers;
-use super::super::harness::{self, Policy, START};
-use super::{EXTENSIONS, HALF, HOLDERS, TEMPLATES};
+use super::super::harness::{self, Policy};
+use super::reference::{HOLDERS, TEMPLATES};
 use crate::clock::{Clock, ManualClock};
-use crate::config::SealKey;
 use crate::domain::command::Command;
-use crate::domain::ids::{GrantId, OrderId, PartitionCount, RequestId};
+use crate::domain::ids::{GrantId, OrderId, RequestId};
 use crate::domain::markers::{KillOrder, KillTarget};
-use crate::domain::rules::{Escalation, Extension, Rules};
 use crate::domain::subject::{Actor, Person, Subject};
+use crate::domain::template::Catalog;
 use crate::entropy;
-use crate::store::embedded::Embedded;
+use crate::store::contract::{Process, World};
 use crate::store::{LiveReader, StoredEvent};
 
-struct Running {
-    embedded: Embedded,
+struct Replica<W: World> {
     api: SharedApi,
     sweeper: Sweeper,
+    reader: crate::store::contract::ReaderOf<W>,
 }
 
-pub struct Real {
-    directory: tempfile::TempDir,
+pub struct Real<W: World> {
+    world: Option<W>,
     pub clock: Arc<ManualClock>,
-    running: Option<Running>,
+    catalog: Catalog,
+    replicas: Vec<Replica<W>>,
+    at: usize,
 }
 
-impl Real {
-    pub fn new() -> Self {
-        let directory = tempfile::tempdir().expect("a directory");
-        let mut real = Self { directory, clock: ManualClock::at(START), running: None };
-        real.restart();
+impl<W: World> Real<W> {
+    pub async fn new(catalog: Catalog) -> Self {
+        let world = W::fresh().await;
+        let clock = world.clock();
+        let mut real = Self { world: Some(world), clock, catalog, replicas: Vec::new(), at: 0 };
+        real.start();
         real
     }
 
-    pub fn restart(&mut self) {
-        self.running = None;
-        let keys = [SealKey { id: "k1".into(), bytes: vec![7; 32].into() }];
-        let partitions = PartitionCount::new(2).expect("a count");
-        let path = self.directory.path();
-        let embedded =
-            Embedded::open(path, &keys, partitions, self.clock.clone()).expect("a store");
-        let policy = Arc::new(Policy::default());
-        let api = harness::api(embedded.store(), self.clock.clone(), policy);
-        offer(&api);
-        self.running = Some(Running { embedded, sweeper: Sweeper::new(api.clone()), api });
+    fn start(&mut self) {
+        let world = self.world.as_ref().expect("a world");
+        self.replicas =
+            (0..2).map(|_| replica(world.process(), &self.clock, &self.catalog)).collect();
+    }
+
+    /// Every process ends, and others begin.
+    pub async fn restart(&mut self) {
+        self.replicas.clear();
+        let world = self.world.take().expect("a world").reopened().await;
+        self.world = Some(world);
+        self.start();
+    }
+
+    /// From now on it is the other gateway that is asked.
+    pub fn switch(&mut self) {
+        self.at = 1 - self.at;
     }
 
     pub fn api(&self) -> &SharedApi {
-        &self.running.as_ref().expect("running").api
+        &self.replicas[self.at].api
     }
 
     /// The ids of the requests and grants that the command changed; `None`: refused.
@@ -103,14 +112,14 @@ impl Real {
     }
 
     pub async fn sweep(&mut self) {
-        let running = self.running.as_mut().expect("running");
-        for partition in running.api.store.partitions().all() {
-            running.sweeper.look(partition, Instant::now(), || false).await;
+        let replica = &mut self.replicas[self.at];
+        for partition in replica.api.store.partitions().all() {
+            replica.sweeper.look(partition, Instant::now(), || false).await;
         }
     }
 
     pub async fn live(&self, who: usize, what: usize) -> BTreeSet<GrantId> {
-        let reader = self.running.as_ref().expect("running").embedded.reader();
+        let reader = &self.replicas[self.at].reader;
         let view = reader.read(subject(HOLDERS[who]).key()).await.expect("it reads");
         view.counting(TEMPLATES[what].0, self.clock.now()).map(|grant| grant.id).collect()
     }
@@ -125,26 +134,17 @@ impl Real {
     }
 }
 
-/// Every template has what makes timers: each end of a grant is announced, each request escalated.
-fn offer(api: &SharedApi) {
-    let groups = vec!["nobody-has-it".into()];
-    let rules = Rules {
-        escalation: Some(Escalation { after: HALF, groups }),
-        extension: Some(Extension { max: EXTENSIONS, steps: vec![HALF] }),
-        warn_before_end: Some(HALF / 3),
-        ..Rules::default()
-    };
-    let mut catalog = (**api.catalog.load()).clone();
-    for template in catalog.templates.values_mut() {
-        Arc::make_mut(template).rules = rules.clone();
-    }
-    api.catalog.store(Arc::new(catalog));
+fn replica<W: World>(
+    process: Process<W>,
+    clock: &Arc<ManualClock>,
+    catalog: &Catalog,
+) -> Replica<W> {
+    let Process { store, reader, .. } = process;
+    let api = harness::api(Arc::new(store), clock.clone(), Arc::new(Policy::default()));
+    api.catalog.store(Arc::new(catalog.clone()));
+    Replica { sweeper: Sweeper::new(api.clone()), api, reader }
 }
 
 pub fn subject(name: &str) -> Subject {
     Subject::new("https://idp.test", name)
-}
-
-pub fn person(name: &str, group: &str) -> Person {
-    Person { groups: vec![group.into()], ..Person::named(subject(name)) }
 }

@@ -5,7 +5,7 @@ mod levels;
 mod opening;
 mod status;
 mod topologies;
-mod world;
+pub(crate) mod world;
 
 mod contract {
     use super::world::StandaloneWorld;

@@ -132,7 +132,8 @@ impl<S: Servers> World for RedisWorld<S> {
     }
 
     async fn reopened(self) -> Self {
-        Self::on(self.servers.clone()).await
+        let Self { servers, clock, .. } = self;
+        Self { clock, ..Self::on(servers).await }
     }
 
     fn clock(&self) -> Arc<ManualClock> {
