@@ -4,6 +4,7 @@
 
 mod directory;
 pub mod file;
+mod identity_keys;
 pub(crate) mod interpolate;
 mod listeners;
 pub(crate) mod load;
@@ -18,6 +19,7 @@ pub mod upstreams;
 pub(crate) mod yaml;
 
 pub use directory::{DirectoryConfig, DirectoryHttpConfig};
+pub use identity_keys::IdentityKeys;
 pub use listeners::{CertificateConfig, Listeners, ProxyListener, TlsConfig};
 pub use load::{Loaded, Places, load, survey};
 pub use problems::{Problem, Problems};
@@ -227,21 +229,6 @@ pub struct ClaimNames {
     pub groups: Arc<str>,
     pub roles: Arc<str>,
     pub scopes: Arc<str>,
-}
-
-/// By what two subjects are known to be one human being: nobody decides on their own request
-/// through a second identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct IdentityKeys {
-    pub email: bool,
-    /// Names of claims, looked up like those of `claims`.
-    pub claims: Vec<Arc<str>>,
-}
-
-impl Default for IdentityKeys {
-    fn default() -> Self {
-        Self { email: true, claims: Vec::new() }
-    }
 }
 
 #[derive(Clone, Debug)]
