@@ -55,9 +55,6 @@ fn main() -> ExitCode {
     for (world, (before, which)) in worlds.iter().zip(before.iter().zip(["empty", "full"])) {
         println!("gateway on the {which} store: {before} MiB at first, {} MiB now", weight(world));
     }
-    for mut world in worlds {
-        world.oracle = false;
-    }
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -68,10 +65,12 @@ fn number(name: &str, otherwise: usize) -> usize {
 
 fn world(server: &Server) -> World {
     let port = server.port;
-    World::logging("warn", |config| {
+    let mut world = World::logging("warn", |config| {
         let redis = format!("redis: {{ url: \"redis://127.0.0.1:{port}\", timeout: 10s }}");
         config.replace("embedded: { path: ./store }", &redis)
-    })
+    });
+    world.oracle = false;
+    world
 }
 
 fn write_past(server: &Server, requests: usize) {

@@ -77,10 +77,8 @@ fn denied(
     at: Timestamp,
 ) -> Request {
     let person = |subject: Subject, group: &str| Person {
-        subject,
-        email: None,
         groups: vec![group.into()],
-        scopes: Vec::new(),
+        ..Person::named(subject)
     };
     let lead = person(Subject::new("https://idp.example.com", "bob@example.com"), "leads");
     Request {
@@ -133,5 +131,6 @@ fn template() -> Template {
         steps: vec![Step { approvers: Approvers::Groups(vec!["leads".into()]), required: 1 }],
         self_approval: false,
         rules: Rules::default(),
+        made: None,
     }
 }

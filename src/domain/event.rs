@@ -55,7 +55,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::RequestSubmitted,
         Self::RequestCommented,
         Self::RequestStepApproved,
@@ -73,6 +73,7 @@ impl EventKind {
         Self::BreakglassUsed,
         Self::BreakglassReviewed,
         Self::BreakglassOverdue,
+        Self::TemplateChanged,
     ];
 
     /// The CloudEvents `type`.

@@ -15,7 +15,6 @@ use crate::clock::Clock;
 use crate::domain::apply::{grant_status, request_status};
 use crate::domain::command::{Authority, Command, Submit};
 use crate::domain::event::{EventKind, Resource};
-use crate::domain::ids::{GrantId, RequestId};
 use crate::domain::markers::KillTarget;
 use crate::domain::request::Bounds;
 use crate::domain::rules::{BreakGlass, Eligible, Escalation, Extension, Rules};
@@ -339,6 +338,7 @@ async fn compare_records<W: World>(real: &mut Real<W>, reference: &mut Reference
     let count = |resource, kind| times(&events, resource, kind);
     for asked in &reference.asked {
         let of = Resource::Request(asked.id);
+        let of = &of;
         assert_eq!(ends(&events, of), end_of(asked.status, "pending"));
         assert_eq!(count(of, EventKind::RequestEscalated), usize::from(asked.escalated));
         assert_eq!(count(of, EventKind::BreakglassUsed), usize::from(asked.debt.is_some()));
@@ -347,19 +347,20 @@ async fn compare_records<W: World>(real: &mut Real<W>, reference: &mut Reference
     }
     for given in &reference.given {
         let of = Resource::Grant(given.id);
+        let of = &of;
         assert_eq!(ends(&events, of), end_of(given.status, "active"));
         assert_eq!(count(of, EventKind::GrantExtended), given.extended);
         assert!(count(of, EventKind::GrantExpiring) <= given.extended + 1);
     }
 }
 
-fn times(events: &[StoredEvent], of: Resource, kind: EventKind) -> usize {
-    let is_it = |stored: &&StoredEvent| stored.event.resource == of && stored.event.kind == kind;
+fn times(events: &[StoredEvent], of: &Resource, kind: EventKind) -> usize {
+    let is_it = |stored: &&StoredEvent| stored.event.resource == *of && stored.event.kind == kind;
     events.iter().filter(is_it).count()
 }
 
-fn ends(events: &[StoredEvent], of: Resource) -> Vec<&'static str> {
-    let of = events.iter().filter(|stored| stored.event.resource == of);
+fn ends(events: &[StoredEvent], of: &Resource) -> Vec<&'static str> {
+    let of = events.iter().filter(|stored| stored.event.resource == *of);
     of.filter_map(|stored| end_word(stored.event.kind)).collect()
 }
 
