@@ -242,8 +242,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.may_write()?;
         let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.note_write(&polled);
+        self.note_write(&polled, cx);
         polled
     }
 
@@ -252,8 +253,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.may_write()?;
         let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bytes);
-        self.note_write(&polled);
+        self.note_write(&polled, cx);
         polled
     }
 
@@ -262,7 +264,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        self.may_write()?;
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        match polled {
+            Poll::Ready(Ok(())) => self.watch.flushed(),
+            Poll::Ready(Err(_)) => (),
+            Poll::Pending => self.watch.wake_at_the_cut(cx.waker()),
+        }
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -271,9 +280,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
 }
 
 impl<S> Guard<S> {
-    fn note_write(&self, polled: &Poll<io::Result<usize>>) {
+    /// # Errors
+    /// Something that is still to be written may not be any more.
+    fn may_write(&self) -> io::Result<()> {
+        if self.watch.must_not_write() {
+            return Err(io::Error::other("the access has ended"));
+        }
+        Ok(())
+    }
+
+    fn note_write(&self, polled: &Poll<io::Result<usize>>, cx: &Context<'_>) {
         match polled {
-            Poll::Pending => self.watch.waits_to_write(),
+            Poll::Pending => {
+                self.watch.waits_to_write();
+                self.watch.wake_at_the_cut(cx.waker());
+            }
             Poll::Ready(written) => self.watch.wrote(*written.as_ref().unwrap_or(&0)),
         }
     }
