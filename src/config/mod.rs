@@ -15,7 +15,7 @@ pub(crate) mod units;
 pub mod upstreams;
 pub(crate) mod yaml;
 
-pub use listeners::{CertificateConfig, Listeners, ProxyListener, TlsConfig};
+pub use listeners::{AdminToken, CertificateConfig, Listeners, ProxyListener, TlsConfig};
 pub use load::{Loaded, Places, load, survey};
 pub use problems::{Problem, Problems};
 pub use providers::{

@@ -2,7 +2,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Folder, GOOD, changed};
-use crate::config::{AccessMode, Backend, Environment, ProxyListener, SinkConfig, Upstream, load};
+use crate::config::{
+    AccessMode, AdminToken, Backend, Environment, ProxyListener, SinkConfig, Upstream, load,
+};
 
 /// The example as it is shipped, with the files that it names beside it.
 #[test]
@@ -105,4 +107,19 @@ fn an_api_on_every_address_is_warned_to_name_its_own() {
         let warnings = folder.load(&text).map_err(|p| p.to_string()).expect("loads").warnings;
         assert_eq!(warnings.iter().any(|w| w.contains("api.public_url")), warned, "{warnings:?}");
     }
+}
+
+#[test]
+fn off_loopback_the_admin_listener_has_tls_and_a_token() {
+    let folder = Folder::new();
+    let token = "0123456789abcdef0123456789abcdef";
+    let tls = "tls: { certificate: ./jwks.json, key: ./seal.key }";
+    let listeners = format!(
+        "listeners: {{ admin: {{ address: \"0.0.0.0:9090\", {tls}, token: {token} }} }}\nstore:"
+    );
+    let loaded = folder.load(&changed("store:", &listeners)).map_err(|p| p.to_string());
+    let config = loaded.expect("loads").config;
+    assert_eq!(config.listeners.admin_token, Some(AdminToken(token.into())));
+    assert!(config.listeners.admin_tls.is_some());
+    assert!(!format!("{config:?}").contains(token), "it is a secret");
 }
