@@ -24,6 +24,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Debug)]
 pub struct Guard<S> {
+    // Before the stream: whoever sees its end sees the exchanges over.
+    _last: Closes,
     io: S,
     framing: Framing,
     watch: Rc<Watch>,
@@ -34,6 +36,16 @@ pub struct Guard<S> {
     /// The first bytes are still awaited, and may be the preface of HTTP/2.
     opening: bool,
     closing: Closing,
+}
+
+/// Lets go of the exchanges whose responses were written.
+#[derive(Debug)]
+struct Closes(Rc<Watch>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.closes();
+    }
 }
 
 #[derive(Debug)]
@@ -47,6 +59,7 @@ enum Closing {
 impl<S> Guard<S> {
     pub fn new(io: S, limits: HeadLimits, watch: Rc<Watch>) -> Self {
         Self {
+            _last: Closes(Rc::clone(&watch)),
             io,
             framing: Framing::new(limits),
             watch,
@@ -142,6 +155,10 @@ impl<S> Guard<S> {
 
 fn broken_body(violation: Violation) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, violation.detail())
+}
+
+fn access_ended() -> io::Error {
+    io::Error::other("the access has ended")
 }
 
 impl<S: AsyncRead + Unpin> Guard<S> {
@@ -264,7 +281,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.may_write()?;
+        if self.watch.must_not_flush() {
+            return Poll::Ready(Err(access_ended()));
+        }
         let polled = Pin::new(&mut self.io).poll_flush(cx);
         match polled {
             Poll::Ready(Ok(())) => self.watch.flushed(),
@@ -284,7 +303,7 @@ impl<S> Guard<S> {
     /// Something that is still to be written may not be any more.
     fn may_write(&self) -> io::Result<()> {
         if self.watch.must_not_write() {
-            return Err(io::Error::other("the access has ended"));
+            return Err(access_ended());
         }
         Ok(())
     }

@@ -43,6 +43,8 @@ pub struct Watch {
     bound: RefCell<Vec<Rc<Progress>>>,
     /// A piece of a tool's body was handed on, and may not be written yet.
     unflushed: Cell<bool>,
+    /// The client did not take the last piece at once.
+    waits: Cell<bool>,
     /// Written before the connection is closed.
     pub(super) last_words: RefCell<Vec<u8>>,
 }
@@ -67,6 +69,7 @@ impl Watch {
             undecided: RefCell::new(None),
             bound: RefCell::default(),
             unflushed: Cell::new(false),
+            waits: Cell::new(false),
             last_words: RefCell::new(Vec::new()),
         }
     }
@@ -166,21 +169,38 @@ impl Watch {
         self.write_pace.moved(bytes);
     }
 
-    /// Whether the access has ended of anything that is still to be written: no byte of it may be.
+    /// Whether the access has ended of anything that is still to be written: no byte of it may be. What
+    /// waits for the client is held to the clock, too.
     pub(super) fn must_not_write(&self) -> bool {
-        self.bound.borrow().iter().any(|exchange| exchange.held.has_ended())
+        let waits = self.waits.get();
+        let over = |exchange: &Rc<Progress>| {
+            exchange.held.cause().is_some() || (waits && exchange.held.has_ended())
+        };
+        self.bound.borrow().iter().any(over)
+    }
+
+    /// The same of what is written already, but not sent.
+    pub(super) fn must_not_flush(&self) -> bool {
+        self.waits.get() && self.must_not_write()
     }
 
     /// Whoever writes is woken when the access ends.
     pub(super) fn wake_at_the_cut(&self, waker: &Waker) {
+        self.waits.set(true);
         for exchange in self.bound.borrow().iter() {
             exchange.held.waits(Side::Response, waker);
         }
     }
 
+    /// Nothing more is written.
+    pub(super) fn closes(&self) {
+        self.bound.borrow_mut().clear();
+    }
+
     /// Everything that was handed on is written.
     pub(super) fn flushed(&self) {
         self.unflushed.set(false);
+        self.waits.set(false);
         let mut bound = self.bound.borrow_mut();
         if !bound.is_empty() {
             let over = bound.len().saturating_sub(usize::from(self.streaming.get() > 0));
