@@ -8,13 +8,11 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 
-use crate::config::AdminToken;
-
 use super::fresh;
 
 /// With a token, every request has to carry it; without one, none has to.
-pub fn guarded(router: Router, token: Option<&AdminToken>) -> Router {
-    let Some(AdminToken(token)) = token else { return router };
+pub fn guarded(router: Router, token: Option<&str>) -> Router {
+    let Some(token) = token else { return router };
     let known = digest(&SHA256, token.as_bytes());
     router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
         if carries(request.headers(), &known) { next.run(request).await } else { refused() }

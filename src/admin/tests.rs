@@ -112,10 +112,9 @@ async fn every_section_is_shown_and_one_that_panics_is_null() {
 
 #[tokio::test]
 async fn where_there_is_a_token_every_request_carries_it_or_learns_nothing() {
-    let token = crate::config::AdminToken("0123456789abcdef0123456789abcdef".into());
     let (_metrics, metrics) = MetricsHandle::new();
     let open = router(Admin { metrics, checks: Arc::new([]), debug: Arc::new([]) });
-    let router = guarded(open, Some(&token));
+    let router = guarded(open, Some("0123456789abcdef0123456789abcdef"));
     let right = "authorization: Bearer 0123456789abcdef0123456789abcdef\r\n";
     for (lines, status) in [
         (right.to_owned(), 200),

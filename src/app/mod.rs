@@ -256,7 +256,8 @@ impl Parts<'_> {
         });
         let checks = self.checks().into();
         let admin = admin::router(Admin { metrics: scrape, checks, debug: debug.into() });
-        let admin = admin::guarded(admin, self.config.listeners.admin_token.as_ref());
+        let token = self.config.listeners.admin_token.as_ref();
+        let admin = admin::guarded(admin, token.map(|token| &*token.0));
         let tls = self.ready.tls.admin.clone();
         // The admin listener answers while the others drain; it ends with the process.
         servers.spawn(async move {
