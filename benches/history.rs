@@ -7,7 +7,8 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
-    clippy::cast_precision_loss,
+    clippy::indexing_slicing,
+    clippy::format_push_string,
     reason = "a benchmark that is surprised should stop"
 )]
 

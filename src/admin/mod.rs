@@ -1,5 +1,5 @@
-//! The admin listener: `/metrics`, `/livez`, `/readyz`, `/debug/authz`. It belongs on loopback: it tells how the
-//! deployment is doing, and asks for no credential.
+//! The admin listener: `/metrics`, `/livez`, `/readyz`, `/debug/authz`. It tells how the deployment is
+//! doing: beyond loopback only inside TLS, and to whoever has its token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +13,11 @@ use axum::routing::get;
 use crate::telemetry::{MetricsHandle, scrape};
 
 pub mod debug;
+mod guard;
 pub mod readiness;
 
 pub use debug::DebugSection;
+pub use guard::guarded;
 pub use readiness::{Check, Checking, NotReady, Readiness};
 
 /// What the admin listener shows.

@@ -14,11 +14,15 @@ async fn get_from(checks: Vec<Check>, path: &str) -> (u16, String, String) {
         DebugSection::new("broken", || panic!("a defect in a section")),
     ];
     let router = router(Admin { metrics, checks: checks.into(), debug: debug.into() });
+    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    ask(router, &request).await
+}
+
+async fn ask(router: Router, request: &str) -> (u16, String, String) {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("binds");
     let address = listener.local_addr().expect("an address");
     let server = tokio::spawn(async move { axum::serve(listener, router).await });
     let mut stream = TcpStream::connect(address).await.expect("connects");
-    let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.expect("writes");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("reads");
@@ -104,4 +108,35 @@ async fn every_section_is_shown_and_one_that_panics_is_null() {
     let (status, head, body) = get_from(vec![], "/debug/authz").await;
     assert_eq!((status, json_of(&body)), (200, json!({"policy": {"rows": 3}, "broken": null})));
     assert!(head.contains("cache-control: no-store"));
+}
+
+#[tokio::test]
+async fn where_there_is_a_token_every_request_carries_it_or_learns_nothing() {
+    let (_metrics, metrics) = MetricsHandle::new();
+    let open = router(Admin { metrics, checks: Arc::new([]), debug: Arc::new([]) });
+    let router = guarded(open, Some("0123456789abcdef0123456789abcdef"));
+    let right = "authorization: Bearer 0123456789abcdef0123456789abcdef\r\n";
+    for (lines, status) in [
+        (right.to_owned(), 200),
+        (right.replace("Bearer", "bearer"), 200),
+        (String::new(), 401),
+        (right.replace("Bearer", "Basic"), 401),
+        (right.replace("ef\r", "e\r"), 401),
+        (right.replace("ef\r", "ee\r"), 401),
+        (right.replace("ef\r", "eff\r"), 401),
+        ("authorization: Bearer\r\n".to_owned(), 401),
+        (right.repeat(2), 401),
+    ] {
+        for path in ["/livez", "/readyz", "/metrics", "/debug/authz", "/none"] {
+            let request =
+                format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lines}\r\n");
+            let (found, head, body) = ask(router.clone(), &request).await;
+            if status == 401 {
+                assert_eq!(found, 401, "{path} {lines}");
+                assert!(head.contains("www-authenticate: bearer") && !body.contains("tidegate_"));
+            } else {
+                assert_eq!(found, if path == "/none" { 404 } else { 200 }, "{path} {lines}");
+            }
+        }
+    }
 }

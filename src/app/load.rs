@@ -288,7 +288,7 @@ pub fn watched(config: &Config) -> Vec<PathBuf> {
     paths.extend(config.directory.file.clone());
     paths.extend(config.issuers.iter().filter_map(key_file));
     let proxy = config.listeners.proxy.iter().filter_map(|listener| listener.tls.as_ref());
-    let tls = proxy.chain(&config.listeners.api_tls);
+    let tls = proxy.chain(&config.listeners.api_tls).chain(&config.listeners.admin_tls);
     paths.extend(tls.flat_map(TlsConfig::files).cloned());
     paths
 }

@@ -269,9 +269,13 @@ impl Parts<'_> {
         });
         let checks = self.checks(api).into();
         let admin = admin::router(Admin { metrics: scrape, checks, debug: debug.into() });
+        let token = self.config.listeners.admin_token.as_ref();
+        let admin = admin::guarded(admin, token.map(|token| &*token.0));
+        let tls = self.ready.tls.admin.clone();
         // The admin listener answers while the others drain; it ends with the process.
         servers.spawn(async move {
-            let _ended = axum::serve(admin_listener, admin).await;
+            let never = std::future::pending();
+            approvals::listen::serve((admin_listener, tls), admin, never).await;
         });
         servers
     }

@@ -71,15 +71,30 @@ pub struct Listeners {
     #[schemars(length(min = 1))]
     pub proxy: Option<Vec<ProxyListener>>,
     pub api: Option<ApiListener>,
-    /// Loopback only
-    pub admin: Option<Listener>,
+    pub admin: Option<AdminListener>,
 }
 
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
-pub struct Listener {
-    /// IP:PORT
+pub struct AdminListener {
+    /// IP:PORT; off loopback with tls and token
     pub address: Text,
+    pub tls: Option<ListenerTls>,
+    pub token: Option<AdminToken>,
+}
+
+/// 32 to 4096 visible ASCII characters, or the file that they stand in
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+pub enum AdminToken {
+    Text(String),
+    File(TokenFile),
+}
+
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct TokenFile {
+    pub file: Text,
 }
 
 #[derive(JsonSchema)]

@@ -1,5 +1,6 @@
 //! Where Tidegate listens, and what it shows of itself there.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +11,20 @@ pub struct Listeners {
     pub api: SocketAddr,
     pub api_tls: Option<TlsConfig>,
     pub admin: SocketAddr,
+    pub admin_tls: Option<TlsConfig>,
+    /// Always there, like TLS, where the admin listener is reached from elsewhere.
+    pub admin_token: Option<AdminToken>,
+}
+
+/// What every request to the admin listener has to carry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct AdminToken(pub Arc<str>);
+
+/// It is a secret.
+impl fmt::Debug for AdminToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AdminToken")
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -20,7 +20,7 @@ pub(crate) mod yaml;
 
 pub use directory::{DirectoryConfig, DirectoryHttpConfig};
 pub use identity_keys::IdentityKeys;
-pub use listeners::{CertificateConfig, Listeners, ProxyListener, TlsConfig};
+pub use listeners::{AdminToken, CertificateConfig, Listeners, ProxyListener, TlsConfig};
 pub use load::{Loaded, Places, load, survey};
 pub use problems::{Problem, Problems};
 pub use providers::{

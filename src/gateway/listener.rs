@@ -5,6 +5,7 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -308,12 +309,18 @@ async fn accept<P: Ports>(
     }
 }
 
-/// A peer that does not answer is given up after a minute or so.
+/// A peer that does not answer is given up after one to three minutes. No two connections in a row are
+/// probed at the same time: the timers of thousands would fire together, and the probes that a full
+/// queue of the system drops would end connections whose peers are there.
 pub fn keepalive() -> TcpKeepalive {
-    TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10))
-        .with_retries(3)
+    static TURN: AtomicU64 = AtomicU64::new(0);
+    let (after, every) = probed(TURN.fetch_add(1, Ordering::Relaxed));
+    TcpKeepalive::new().with_time(after).with_interval(every).with_retries(4)
+}
+
+/// After which silence a connection is probed, and how often then.
+pub const fn probed(turn: u64) -> (Duration, Duration) {
+    (Duration::from_secs(30 + turn % 61), Duration::from_secs(8 + turn % 7))
 }
 
 /// One open connection.

@@ -4,8 +4,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use crate::config::map::Map;
 use crate::config::reader::At;
-use crate::config::{Listeners, ProxyListener, TlsConfig};
+use crate::config::{AdminToken, Listeners, ProxyListener, TlsConfig};
 
+use super::files;
 use super::listener_tls::tls;
 
 const SHAPE: &str = "`{ address: IP:PORT }`";
@@ -13,18 +14,25 @@ const EXPOSED: &str = "listens beyond loopback without TLS: put it behind someth
 
 pub fn listeners(map: &Map<'_>, strict: bool) -> Option<Listeners> {
     let plain = vec![ProxyListener::plain(local(8080))];
-    let defaults =
-        Listeners { proxy: plain.clone(), api: local(8081), api_tls: None, admin: local(9090) };
+    let defaults = Listeners {
+        proxy: plain.clone(),
+        api: local(8081),
+        api_tls: None,
+        admin: local(9090),
+        admin_tls: None,
+        admin_token: None,
+    };
     map.or("listeners", defaults, |at| {
         let map = at.map("a mapping with proxy, api and admin")?;
         let proxy = map.or("proxy", plain, |at| {
             at.filled("a list of at least one `{ address: IP:PORT }`", |at| proxy(at, strict))
         });
         let api = map.or("api", (local(8081), None), |at| api(at, strict));
-        let admin = map.or("admin", local(9090), admin);
+        let admin = map.or("admin", (local(9090), None, None), |at| admin(at, strict));
         map.finish();
         let (proxy, (api, api_tls)) = (proxy?, api?);
-        Some(Listeners { proxy, api, api_tls, admin: admin? })
+        let (admin, admin_tls, admin_token) = admin?;
+        Some(Listeners { proxy, api, api_tls, admin, admin_tls, admin_token })
     })
 }
 
@@ -59,23 +67,48 @@ fn api(at: &At<'_>, strict: bool) -> Option<(SocketAddr, Option<TlsConfig>)> {
     Some((address, tls))
 }
 
-fn admin(at: &At<'_>) -> Option<SocketAddr> {
-    let found = bare_address(at)?;
-    if found.ip().is_loopback() {
-        return Some(found);
+fn admin(at: &At<'_>, strict: bool) -> Option<(SocketAddr, Option<TlsConfig>, Option<AdminToken>)> {
+    let map = at.map("`{ address: IP:PORT, tls, token }`")?;
+    let address = address(&map);
+    let tls = map.maybe("tls", |at| tls(at, strict));
+    let token = map.maybe("token", |at| token(at, strict));
+    map.finish();
+    let (address, tls, token) = (address?, tls?, token?);
+    let missing = match (&tls, &token) {
+        (Some(_), Some(_)) => return Some((address, tls, token)),
+        (Some(_), None) => "no token",
+        (None, Some(_)) => "no tls",
+        (None, None) => "neither tls nor token",
+    };
+    if address.ip().is_loopback() {
+        return Some((address, tls, token));
     }
-    at.refuse_as(
-        format!("the address {found}"),
-        "a loopback address (the admin listener has no TLS and no token yet)",
-    )
+    let found = format!("the address {address} with {missing}");
+    at.refuse_as(found, "a loopback address, or both tls and token")
 }
 
-fn bare_address(at: &At<'_>) -> Option<SocketAddr> {
-    let map = at.map(SHAPE)?;
-    map.later(&["tls", "token"]);
-    let address = address(&map);
-    map.finish();
-    address
+/// The text itself, or the file that it stands in. Neither is ever shown.
+fn token(at: &At<'_>, strict: bool) -> Option<AdminToken> {
+    let expected = "32 to 4096 visible ASCII characters, for example from the environment: \
+                    \"${NAME}\", or `{ file: FILE }`";
+    let text = if at.is_map() {
+        let map = at.map(expected)?;
+        let file = map.need("file", "the file with the token", |at| files::secret(at, strict));
+        map.finish();
+        String::from_utf8_lossy(file?.1.trim_ascii()).into_owned()
+    } else {
+        match at.quiet_text() {
+            Ok(text) => text,
+            Err(found) => return at.refuse_as(found, expected),
+        }
+    };
+    let fits =
+        (32..=4096).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    if fits {
+        Some(AdminToken(text.into()))
+    } else {
+        at.refuse_as("a token that is none (not shown)", expected)
+    }
 }
 
 fn address(map: &Map<'_>) -> Option<SocketAddr> {

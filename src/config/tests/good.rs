@@ -2,7 +2,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Folder, GOOD, changed};
-use crate::config::{AccessMode, Backend, Environment, ProxyListener, SinkConfig, Upstream, load};
+use crate::config::{
+    AccessMode, AdminToken, Backend, Environment, ProxyListener, SinkConfig, Upstream, load,
+};
 
 /// The example as it is shipped, with the files that it names beside it.
 #[test]
@@ -145,4 +147,19 @@ store:"#;
     assert!(problems[0].file.ends_with("directory.json"), "{problems:?}");
     assert_eq!(problems[0].path, "groups.dba[0]");
     assert!(folder.load(GOOD).expect("good").config.directory.groups.is_empty());
+}
+
+#[test]
+fn off_loopback_the_admin_listener_has_tls_and_a_token() {
+    let folder = Folder::new();
+    let token = "0123456789abcdef0123456789abcdef";
+    let tls = "tls: { certificate: ./jwks.json, key: ./seal.key }";
+    let listeners = format!(
+        "listeners: {{ admin: {{ address: \"0.0.0.0:9090\", {tls}, token: {token} }} }}\nstore:"
+    );
+    let loaded = folder.load(&changed("store:", &listeners)).map_err(|p| p.to_string());
+    let config = loaded.expect("loads").config;
+    assert_eq!(config.listeners.admin_token, Some(AdminToken(token.into())));
+    assert!(config.listeners.admin_tls.is_some());
+    assert!(!format!("{config:?}").contains(token), "it is a secret");
 }

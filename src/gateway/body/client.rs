@@ -25,6 +25,8 @@ pub struct Progress {
     pub ended: Cell<bool>,
     /// The client's side broke: a framing violation, an abort, or too long a silence.
     pub broken: Cell<bool>,
+    /// The tool could take more of it, and the client sends none.
+    pub awaits_client: Cell<bool>,
     /// When the body, or the answer that comes meanwhile, last moved.
     pub moved_at: Cell<Instant>,
 }
@@ -44,16 +46,15 @@ pub struct Rules {
 /// The client's body on its way to the tool.
 #[derive(Debug)]
 pub struct ClientBody {
-    /// `None`: there is none.
-    inner: Option<Incoming>,
     progress: Rc<Progress>,
-    /// `None`: there was no body when it began. Boxed, as most requests have none.
-    kept: Option<Box<Kept>>,
+    /// `None`: there is none. Boxed, as most requests have none, and every one is moved about.
+    flow: Option<Box<Flow>>,
 }
 
-/// What a body is held to, and how it has kept to it so far.
+/// A body, what it is held to, and how it has kept to it so far.
 #[derive(Debug)]
-struct Kept {
+struct Flow {
+    inner: Incoming,
     rules: Rules,
     pace: Pace,
     /// Since when the tool could take more of it. What moves meanwhile, the answer too, shortens the wait.
@@ -62,29 +63,31 @@ struct Kept {
 }
 
 impl ClientBody {
+    /// `rules`: there for every body that has not ended.
     #[must_use]
     pub fn new(inner: Incoming, held: Held, rules: Option<Rules>) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress {
             ended: Cell::new(inner.is_end_stream()),
             broken: Cell::new(false),
+            awaits_client: Cell::new(false),
             moved_at: Cell::new(held.opened()),
             held,
         });
-        let kept = rules.map(|rules| Box::new(Kept::to(rules)));
-        (Self { inner: Some(inner), progress: Rc::clone(&progress), kept }, progress)
+        let flow = rules.map(|rules| Box::new(Flow::to(inner, rules)));
+        (Self { progress: Rc::clone(&progress), flow }, progress)
     }
 
     /// Of a request that has no body, for a second try.
     #[must_use]
     pub const fn empty(progress: Rc<Progress>) -> Self {
-        Self { inner: None, progress, kept: None }
+        Self { progress, flow: None }
     }
 }
 
-impl Kept {
-    const fn to(rules: Rules) -> Self {
+impl Flow {
+    const fn to(inner: Incoming, rules: Rules) -> Self {
         let pace = Pace::new(rules.rate);
-        Self { rules, pace, waits_since: None, timer: None }
+        Self { inner, rules, pace, waits_since: None, timer: None }
     }
 
     /// Ready when nothing has moved for too long.
@@ -125,39 +128,39 @@ impl Body for ClientBody {
         if this.progress.held.cause().is_some() {
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
-        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        let credential = this.kept.as_ref().and_then(|it| it.rules.credential.as_ref());
+        let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
+        let credential = flow.rules.credential.as_ref();
         let keep = |trailers: &mut _| filter_request_trailers(trailers, credential);
-        let Poll::Ready(frame) = next_frame(inner, cx, keep) else {
+        let Poll::Ready(frame) = next_frame(&mut flow.inner, cx, keep) else {
             this.progress.held.waits(Side::Request, cx.waker());
-            let Some(kept) = &mut this.kept else { return Poll::Pending };
-            ready!(kept.poll_stalled(this.progress.moved_at.get(), cx));
+            this.progress.awaits_client.set(true);
+            ready!(flow.poll_stalled(this.progress.moved_at.get(), cx));
             this.progress.broken.set(true);
             return Poll::Ready(Some(Err(Cut::Stalled)));
         };
+        this.progress.awaits_client.set(false);
         if this.progress.held.has_ended() {
             return Poll::Ready(Some(Err(Cut::AccessEnded)));
         }
-        if let Some(kept) = &mut this.kept {
-            let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
-            kept.moved(this.progress.moved_at.get(), data.map_or(0, Bytes::len));
-        }
+        let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref());
+        flow.moved(this.progress.moved_at.get(), data.map_or(0, Bytes::len));
         this.progress.moved_at.set(Instant::now());
         match &frame {
             None => this.progress.ended.set(true),
             Some(Err(_)) => this.progress.broken.set(true),
             Some(Ok(frame)) => {
-                this.progress.ended.set(frame.is_trailers() || inner.is_end_stream());
+                this.progress.ended.set(frame.is_trailers() || flow.inner.is_end_stream());
             }
         }
         Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.flow.as_ref().is_none_or(|flow| flow.inner.is_end_stream())
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        let none = || SizeHint::with_exact(0);
+        self.flow.as_ref().map_or_else(none, |flow| flow.inner.size_hint())
     }
 }

@@ -1,13 +1,14 @@
 //! The body of a response to the client.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use super::{Cut, Ending, next_frame};
+use super::{Cut, Ending, Progress, next_frame};
 use crate::gateway::framing::Sending;
 use crate::gateway::headers::filter_response_trailers;
 use crate::gateway::lease::Lease;
@@ -71,17 +72,27 @@ impl Out {
     /// Keeps the connection from counting as idle while this body is sent.
     #[must_use]
     pub fn sending(mut self, sending: Sending) -> Self {
+        if let Some(exchange) = self.exchange() {
+            sending.binds(exchange);
+        }
         self.held.1 = Some(sending);
         self
     }
 }
 
 impl Out {
+    /// The exchange, if an access binds it.
+    #[must_use]
+    pub fn exchange(&self) -> Option<&Rc<Progress>> {
+        self.bound.as_ref().map(|(lease, _)| lease.exchange())
+    }
+
     /// The last frame. The tool's connection is dropped here, whatever it still has to say.
     fn cut(&mut self) -> Result<Frame<Bytes>, Cut> {
         self.content = Content::Whole(None);
         let last = self.bound.as_ref().and_then(|(lease, ending)| ending.last_frame(lease.code()));
-        last.ok_or(Cut::AccessEnded)
+        last.filter(|_| self.held.1.as_ref().is_none_or(Sending::may_say_the_end))
+            .ok_or(Cut::AccessEnded)
     }
 }
 
@@ -129,6 +140,9 @@ impl Body for Out {
             Some(Ok(_)) => {
                 if let Some(lent) = lent {
                     lent.answer_moved();
+                }
+                if let Some(sending) = &this.held.1 {
+                    sending.hands_on();
                 }
                 give_back_at_end(inner, lent);
             }

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 
 use super::answer::{broken, checked, unreachable};
-use super::http2::{Spare, into_http1, into_http2, was_refused};
+use super::http2::{Spare, into_http1, into_http2, was_refused, was_reset};
 use super::wait::in_time;
 use crate::gateway::admit::Permit;
 use crate::gateway::body::{ClientBody, Progress};
@@ -57,7 +57,9 @@ pub(super) async fn exchange<P: Ports>(
         }
         match answer {
             None => {
-                lent.failed();
+                if !progress.awaits_client.get() {
+                    lent.failed();
+                }
                 let detail = format!("{} did not answer in time", tool.name);
                 return Err(Refusal::new(ProblemCode::UpstreamTimeout, detail));
             }
@@ -72,7 +74,7 @@ pub(super) async fn exchange<P: Ports>(
                     tries.forget_last();
                 }
                 Err(error) => {
-                    if !progress.broken.get() {
+                    if !progress.broken.get() && !was_reset(&error) {
                         lent.failed();
                     }
                     return Err(broken(&tool.name, progress, &error));

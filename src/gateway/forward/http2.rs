@@ -96,8 +96,18 @@ impl Spare {
 /// Whether the backend says that it did nothing with the request (RFC 9113, section 8.7): it refused
 /// the stream, or will not come to it any more.
 pub(super) fn was_refused(error: &hyper::Error) -> bool {
-    let cause = std::error::Error::source(error);
-    let Some(error) = cause.and_then(|it| it.downcast_ref::<h2::Error>()) else { return false };
+    let Some(error) = of_http2(error) else { return false };
     let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
     error.is_remote() && (refused || error.is_go_away())
+}
+
+/// Whether the backend gave up this one stream (RFC 9113, section 5.4.2). What a client sends may
+/// have made it: that tells nothing of the connection, or of the backend.
+pub(super) fn was_reset(error: &hyper::Error) -> bool {
+    let reset = |error: &h2::Error| error.is_remote() && error.is_reset();
+    of_http2(error).is_some_and(reset) && !was_refused(error)
+}
+
+fn of_http2(error: &hyper::Error) -> Option<&h2::Error> {
+    std::error::Error::source(error)?.downcast_ref()
 }

@@ -99,6 +99,7 @@ pub async fn forward<P: Ports>(
     .emit(&core.metrics);
     let (response, lent) = answer?;
     if let Some(agreed) = agreed {
+        lent.becomes_tunnel();
         return Ok(inbound::tunnel(response, agreed, (lease, tool), along));
     }
     Ok(inbound::inbound(response, lent, (lease, trailers), along))

@@ -24,6 +24,8 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Debug)]
 pub struct Guard<S> {
+    // Before the stream: whoever sees its end sees the exchanges over.
+    _last: Closes,
     io: S,
     framing: Framing,
     watch: Rc<Watch>,
@@ -34,6 +36,16 @@ pub struct Guard<S> {
     /// The first bytes are still awaited, and may be the preface of HTTP/2.
     opening: bool,
     closing: Closing,
+}
+
+/// Lets go of the exchanges whose responses were written.
+#[derive(Debug)]
+struct Closes(Rc<Watch>);
+
+impl Drop for Closes {
+    fn drop(&mut self) {
+        self.0.closes();
+    }
 }
 
 #[derive(Debug)]
@@ -47,6 +59,7 @@ enum Closing {
 impl<S> Guard<S> {
     pub fn new(io: S, limits: HeadLimits, watch: Rc<Watch>) -> Self {
         Self {
+            _last: Closes(Rc::clone(&watch)),
             io,
             framing: Framing::new(limits),
             watch,
@@ -142,6 +155,10 @@ impl<S> Guard<S> {
 
 fn broken_body(violation: Violation) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, violation.detail())
+}
+
+fn access_ended() -> io::Error {
+    io::Error::other("the access has ended")
 }
 
 impl<S: AsyncRead + Unpin> Guard<S> {
@@ -242,8 +259,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
+        self.may_write()?;
         let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
-        self.note_write(&polled);
+        self.note_write(&polled, cx);
         polled
     }
 
@@ -252,8 +270,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        self.may_write()?;
         let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bytes);
-        self.note_write(&polled);
+        self.note_write(&polled, cx);
         polled
     }
 
@@ -262,7 +281,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
+        if self.watch.must_not_flush() {
+            return Poll::Ready(Err(access_ended()));
+        }
+        let polled = Pin::new(&mut self.io).poll_flush(cx);
+        match polled {
+            Poll::Ready(Ok(())) => self.watch.flushed(),
+            Poll::Ready(Err(_)) => (),
+            Poll::Pending => self.watch.wake_at_the_cut(cx.waker()),
+        }
+        polled
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -271,9 +299,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
 }
 
 impl<S> Guard<S> {
-    fn note_write(&self, polled: &Poll<io::Result<usize>>) {
+    /// # Errors
+    /// Something that is still to be written may not be any more.
+    fn may_write(&self) -> io::Result<()> {
+        if self.watch.must_not_write() {
+            return Err(access_ended());
+        }
+        Ok(())
+    }
+
+    fn note_write(&self, polled: &Poll<io::Result<usize>>, cx: &Context<'_>) {
         match polled {
-            Poll::Pending => self.watch.waits_to_write(),
+            Poll::Pending => {
+                self.watch.waits_to_write();
+                self.watch.wake_at_the_cut(cx.waker());
+            }
             Poll::Ready(written) => self.watch.wrote(*written.as_ref().unwrap_or(&0)),
         }
     }

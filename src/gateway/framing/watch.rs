@@ -9,6 +9,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Violation;
+use crate::gateway::body::Progress;
+use crate::gateway::lease::Side;
 use crate::gateway::pace::Pace;
 
 /// One per connection, shared within its core.
@@ -37,6 +39,12 @@ pub struct Watch {
     switched: Cell<bool>,
     /// Whoever waits for the answer to a request for an upgrade.
     undecided: RefCell<Option<Waker>>,
+    /// Exchanges that are bound to an access, and of whose response something may not be written yet.
+    bound: RefCell<Vec<Rc<Progress>>>,
+    /// A piece of a tool's body was handed on, and may not be written yet.
+    unflushed: Cell<bool>,
+    /// The client did not take the last piece at once.
+    waits: Cell<bool>,
     /// Written before the connection is closed.
     pub(super) last_words: RefCell<Vec<u8>>,
 }
@@ -59,6 +67,9 @@ impl Watch {
             goodbye: Cell::new(false),
             switched: Cell::new(false),
             undecided: RefCell::new(None),
+            bound: RefCell::default(),
+            unflushed: Cell::new(false),
+            waits: Cell::new(false),
             last_words: RefCell::new(Vec::new()),
         }
     }
@@ -158,6 +169,45 @@ impl Watch {
         self.write_pace.moved(bytes);
     }
 
+    /// Whether the access has ended of anything that is still to be written: no byte of it may be. What
+    /// waits for the client is held to the clock, too.
+    pub(super) fn must_not_write(&self) -> bool {
+        let waits = self.waits.get();
+        let over = |exchange: &Rc<Progress>| {
+            exchange.held.cause().is_some() || (waits && exchange.held.has_ended())
+        };
+        self.bound.borrow().iter().any(over)
+    }
+
+    /// The same of what is written already, but not sent.
+    pub(super) fn must_not_flush(&self) -> bool {
+        self.waits.get() && self.must_not_write()
+    }
+
+    /// Whoever writes is woken when the access ends.
+    pub(super) fn wake_at_the_cut(&self, waker: &Waker) {
+        self.waits.set(true);
+        for exchange in self.bound.borrow().iter() {
+            exchange.held.waits(Side::Response, waker);
+        }
+    }
+
+    /// Nothing more is written.
+    pub(super) fn closes(&self) {
+        self.bound.borrow_mut().clear();
+    }
+
+    /// Everything that was handed on is written.
+    pub(super) fn flushed(&self) {
+        self.unflushed.set(false);
+        self.waits.set(false);
+        let mut bound = self.bound.borrow_mut();
+        if !bound.is_empty() {
+            let over = bound.len().saturating_sub(usize::from(self.streaming.get() > 0));
+            bound.drain(..over);
+        }
+    }
+
     pub fn say_at_the_end(&self, words: Vec<u8>) {
         *self.last_words.borrow_mut() = words;
     }
@@ -184,6 +234,29 @@ impl Watch {
 /// One response whose body has not ended.
 #[derive(Debug)]
 pub struct Sending(Rc<Watch>);
+
+impl Sending {
+    /// The response is bound to an access.
+    pub fn binds(&self, exchange: &Rc<Progress>) {
+        self.0.bound.borrow_mut().push(Rc::clone(exchange));
+    }
+
+    /// A piece of the tool's body goes to the library.
+    pub fn hands_on(&self) {
+        self.0.unflushed.set(true);
+    }
+
+    /// What comes next says that the access has ended; `false`: something of the tool is not written
+    /// yet, and cannot be taken back alone.
+    #[must_use]
+    pub fn may_say_the_end(&self) -> bool {
+        let may = !self.0.unflushed.get();
+        if may {
+            self.0.bound.borrow_mut().clear();
+        }
+        may
+    }
+}
 
 impl Drop for Sending {
     fn drop(&mut self) {

@@ -113,8 +113,8 @@ fn remove_nominated(headers: &mut HeaderMap) {
 /// Every value given here is visible ASCII; one that is not would be left out, and so would the
 /// client's copy, which is already gone.
 fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    headers.remove(&name);
-    if let Ok(value) = HeaderValue::from_str(value) {
-        headers.insert(name, value);
+    match HeaderValue::from_str(value) {
+        Ok(value) => drop(headers.insert(name, value)),
+        Err(_) => drop(headers.remove(name)),
     }
 }

@@ -2,8 +2,10 @@
 //! now, about the same route, target and person. A token that has expired meanwhile ends nothing.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use http::Method;
+use tokio::time::timeout;
 
 use crate::config::AccessMode;
 use crate::domain::ids::GrantId;
@@ -18,6 +20,9 @@ use crate::problem::ProblemCode;
 
 use super::cause::Cause;
 use super::held::Held;
+
+/// How long the store may take to tell how a grant ended.
+const TOLD_WITHIN: Duration = Duration::from_millis(200);
 
 pub enum Again {
     /// These grants permit it, or it needs none.
@@ -105,9 +110,12 @@ async fn of_tombstones<P: Ports>(
 ) -> Vec<(Timestamp, Cause)> {
     let permit = held.permit();
     let (Some(identity), false) = (permit.identity(), gone.is_empty()) else { return Vec::new() };
-    let _room = core.leases.room.acquire().await;
-    // That they are gone is sure; only how is not.
-    let Ok(ended) = core.ports.live().tombstones(identity.key).await else { return Vec::new() };
+    let read = async {
+        let _room = core.leases.room.acquire().await;
+        core.ports.live().tombstones(identity.key).await
+    };
+    // That they are gone is sure; only how is not, and the cut does not wait for it.
+    let Ok(Ok(ended)) = timeout(TOLD_WITHIN, read).await else { return Vec::new() };
     let killed = held.seen().and_then(|seen| {
         view.killed_since(seen.generation, |target| hits(core, target, &permit.tool().config.name))
     });

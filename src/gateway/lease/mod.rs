@@ -66,6 +66,12 @@ impl Lease {
         Some(Self { progress: Rc::clone(progress) })
     }
 
+    /// The exchange that it is on.
+    #[must_use]
+    pub const fn exchange(&self) -> &Rc<Progress> {
+        &self.progress
+    }
+
     /// Whether the access has ended by now; the first to notice cuts it.
     pub fn has_ended(&mut self) -> bool {
         self.progress.held.has_ended()

@@ -114,13 +114,13 @@ impl Leases {
             let partition = partition_of(identity.key);
             self.book.borrow_mut().watch(place, &exchange, partition);
             self.asking.notify_one();
-            self.look_at(place, &exchange, now);
+            self.look_at(place, &exchange, (now, self.now()));
         }
     }
 
-    /// Cuts it if it is over.
-    fn look_at(&self, place: Place, exchange: &Progress, now: Instant) {
-        let look = exchange.held.look(now, self.now(), self.shared.limits.stream_grace);
+    /// Cuts it if it is over, by the clock of the core and by the one on the wall.
+    fn look_at(&self, place: Place, exchange: &Progress, (now, wall): (Instant, Timestamp)) {
+        let look = exchange.held.look(now, wall, self.shared.limits.stream_grace);
         let at = match look {
             Look::Over(cause) => return exchange.held.cut(cause, None),
             Look::Later(at) => at.min(now + LOOK_AGAIN),
@@ -148,9 +148,9 @@ impl Leases {
             return;
         }
         self.book.borrow_mut().next_look = Some(now + LOOK_AGAIN);
-        let open = self.book.borrow().open();
+        let (open, wall) = (self.book.borrow().open(), self.now());
         for (place, exchange) in &open {
-            self.look_at(*place, exchange, now);
+            self.look_at(*place, exchange, (now, wall));
         }
     }
 

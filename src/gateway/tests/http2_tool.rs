@@ -18,6 +18,8 @@ pub enum Does {
     /// `ok`, and `grpc-status: 0` after it.
     AnswersWithTrailers,
     Refuses,
+    /// Gives the stream up for this reason.
+    Resets(Reason),
     /// Answers, and closes the connection for others.
     SaysGoodbye,
     /// Nothing, ever.
@@ -122,6 +124,10 @@ impl Http2Tool {
             reply.send_reset(Reason::REFUSED_STREAM);
             return;
         }
+        if let Does::Resets(reason) = does {
+            reply.send_reset(reason);
+            return;
+        }
         if matches!(does, Does::Echoes) {
             return self.echo((head, body), reply, connection).await;
         }
@@ -145,7 +151,8 @@ impl Http2Tool {
             | Does::SaysGoodbye
             | Does::Serves(_)
             | Does::Echoes
-            | Does::Refuses => {
+            | Does::Refuses
+            | Does::Resets(_) => {
                 let head = response(200).body(()).expect("a head");
                 let Ok(mut stream) = reply.send_response(head, false) else { return };
                 let trailers = matches!(does, Does::AnswersWithTrailers | Does::Serves(_));

@@ -14,21 +14,21 @@ use super::h2_client::{H2, PATIENCE, ask};
 use super::harness::{Harness, limits, with};
 use crate::config::{Limits, Upstream};
 
-const BODY: usize = 64 << 20;
+pub const BODY: usize = 64 << 20;
 /// What sockets, windows and buffers may hold between the two ends. The sockets of the system take
 /// most of it.
 const ON_THE_WAY: usize = 24 << 20;
 const PIECE: usize = 64 << 10;
 
 /// A tool that reads or writes a large body, and only when it may.
-struct Large {
+pub struct Large {
     port: u16,
     moved: Arc<AtomicUsize>,
     may: watch::Sender<bool>,
 }
 
 impl Large {
-    async fn start() -> Self {
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let port = listener.local_addr().expect("bound").port();
         let moved = Arc::new(AtomicUsize::new(0));
@@ -44,7 +44,7 @@ impl Large {
     }
 
     /// How far it has got once nothing moves any more.
-    async fn stalled_at(&self) -> usize {
+    pub async fn stalled_at(&self) -> usize {
         stalled(|| self.moved.load(Ordering::SeqCst)).await
     }
 }
@@ -89,7 +89,8 @@ async fn converse(
     stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.ok()
 }
 
-async fn gateway(tool: &Large) -> Harness {
+/// One that waits for two minutes, and a grant.
+pub async fn gateway(tool: &Large) -> Harness {
     let patient = Limits { idle_timeout: Duration::from_mins(2), ..limits() };
     let port = tool.port;
     let gateway = Harness::with(patient, move |config| {

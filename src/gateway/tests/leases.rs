@@ -201,6 +201,19 @@ async fn a_release_and_an_end_that_was_recorded_have_causes_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_store_that_does_not_tell_how_a_grant_ended_does_not_delay_the_cut() {
+    let streams = Streams::start(patient()).await;
+    streams.gateway.world.grant(1, "alice", "notes", "operator");
+    let mut client = streams.open("/a").await;
+    let never = Arc::new(tokio::sync::Semaphore::new(0));
+    streams.gateway.world.commit(|state| {
+        state.slow_tombstones = Some(never);
+        Streams::end(state, 1, EndedWhy::Released);
+    });
+    streams.is_cut(&mut client, "revoked").await;
+}
+
+#[tokio::test]
 async fn a_stream_goes_on_while_another_grant_permits_it() {
     let streams = Streams::start(patient()).await;
     streams.gateway.world.grant(1, "alice", "notes", "operator");

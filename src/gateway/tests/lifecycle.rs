@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::config::Limits;
 use crate::domain::template::Catalog;
+use crate::gateway::listener::probed;
 use crate::gateway::{Routes, Sockets};
 use crate::telemetry::metrics::{KindLabel, RequestLabels, StepLabel};
 
@@ -263,4 +264,16 @@ async fn an_upload_that_was_answered_early_ends_with_its_grant_too() {
         tokio::task::yield_now().await;
     }
     assert!(!partial().concat().windows(4).any(|four| four == b"late"));
+}
+
+#[test]
+fn connections_that_come_together_are_not_probed_together() {
+    let mut at = std::collections::BTreeMap::<_, usize>::new();
+    for turn in 0..20_000 {
+        let (after, every) = probed(turn);
+        // The system's timers are about two seconds apart that far ahead, and a full queue holds 1000.
+        *at.entry(after.as_secs() / 2).or_default() += 1;
+        assert!(every < after);
+    }
+    assert!(at.values().all(|together| *together < 1000), "{at:?}");
 }

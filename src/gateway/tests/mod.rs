@@ -23,6 +23,7 @@ mod pool;
 mod resources;
 mod schemes;
 mod secure;
+mod stalls;
 mod targets;
 mod tls;
 mod tool;

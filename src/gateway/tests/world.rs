@@ -79,6 +79,8 @@ pub struct State {
     pub verdict: Verdict,
     /// Questions about somebody with this role alone, of those that grants give, wait for it.
     pub slow_for: Option<(&'static str, Arc<Semaphore>)>,
+    /// How grants ended is told only after it.
+    pub slow_tombstones: Option<Arc<Semaphore>>,
     /// The number of the policies.
     pub policies: Option<u64>,
     pub asked: Vec<Asked>,
@@ -147,6 +149,7 @@ impl World {
             killed_at: None,
             verdict: Verdict::Allow,
             slow_for: None,
+            slow_tombstones: None,
             policies: None,
             asked: Vec::new(),
             document: None,
@@ -353,6 +356,10 @@ impl Live for FakeLive {
     }
 
     async fn tombstones(&self, _subject: SubjectKey) -> Result<Vec<Tombstone>, StoreFault> {
+        let slow = self.0.change(|state| state.slow_tombstones.clone());
+        if let Some(gate) = slow {
+            gate.acquire().await.expect("open").forget();
+        }
         self.0.change(|state| state.fault.clone().map_or_else(|| Ok(state.ended.clone()), Err))
     }
 

@@ -28,7 +28,7 @@ pub struct Lent {
 #[derive(Debug)]
 pub enum Sender {
     /// Nobody else uses the connection.
-    Http1(Exclusive),
+    Http1(Box<Exclusive>),
     /// One stream among others.
     Http2(Stream),
 }
@@ -39,6 +39,7 @@ pub struct Exclusive {
     pub(super) sender: http1::SendRequest<ClientBody>,
     pub(super) room: Room,
     pub(super) reached: Reached,
+    is_tunnel: bool,
 }
 
 /// Counts as load of its backend.
@@ -65,6 +66,14 @@ impl Sender {
 }
 
 impl Exclusive {
+    pub(super) const fn new(
+        sender: http1::SendRequest<ClientBody>,
+        room: Room,
+        reached: Reached,
+    ) -> Self {
+        Self { sender, room, reached, is_tunnel: false }
+    }
+
     pub fn is_closed(&self) -> bool {
         self.sender.is_closed()
     }
@@ -75,6 +84,13 @@ impl Exclusive {
 }
 
 impl Lent {
+    /// The connection is a tunnel's from now on: it has its own deadlines.
+    pub fn becomes_tunnel(mut self) {
+        if let Sender::Http1(connection) = &mut self.sender {
+            connection.is_tunnel = true;
+        }
+    }
+
     /// A piece of the response came. A client that still sends may be waiting for it.
     pub fn answer_moved(&self) {
         if let Some(request) = self.request.as_ref().filter(|request| !request.ended.get()) {
@@ -135,6 +151,14 @@ impl Lent {
             Sender::Http1(sender) if finished => self.busy.0.keep(sender),
             // A stream that is not over yet is reset when its parts are dropped.
             Sender::Http1(_) | Sender::Http2(_) => (),
+        }
+    }
+}
+
+impl Drop for Exclusive {
+    fn drop(&mut self) {
+        if !self.is_tunnel {
+            self.room.is_over();
         }
     }
 }

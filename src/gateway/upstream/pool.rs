@@ -72,7 +72,7 @@ pub struct BackendPool {
 
 #[derive(Debug)]
 struct Idle {
-    sender: Exclusive,
+    sender: Box<Exclusive>,
     since: Instant,
 }
 
@@ -184,12 +184,13 @@ impl BackendPool {
         if !fresh && let Some(sender) = self.unused() {
             return Ok(Lent::new(Sender::Http1(sender), true, self));
         }
-        let dialed = timeout(connect, self.connect(for_tunnel)).await;
+        // Much larger than what finds a connection needs, and moved with it: an allocation of its own.
+        let dialed = timeout(connect, Box::pin(self.connect(for_tunnel))).await;
         dialed.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
     }
 
     /// The connection that was used last and is ready again.
-    fn unused(&self) -> Option<Exclusive> {
+    fn unused(&self) -> Option<Box<Exclusive>> {
         let mut idle = self.idle.borrow_mut();
         idle.retain(|it| self.is_good(&it.sender));
         let at = idle.iter().rposition(|it| it.sender.is_ready())?;
@@ -202,7 +203,7 @@ impl BackendPool {
     }
 
     /// Keeps a connection for the next exchange.
-    pub(super) fn keep(self: &Rc<Self>, sender: Exclusive) {
+    pub(super) fn keep(self: &Rc<Self>, sender: Box<Exclusive>) {
         let mut idle = self.idle.borrow_mut();
         if !self.is_good(&sender) || idle.len() >= MOST_IDLE {
             return;
@@ -311,7 +312,8 @@ impl BackendPool {
         match protocol {
             Protocol::Http1 => {
                 let room = Room::new();
-                let stream = TokioIo::new(Bounded::new(stream, room.clone()));
+                let stream =
+                    TokioIo::new(Bounded::new(stream, room.clone(), self.tool.timeouts.response));
                 let handshake = http1::Builder::new().handshake(stream).await;
                 let (sender, connection) = handshake.map_err(io::Error::other)?;
                 tokio::task::spawn_local(async move {
@@ -319,7 +321,7 @@ impl BackendPool {
                     let _ended = connection.with_upgrades().await;
                     drop(open);
                 });
-                Ok(Opened::Http1(Exclusive { sender, room, reached }))
+                Ok(Opened::Http1(Box::new(Exclusive::new(sender, room, reached))))
             }
             Protocol::Http2 => {
                 let stream = TokioIo::new(stream);
@@ -372,7 +374,7 @@ impl BackendPool {
 }
 
 enum Opened {
-    Http1(Exclusive),
+    Http1(Box<Exclusive>),
     Http2(Rc<Shared>),
 }
 

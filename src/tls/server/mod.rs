@@ -43,11 +43,12 @@ pub struct ListenersTls {
     /// In the order of the configuration.
     pub proxy: Vec<SharedTls>,
     pub api: SharedTls,
+    pub admin: SharedTls,
 }
 
 impl ListenersTls {
     pub fn all(&self) -> impl Iterator<Item = &Arc<ServerTls>> {
-        self.proxy.iter().flatten().chain(&self.api)
+        self.proxy.iter().flatten().chain(&self.api).chain(&self.admin)
     }
 }
 
@@ -68,7 +69,8 @@ pub fn open(listeners: &Listeners, now: Timestamp) -> Result<ListenersTls, Vec<S
     });
     let proxy = proxy.collect();
     let api = open("listeners.api.tls".to_owned(), &listeners.api_tls, false);
-    if problems.is_empty() { Ok(ListenersTls { proxy, api }) } else { Err(problems) }
+    let admin = open("listeners.admin.tls".to_owned(), &listeners.admin_tls, false);
+    if problems.is_empty() { Ok(ListenersTls { proxy, api, admin }) } else { Err(problems) }
 }
 
 impl ServerTls {

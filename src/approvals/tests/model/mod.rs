@@ -193,6 +193,17 @@ async fn approve<W: World>(real: &Real<W>, reference: &mut Reference, nth: usize
     reference.given.push(Given { id, who, what, until, extended, may_be_extended, status });
 }
 
+async fn deny<W: World>(real: &Real<W>, reference: &mut Reference, nth: usize, by: usize) {
+    let Some(asked) = recent(&mut reference.asked, nth) else { return };
+    let command = Command::Deny { request: asked.id, step: None, reason: String::new() };
+    let by_whom = person(DECIDERS[by]);
+    let done = real.run(asked.who, by_whom, Named::Request(asked.id), command).await;
+    assert_eq!(done.is_some(), asked.may_be_decided(by));
+    if done.is_some() {
+        asked.status = "denied";
+    }
+}
+
 async fn extend<W: World>(real: &Real<W>, given: &mut Given) {
     let (grant, by) = (given.id, HOUR / 2);
     let command = Command::Extend { grant, by, justification: "longer".to_owned() };
@@ -224,16 +235,7 @@ async fn step<W: World>(real: &mut Real<W>, reference: &mut Reference, op: Op) {
         Op::Submit { who, what } => submit(real, reference, (who, what), false).await,
         Op::BreakGlass { who, what } => submit(real, reference, (who, what), true).await,
         Op::Approve { nth, by } => approve(real, reference, nth, by).await,
-        Op::Deny { nth, by } => {
-            let Some(asked) = recent(&mut reference.asked, nth) else { return };
-            let command = Command::Deny { request: asked.id, step: None, reason: text() };
-            let by_whom = person(DECIDERS[by]);
-            let done = real.run(asked.who, by_whom, Named::Request(asked.id), command).await;
-            assert_eq!(done.is_some(), asked.may_be_decided(by));
-            if done.is_some() {
-                asked.status = "denied";
-            }
-        }
+        Op::Deny { nth, by } => deny(real, reference, nth, by).await,
         Op::Cancel { nth } => {
             let Some(asked) = recent(&mut reference.asked, nth) else { return };
             let command = Command::Cancel { request: asked.id, reason: text() };
@@ -335,7 +337,7 @@ async fn compare_records<W: World>(real: &mut Real<W>, reference: &mut Reference
     real.sweep().await;
     compare(real, reference).await;
     let events = real.events().await;
-    let count = |resource, kind| times(&events, resource, kind);
+    let count = |resource: &Resource, kind| times(&events, resource, kind);
     for asked in &reference.asked {
         let of = Resource::Request(asked.id);
         let of = &of;

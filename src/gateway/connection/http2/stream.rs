@@ -12,8 +12,9 @@ use hyper::rt::Executor;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::frames::Pulse;
-use crate::gateway::body::{Cut, Out};
+use crate::gateway::body::{Cut, Out, Progress};
 use crate::gateway::connection::CountsPanic;
+use crate::gateway::lease::Side;
 use crate::telemetry::metrics::Metrics;
 
 /// A piece of a body that is handed to the library at once. It is sent as soon as the client's window
@@ -28,10 +29,23 @@ pub struct Stream {
     /// Whoever sends the bytes of a tunnel; nobody else would tell it that the tunnel is over.
     sends_tunnel: RefCell<Option<Waker>>,
     is_tunnel: Cell<bool>,
+    /// The exchange of the answer, where an access binds it.
+    bound: RefCell<Option<Rc<Progress>>>,
     pulse: Rc<Pulse>,
 }
 
 impl Stream {
+    /// The access has ended, and nobody has told the client yet.
+    fn is_cut(&self) -> bool {
+        self.bound.borrow().as_ref().is_some_and(|exchange| exchange.held.has_ended())
+    }
+
+    fn wake_at_the_cut(&self, waker: &Waker) {
+        if let Some(exchange) = &*self.bound.borrow() {
+            exchange.held.waits(Side::Response, waker);
+        }
+    }
+
     /// The request has its answer, or its tunnel a piece.
     pub fn carried(&self) {
         self.pulse.carried();
@@ -79,6 +93,7 @@ impl Spawner {
             waits_since: Cell::new(None),
             sends_tunnel: RefCell::new(None),
             is_tunnel: Cell::new(false),
+            bound: RefCell::new(None),
             pulse: Rc::clone(&self.0.pulse),
         };
         let stream = Rc::new(stream);
@@ -133,6 +148,10 @@ impl<F: Future<Output = ()>> Future for Serving<F> {
             }
             return Poll::Pending;
         };
+        if this.stream.as_ref().is_some_and(|stream| stream.is_cut()) {
+            // A piece of the tool waits for the client's window: it is not sent any more.
+            return Poll::Ready(());
+        }
         let end = since + this.patience;
         let timer = this.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
         loop {
@@ -153,7 +172,8 @@ pub struct Paced {
 }
 
 impl Paced {
-    pub const fn new(inner: Out, stream: Rc<Stream>) -> Self {
+    pub fn new(inner: Out, stream: Rc<Stream>) -> Self {
+        stream.bound.replace(inner.exchange().cloned());
         Self { inner, rest: Bytes::new(), stream }
     }
 
@@ -175,11 +195,16 @@ impl Body for Paced {
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = &mut *self;
         this.stream.waits_since.set(None);
-        if !this.rest.is_empty() {
-            let rest = std::mem::take(&mut this.rest);
+        this.stream.wake_at_the_cut(cx.waker());
+        let rest = std::mem::take(&mut this.rest);
+        if !rest.is_empty() && !this.stream.is_cut() {
             return Poll::Ready(Some(Ok(this.piece(rest))));
         }
         let frame = ready!(Pin::new(&mut this.inner).poll_frame(cx));
+        if this.stream.is_cut() {
+            // What comes now says so.
+            this.stream.bound.take();
+        }
         Poll::Ready(frame.map(|frame| {
             frame.map(|frame| match frame.into_data() {
                 Ok(bytes) => this.piece(bytes),
