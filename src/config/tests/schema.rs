@@ -41,11 +41,11 @@ audit: { zzzzzzzz: 1, decisions: { zzzzzzzz: 1 }, sinks: [{ zzzzzzzz: 1, file: {
     let mut problems = folder.load(text).expect_err("unknown keys").0;
     // The shadow of this file is refused, too.
     problems.retain(|problem| problem.path.ends_with("zzzzzzzz"));
-    assert_eq!(problems.len(), 35, "{problems:?}");
+    assert_eq!(problems.len(), 37, "{problems:?}");
     let redis = r#"redis: { zzzzzzzz: 1, sentinel: { zzzzzzzz: 1, master: m, nodes: ["redis://127.0.0.1"] }, tls: { zzzzzzzz: 1 } }"#;
     let redis = super::changed("embedded: { path: ./data }", redis);
     problems.extend(folder.load(&redis).expect_err("unknown keys").0);
-    assert_eq!(problems.len(), 38, "{problems:?}");
+    assert_eq!(problems.len(), 40, "{problems:?}");
     let schema = file::schema();
     for problem in problems {
         let words = problem.expected.strip_prefix("one of the keys ").expect("a list of keys");
