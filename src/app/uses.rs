@@ -67,7 +67,7 @@ async fn hand_on(
     for (partition, uses) in partitions {
         if let Err(fault) = store.add_uses(partition, &uses).await {
             StoreFailed { metrics, fault: &fault, during: "uses" }.emit();
-            break;
+            continue;
         }
         for (grant, _) in uses {
             kept.remove(&grant);

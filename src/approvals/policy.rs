@@ -2,6 +2,7 @@
 //!
 //! A policy sees roles and what is asked for; ownership, eligibility and state are the domain's.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use super::error::Refusal;
 use super::extract::Call;
 use crate::domain::grant::Grant;
 use crate::domain::request::Request;
+use crate::domain::template::Template;
 use crate::identity::Identity;
 use crate::policy::{AttributeSource, Attributes, Decision, Principal, Query, Reason, Resource};
 use crate::problem::ProblemCode;
@@ -43,6 +45,30 @@ impl Target {
     #[must_use]
     pub fn template(name: &str) -> Self {
         Self::new("template", name, json!({ "template": name }))
+    }
+
+    /// A template as it shall be, and what it grants now: what decides who gets what is there to be
+    /// asked about.
+    #[must_use]
+    pub fn template_change(template: &Template, before: Option<&Template>) -> Self {
+        let accesses = |of: &Template| of.accesses.iter().map(ToString::to_string).collect();
+        let old: Vec<String> = before.map(accesses).unwrap_or_default();
+        let new: Vec<String> = accesses(template);
+        let all = before.into_iter().chain([template]).flat_map(|of| &of.accesses);
+        let tools: BTreeSet<&str> = all.map(|access| &*access.tool).collect();
+        let rules = &template.rules;
+        let attr = json!({
+            "template": template.name,
+            "enabled": template.enabled,
+            "accesses": new,
+            "old_accesses": old,
+            "tools": tools,
+            "self_approval": template.self_approval,
+            "auto_approve": rules.auto_approve.is_some(),
+            "break_glass": rules.break_glass.is_some(),
+            "eligible": rules.eligible.is_some(),
+        });
+        Self::new("template", &*template.name, attr)
     }
 
     /// One decision, for its explanation.

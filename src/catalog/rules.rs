@@ -41,6 +41,7 @@ pub fn rules(map: &Map<'_>, around: &Around<'_>) -> Option<Rules> {
         warn_before_end: warn_before_end?,
         break_glass: break_glass?,
         conflicts_with: conflicts_with?,
+        also_conflicts: Vec::new(),
         eligible: eligible?,
     })
 }

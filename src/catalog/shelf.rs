@@ -87,6 +87,7 @@ impl Parts {
         }
         let files = self.files.templates.iter();
         catalog.templates.extend(files.map(|(name, it)| (name.clone(), it.clone())));
+        catalog.pair_duties();
         catalog
     }
 }

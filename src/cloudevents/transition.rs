@@ -73,6 +73,12 @@ pub enum SnapshotData {
         version: u64,
         /// `tool:role`
         accesses: Vec<String>,
+        /// SHA-256 over the whole template: 64 hexadecimal digits.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        digest: String,
+        /// The parts of the template that are other than before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changed: Vec<String>,
     },
 }
 
@@ -147,10 +153,12 @@ impl SnapshotData {
                 expires_at: iso8601::time(*expires_at),
                 approvers: names(approvers.iter().map(String::as_str)),
             },
-            Snapshot::Template { status, version, accesses } => Self::Template {
+            Snapshot::Template { status, version, accesses, digest, changed } => Self::Template {
                 status: bounded::text(status, NAME),
                 version: *version,
                 accesses: names(accesses.iter().map(String::as_str)),
+                digest: bounded::text(digest, NAME),
+                changed: names(changed.iter().map(String::as_str)),
             },
         }
     }

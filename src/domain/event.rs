@@ -168,6 +168,12 @@ pub enum Snapshot {
         version: u64,
         /// `tool:role`
         accesses: Vec<String>,
+        /// SHA-256 over the whole template, 64 hexadecimal digits; empty where there is none.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        digest: String,
+        /// The parts of the template that are other than before.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        changed: Vec<String>,
     },
 }
 

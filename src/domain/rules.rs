@@ -30,8 +30,19 @@ pub struct Rules {
     /// Accesses that nobody may hold together with one of this template's.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub conflicts_with: Vec<Access>,
+    /// What other templates of the catalog say of these accesses: a pair is a pair, whichever of the
+    /// two a template grants.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub also_conflicts: Vec<Access>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub eligible: Option<Eligible>,
+}
+
+impl Rules {
+    /// Every access that must not come together with the template's.
+    pub fn conflicts(&self) -> impl Iterator<Item = &Access> {
+        self.conflicts_with.iter().chain(&self.also_conflicts)
+    }
 }
 
 /// Which of the approvers are told of a request.

@@ -23,6 +23,38 @@ pub struct Catalog {
     pub is_partial: bool,
 }
 
+impl Catalog {
+    /// Gives every template what the others say of its accesses: separation of duties is about pairs
+    /// of accesses, not about the template that names them. Templates that are off count, too.
+    pub fn pair_duties(&mut self) {
+        let pairs: Vec<(Access, Access)> = self
+            .templates
+            .values()
+            .flat_map(|it| {
+                let others = it.rules.conflicts_with.iter();
+                others.flat_map(|other| it.accesses.iter().map(|own| (own.clone(), other.clone())))
+            })
+            .collect();
+        if pairs.is_empty() {
+            return;
+        }
+        for template in self.templates.values_mut() {
+            let of = |(one, other): &(Access, Access)| match template.accesses.as_slice() {
+                all if all.contains(one) => Some(other.clone()),
+                all if all.contains(other) => Some(one.clone()),
+                _ => None,
+            };
+            let mut also: Vec<Access> = pairs.iter().filter_map(of).collect();
+            also.sort();
+            also.dedup();
+            also.retain(|access| !template.rules.conflicts_with.contains(access));
+            if template.rules.also_conflicts != also {
+                Arc::make_mut(template).rules.also_conflicts = also;
+            }
+        }
+    }
+}
+
 /// One checked template. A request keeps the whole template that it was made under.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {

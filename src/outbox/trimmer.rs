@@ -91,10 +91,14 @@ impl Trimmer {
         let mut oldest = u64::MAX;
         for sink in &self.with_letters {
             let expire = LetterChange::Expire { before };
-            let expired = self.store.change_dead_letters(sink, partition, expire).await?;
-            if expired.dropped > 0 {
-                let count = expired.dropped;
-                LettersExpired { sink, partition, count }.emit(&self.metrics);
+            match self.store.change_dead_letters(sink, partition, expire).await {
+                Ok(expired) if expired.dropped > 0 => {
+                    let count = expired.dropped;
+                    LettersExpired { sink, partition, count }.emit(&self.metrics);
+                }
+                Ok(_none) => (),
+                // A store without memory takes no letter back; what lies below it can go.
+                Err(fault) => RetentionFailed { partition, fault: &fault }.emit(&self.metrics),
             }
             let letters = self.store.dead_letters(sink, partition).await?;
             oldest = oldest.min(letters.oldest().map_or(u64::MAX, |seq| seq.saturating_sub(1)));

@@ -114,7 +114,9 @@ fn requester(api: &Api, call: &Call, body: &NewRequest) -> Result<Person, Refusa
     let subject = api.subjects.resolve(name).ok_or_else(|| {
         Refusal::invalid("/subject", "unknown", "no configured issuer has a subject of that name")
     })?;
-    Ok(Person::named(subject))
+    // Only so that nobody decides for themself through another identity.
+    let email = api.people.load().email(&subject.name).cloned();
+    Ok(Person { email, ..Person::named(subject) })
 }
 
 fn submission(api: &Api, body: NewRequest, requester: Person) -> Result<Submit, Refusal> {

@@ -91,8 +91,18 @@ pub async fn put(
     JsonObject { members, bytes }: JsonObject,
 ) -> Result<Response, Refusal> {
     let exists = exists(&api, &name).await?;
-    require_write(&api, &call, &name, exists).await?;
-    let template = Arc::new(read(&api, &name, members)?);
+    let template = match read(&api, &name, members) {
+        Ok(template) => template,
+        // Whoever may not write at all is not told what is wrong with it.
+        Err(wrong) => {
+            require_write(&api, &call, &target(&name), exists).await?;
+            return Err(wrong);
+        }
+    };
+    let before = api.catalog.load().templates.get(&template.name).cloned();
+    let asked = Target::template_change(&template, before.as_deref());
+    require_write(&api, &call, &asked, exists).await?;
+    let template = Arc::new(template);
     refuse_in_files(&api, &name)?;
     let name = template.name.clone();
     let answer = |outcome: &Outcome<'_>| answer_put(outcome, &name);
@@ -119,14 +129,18 @@ pub async fn delete(
 }
 
 /// Who may do neither is not told whether it is there.
-async fn require_write(api: &Api, call: &Call, name: &str, exists: bool) -> Result<(), Refusal> {
-    let target = target(name);
+async fn require_write(
+    api: &Api,
+    call: &Call,
+    target: &Target,
+    exists: bool,
+) -> Result<(), Refusal> {
     let action = if exists { "update" } else { "create" };
-    if policy::allows(api, call, &target, action).await? {
+    if policy::allows(api, call, target, action).await? {
         return Ok(());
     }
-    policy::require(api, call, &target, "create").await?;
-    policy::require(api, call, &target, "update").await
+    policy::require(api, call, target, "create").await?;
+    policy::require(api, call, target, "update").await
 }
 
 /// A name that is none tells a policy nothing.

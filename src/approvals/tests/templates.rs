@@ -68,6 +68,18 @@ async fn what_is_shown_of_a_template_can_be_put_again_and_changes_nothing() {
 }
 
 #[tokio::test]
+async fn the_audit_says_which_parts_of_a_template_changed() {
+    let world = World::new();
+    put(&world, "root", body(), &[]).await;
+    put(&world, "root", changed("self_approval", json!(true)), &[]).await;
+    let events = world.get("erin", "/audit/events?type=dev.tidegate.template.changed.v1").await;
+    let data = &events.body["items"][1]["data"];
+    assert_eq!(data["after"]["changed"], json!(["self_approval"]), "{}", events.text);
+    assert_ne!(data["before"]["digest"], data["after"]["digest"]);
+    assert_eq!(data["after"]["digest"].as_str().map(str::len), Some(64));
+}
+
+#[tokio::test]
 async fn only_those_whom_the_policy_lets_change_templates_and_nobody_else_learns_what_is_there() {
     let world = World::new();
     let before = put(&world, "alice", body(), &[]).await;

@@ -1,9 +1,14 @@
 //! When a timer is really due: one that had nothing to do moves there, or goes.
 
+use std::time::Duration;
+
 use super::super::command::{SubjectState, Timer};
 use super::super::grant::GrantStatus;
 use super::super::time::Timestamp;
 use super::{CONFIRM_AFTER, grant_status, request_status};
+
+/// A warning that could not be given yet, as its grant is not confirmed.
+const WARN_AGAIN: Duration = Duration::from_secs(5);
 
 /// `None`: never again.
 #[must_use]
@@ -28,9 +33,15 @@ pub fn due_at(state: &SubjectState, timer: Timer, now: Timestamp) -> Option<Time
         }
         Timer::WarnOfEnd(id) => {
             let grant = open(id)?;
-            // It was due before, and the holder was warned: only an extension sets it again.
             let at = grant.expires_at.minus(grant.terms.warn_before_end?);
-            (now < at).then_some(at)
+            // Once it was told, only an extension sets it again.
+            let is_told = grant.terms.warned_of == Some(grant.expires_at);
+            let is_over = match grant_status(grant, &state.markers, now) {
+                GrantStatus::Active | GrantStatus::Scheduled | GrantStatus::Unconfirmed => false,
+                GrantStatus::Expired | GrantStatus::Revoked | GrantStatus::Released => true,
+            };
+            let next = if now < at { at } else { now.plus(WARN_AGAIN) };
+            (!is_told && !is_over).then_some(next)
         }
         Timer::ReviewDue(id) => {
             let review = state.requests.get(&id)?.course.owed()?;

@@ -58,9 +58,15 @@ pub(super) fn give(context: &Context<'_>, request: &mut Request) -> Result<Given
     Ok(Given { grants, events, timers })
 }
 
-/// The earliest end that any approver set, at most the asked duration from now.
+/// The earliest end that any approver set, at most the asked duration from now; what an eligibility
+/// gives ends with it.
 fn agreed_end(now: Timestamp, request: &Request) -> Timestamp {
+    let until = request.template.rules.eligible.as_ref().and_then(|eligible| eligible.until);
     let asked = now.plus(request.duration);
+    let asked = match request.course.way {
+        Way::Eligibility => until.map_or(asked, |until| asked.min(until)),
+        Way::Approvers | Way::Rule { .. } | Way::BreakGlass { .. } => asked,
+    };
     request.approvals.iter().fold(asked, |end, Approval { bounds, .. }| {
         let shorter = bounds.duration_ms.map(|millis| now.plus(Duration::from_millis(millis)));
         end.min(shorter.unwrap_or(end)).min(bounds.expires_at.unwrap_or(end))
@@ -102,7 +108,7 @@ fn grant(
 
 fn terms(request: &Request) -> Terms {
     let Template { rules, require_justification, justification, .. } = &*request.template;
-    let Rules { warn_before_end, conflicts_with, .. } = rules;
+    let Rules { warn_before_end, .. } = rules;
     let extension = extension(request);
     Terms {
         justification: justification.clone().filter(|_| extension.is_some()),
@@ -111,7 +117,7 @@ fn terms(request: &Request) -> Terms {
         require_justification: *require_justification,
         warned_of: None,
         warn_before_end: *warn_before_end,
-        conflicts_with: conflicts_with.clone(),
+        conflicts_with: rules.conflicts().cloned().collect(),
     }
 }
 
@@ -121,11 +127,10 @@ fn extension(request: &Request) -> Option<Extension> {
     let is_bound = |bounds: &Bounds| bounds.duration_ms.is_some() || bounds.expires_at.is_some();
     let Course { way, .. } = &request.course;
     match way {
-        Way::BreakGlass { .. } => None,
+        // A rule, and an eligibility, is asked anew for longer access.
+        Way::BreakGlass { .. } | Way::Rule { .. } | Way::Eligibility => None,
         Way::Approvers if request.approvals.iter().any(|it| is_bound(&it.bounds)) => None,
-        Way::Approvers | Way::Rule { .. } | Way::Eligibility => {
-            request.template.rules.extension.clone()
-        }
+        Way::Approvers => request.template.rules.extension.clone(),
     }
 }
 

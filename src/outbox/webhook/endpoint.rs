@@ -139,13 +139,14 @@ fn judge(answer: &Response<()>, now: Timestamp) -> Result<(), Fault> {
     if status.is_success() {
         return Ok(());
     }
-    let later = [
-        StatusCode::REQUEST_TIMEOUT,
-        StatusCode::CONFLICT,
-        StatusCode::TOO_EARLY,
-        StatusCode::TOO_MANY_REQUESTS,
+    // About the event itself, or for good. A login or a path that is wrong for a while is neither.
+    let never = [
+        StatusCode::BAD_REQUEST,
+        StatusCode::GONE,
+        StatusCode::PAYLOAD_TOO_LARGE,
+        StatusCode::UNPROCESSABLE_ENTITY,
     ];
-    let is_final = status.is_client_error() && !later.contains(&status);
+    let is_final = never.contains(&status);
     let after = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());
     let after = after.and_then(|text| retry_after(text, now));
     Err(Fault::Status { status: status.as_u16(), is_final, after })
@@ -205,10 +206,10 @@ mod tests {
         for status in [200, 201, 202, 204, 299] {
             assert_eq!(judged(status), Ok(()), "{status}");
         }
-        for status in [400, 401, 403, 404, 410, 413, 422, 451] {
+        for status in [400, 410, 413, 422] {
             assert_eq!(judged(status).expect_err("no").why(), LetterWhy::Refused, "{status}");
         }
-        for status in [301, 302, 307, 408, 409, 425, 429, 500, 502, 503, 504] {
+        for status in [301, 307, 401, 403, 404, 408, 409, 425, 429, 451, 500, 502, 503, 504] {
             assert_eq!(judged(status).expect_err("no").why(), LetterWhy::Failed, "{status}");
         }
     }

@@ -296,6 +296,18 @@ fn whoever_is_eligible_activates_without_approvers() {
 }
 
 #[test]
+fn what_an_eligibility_gives_ends_with_it_and_is_not_extended() {
+    let mut world = World::new();
+    let until = START.plus(HOUR / 4);
+    let mut template = (*eligible(|eligible| eligible.until = Some(until))).clone();
+    let steps = vec![HOUR];
+    template.rules.extension = Some(crate::domain::rules::Extension { max: 1, steps });
+    let submission = submission(&Arc::new(template), &alice());
+    let done = world.try_do(&alice(), &submission).expect("given");
+    assert_eq!((done.grants[0].expires_at, &done.grants[0].terms.extension), (until, &None));
+}
+
+#[test]
 fn an_eligibility_may_need_approval() {
     let mut world = World::new();
     let template = eligible(|eligible| eligible.needs_approval = true);

@@ -2,6 +2,7 @@
 
 use super::super::super::people::{Member, People};
 use super::super::super::rules::Escalation;
+use super::super::super::template::Catalog;
 use super::*;
 
 /// A template that grants `access` and conflicts with `conflicts`.
@@ -45,6 +46,28 @@ fn duties_conflict_whichever_of_the_two_templates_says_so() {
     world.hold(&strict);
     assert_eq!(world.ask(&plain).err(), Some(conflict("ledger:payer", "ledger:checker")));
     assert!(world.ask(&duty("other", "ledger:viewer", &[])).is_ok());
+}
+
+#[test]
+fn duties_are_pairs_of_accesses_whichever_template_grants_them() {
+    let strict = duty("check", "ledger:checker", &["ledger:payer"]);
+    let (another, mut both) = (duty("till", "ledger:payer", &[]), (*one_step()).clone());
+    both.name = "both".into();
+    both.accesses =
+        vec!["ledger:payer".parse().expect("it"), "ledger:checker".parse().expect("it")];
+    let all = [strict, another, Arc::new(both)];
+    let mut catalog = Catalog {
+        templates: all.into_iter().map(|it| (it.name.clone(), it)).collect(),
+        ..Catalog::default()
+    };
+    catalog.pair_duties();
+    let of = |name: &str| catalog.templates[name].clone();
+    let mut world = World::new();
+    world.hold(&of("till"));
+    assert_eq!(world.ask(&of("check")).err(), Some(conflict("ledger:checker", "ledger:payer")));
+    let mut world = World::new();
+    let both = world.ask(&of("both")).err();
+    assert_eq!(both, Some(conflict("ledger:payer", "ledger:checker")), "in one template");
 }
 
 #[test]

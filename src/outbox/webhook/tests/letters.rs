@@ -15,7 +15,7 @@ async fn replay(store: &Arc<EventStore>, id: Option<String>) -> usize {
 
 #[tokio::test]
 async fn what_an_endpoint_refuses_three_times_is_a_dead_letter_and_the_next_goes_on() {
-    for status in [410, 404] {
+    for status in [410, 422] {
         let mut first = None;
         let receiver = Receiver::start(move |call| {
             let first = first.get_or_insert_with(|| call.id());
