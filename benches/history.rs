@@ -67,7 +67,7 @@ fn number(name: &str, otherwise: usize) -> usize {
 fn world(server: &Server) -> World {
     let port = server.port;
     let mut world = World::logging("warn", |config| {
-        let redis = format!("redis: {{ url: \"redis://127.0.0.1:{port}\", timeout: 10s }}");
+        let redis = format!("redis: {{ url: \"redis://127.0.0.1:{port}\", timeout: 5s }}");
         config.replace("embedded: { path: ./store }", &redis)
     });
     world.oracle = false;
