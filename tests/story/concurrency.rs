@@ -12,7 +12,7 @@ const CLIENTS: usize = 50;
 #[test]
 fn fifty_people_deciding_at_once_give_one_outcome_each() {
     let world = World::start();
-    let count = scale(40, 1000);
+    let count = scale(40, 10_000);
     let ids: Vec<String> = (0..count)
         .map(|n| {
             world.api(&format!("user-{n}")).submit("reader")["id"]
