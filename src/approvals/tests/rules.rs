@@ -60,3 +60,20 @@ async fn what_nobody_could_approve_is_refused_as_far_as_the_directory_knows() {
     world.api.people.store(people(&[]));
     assert_eq!(world.ask("alice", "pair").await.status, 201);
 }
+
+#[tokio::test]
+async fn whoever_was_asked_for_is_known_by_the_address_in_the_directory() {
+    let world = World::new();
+    let alice = Member { name: "alice".into(), email: Some("alice@example.test".into()) };
+    let groups = [(Arc::from("engineering"), vec![alice])].into();
+    world.api.people.store(Arc::new(People::merged([&groups])));
+    let mut template = (*world.api.catalog.load().templates["notes"]).clone();
+    template.requesters = crate::domain::template::Requesters::Anyone;
+    let mut catalog = (**world.api.catalog.load()).clone();
+    catalog.templates.insert("notes".into(), Arc::new(template));
+    world.api.catalog.store(Arc::new(catalog));
+    let body = json!({ "template": "notes", "justification": "INC-1", "subject": "alice" });
+    let asked = world.call("root", "POST /requests", Some(body), &[]).await.id();
+    let seen = world.get("bob", &format!("/requests/{asked}")).await;
+    assert_eq!(seen.body["requester"]["email"], "alice@example.test", "{}", seen.text);
+}
