@@ -11,6 +11,8 @@ use serde_json::Value;
 use tokio::sync::{Notify, broadcast};
 
 use super::sink::{Delivered, Events, Promise, Sink, SinkFault};
+use smallvec::SmallVec;
+
 use crate::cloudevents::{CloudEvent, sequence};
 use crate::domain::event::{Event, EventKind, Resource, Snapshot};
 use crate::domain::grant::Grant;
@@ -45,14 +47,14 @@ pub fn record(id: &(impl ToString + ?Sized)) -> Arc<DecisionRecord> {
         subject: Some("alice".into()),
         issuer: Some("https://idp".into()),
         route: None,
-        grants: vec![],
+        grants: SmallVec::new(),
         action: None,
         resource: None,
         object_id: None,
         scope: None,
         attributes: None,
-        roles: vec![],
-        evaluated_policies: vec![],
+        roles: SmallVec::new(),
+        evaluated_policies: SmallVec::new(),
         rule: None,
         policy_scope: None,
         derived_roles: Vec::new(),
