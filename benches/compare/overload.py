@@ -13,10 +13,10 @@ import time
 import http1
 import nginx
 import tidegate
+from client import Wrk
 from identity import Issuer
 from http1 import bearer
 from machine import Processes, cpu_ns, description, family, free_port
-from rounds import load
 from world import Peer
 
 UPLOADS = '      - { methods: [POST], path: "/public", access: public }\n'
@@ -66,8 +66,8 @@ def goodput(chosen, gateway, token, connections):
     peer = Peer("tidegate", "", gateway.proxy, gateway.process, token=token)
     pids = family(gateway.process.pid)
     gateway.forget_decisions()
-    chosen.connections, before = connections, cpu_ns(pids)
-    cell = load(chosen, peer, chosen.seconds)
+    before = cpu_ns(pids)
+    cell = Wrk(chosen, connections=connections).open(peer, chosen.seconds).run()
     spent = (cpu_ns(pids) - before) / 1e9
     good = cell["requests"] - cell["refused"]
     return {"rate": good / chosen.seconds, "per_cpu": good / spent, "refused": cell["refused"] / cell["requests"]}
