@@ -124,7 +124,7 @@ class Own(Client):
 
     warms_itself = True
 
-    def __init__(self, settings, warm_up=1.0, **more):
+    def __init__(self, settings, warm_up=0.5, **more):
         own = {key: more.pop(key) for key in ("rate", "in_flight", "tokens", "once", "body") if key in more}
         super().__init__(settings, **more)
         self.warm_up = warm_up

@@ -42,8 +42,9 @@ def files():
     return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
-def upstream(folder, port):
-    """Says hello as fast as nginx can, sends a KiB or a MiB, and throws away what it is sent."""
+def upstream(tools, folder, port):
+    """Says hello as fast as nginx can, sends a KiB or a MiB, and reads what it is sent to the end before it
+    answers (`return` alone would not)."""
     for name, size in (("1kib", 2**10), ("1mib", 2**20)):
         with open(os.path.join(folder, name), "wb") as file:
             file.write(b"x" * size)
@@ -54,8 +55,12 @@ def upstream(folder, port):
     listen 127.0.0.1:{port} backlog=4096;
     location / {{ return 200 "hello, world!"; }}
     location ~ /(1kib|1mib)$ {{ root {folder}; try_files /$1 =404; }}
+    location ~ /upload$ {{
+      client_body_buffer_size 2m;
+      content_by_lua_block {{ ngx.req.read_body() ngx.header["Content-Length"] = 2 ngx.print("ok") }}
+    }}
   }}"""
-    return frame(folder, "upstream", 1, server)
+    return frame(folder, "upstream", 1, lua_paths(tools) + server, lua_modules(tools))
 
 
 def proxying(port, upstream_port, before="", tls=None, more=""):
@@ -106,18 +111,25 @@ def with_auth_request(folder, port, upstream_port, helper_port):
 
 
 def with_lua(tools, folder, port, upstream_port):
-    root = f"{tools}/root/usr"
-    compiled = os.path.dirname(glob.glob(f"{root}/lib/*/lua/5.1/cjson.so")[0])
     names = ("ISSUER", "AUDIENCE", "KEY_ID", "ISSUER_PEM", "REDIS_PORT")
-    main = "".join(f"env BENCH_{name};\n" for name in names)
-    for module in ("ndk_http", "ngx_http_lua"):
-        main += f"load_module {root}/lib/nginx/modules/{module}_module.so;\n"
-    paths = f"""
-  lua_package_path '{LUA}/?.lua;{root}/share/lua/5.1/?.lua;;';
-  lua_package_cpath '{compiled}/?.so;;';
-  init_by_lua_block {{ access = require "access" }}"""
+    main = "".join(f"env BENCH_{name};\n" for name in names) + lua_modules(tools)
+    paths = lua_paths(tools) + 'init_by_lua_block { access = require "access" }'
     before = "access_by_lua_block { access.check() }"
     return frame(folder, "nginx-lua", 2, paths + proxying(port, upstream_port, before), main)
+
+
+def lua_modules(tools):
+    modules = ("ndk_http", "ngx_http_lua")
+    return "".join(f"load_module {tools}/root/usr/lib/nginx/modules/{module}_module.so;\n" for module in modules)
+
+
+def lua_paths(tools):
+    root = f"{tools}/root/usr"
+    compiled = os.path.dirname(glob.glob(f"{root}/lib/*/lua/5.1/cjson.so")[0])
+    return f"""
+  lua_package_path '{LUA}/?.lua;{root}/share/lua/5.1/?.lua;;';
+  lua_package_cpath '{compiled}/?.so;;';
+  """
 
 
 def lua_environment(issuer, redis_port):

@@ -18,6 +18,8 @@ from sections import algorithms, bodies, connect, connections, latency, main as 
 from tidegate import ROOT
 from world import World
 
+# With a bound of their own: as many rounds as the comparison itself.
+BOUND = ("main", "latency", "connections", "subjects", "cold")
 # In the order of the report.
 SECTIONS = {
     "main": same_work.run, "latency": latency.run, "connections": connections.run, "tokens": many.tokens,
@@ -36,8 +38,8 @@ def settings():
     add("--only", default=",".join(SECTIONS), help="comma-separated, of: " + " ".join(SECTIONS))
     add("--rounds", type=int, default=environment("N"), help="N, of main; default 5")
     add("--seconds", type=int, default=environment("D"), help="D, of one cell of main; default 5")
-    add("--more-rounds", type=int, help="of the other sections; default 3")
-    add("--more-seconds", type=int, help="of their cells; default 3")
+    add("--more-rounds", type=int, help="of sections without a bound; default 3")
+    add("--more-seconds", type=int, help="of one cell of all sections but main; default 2")
     add("--connections", type=int, default=environment("C", 64), help="C; default 64")
     add("--turns", type=int, default=environment("TURNS", 200), help="of --revocation; default 200")
     add("--peers", default=environment("PEERS", ",".join(STARTERS)), help="comma-separated, of: " + " ".join(STARTERS))
@@ -47,7 +49,7 @@ def settings():
     chosen.rounds = int(chosen.rounds or (2 if chosen.quick else 5))
     chosen.seconds = int(chosen.seconds or (1 if chosen.quick else 5))
     chosen.more_rounds = chosen.more_rounds or (1 if chosen.quick else 3)
-    chosen.more_seconds = chosen.more_seconds or (1 if chosen.quick else 3)
+    chosen.more_seconds = chosen.more_seconds or (1 if chosen.quick else 2)
     chosen.warm_up = 1
     chosen.date = datetime.date.today().isoformat()
     if not chosen.output and not chosen.quick:
@@ -94,11 +96,9 @@ def compare(world, chosen):
 
 def measured(world, chosen):
     """Every section that is wanted, by name."""
-    more = argparse.Namespace(**vars(chosen))
-    more.rounds, more.seconds = chosen.more_rounds, chosen.more_seconds
-    sections = {}
+    sections, start = {}, time.monotonic()
     for name in (name for name in SECTIONS if name in chosen.only):
-        settings, begun = (chosen if name == "main" else more), time.monotonic()
+        settings = settings_of(name, chosen)
         say(f"\n== {name}: {settings.rounds} rounds of {settings.seconds} s")
         try:
             sections[name] = SECTIONS[name](world, settings, say)
@@ -107,8 +107,17 @@ def measured(world, chosen):
             world.failures[f"section {name}"] = str(fault)
             say(f"  BROKE OFF: {fault}")
             continue
-        say("\n" + sections[name].text() + f"\n\n({time.monotonic() - begun:.0f} s)")
+        say(f"\n{sections[name].text()}\n\n({time.monotonic() - start:.0f} s so far)")
     return sections
+
+
+def settings_of(section, chosen):
+    settings = argparse.Namespace(**vars(chosen))
+    if section != "main":
+        settings.seconds = chosen.more_seconds
+    if section not in BOUND or (chosen.quick and section != "main"):
+        settings.rounds = chosen.more_rounds
+    return settings
 
 
 def main():

@@ -18,7 +18,7 @@ class World:
         self.issuer = Issuer(self.folder)
         self.token = self.issuer.token("alice")
         self.upstream_port = free_port()
-        self.upstream = self.nginx("upstream", nginx.upstream(self.folder, self.upstream_port), self.upstream_port)
+        self.upstream = self.nginx("upstream", nginx.upstream(settings.tools, self.folder, self.upstream_port), self.upstream_port)
         self.direct = peers.Peer("direct", "upstream, direct", self.upstream_port, None)
         self.peers, self.failures = {}, {}
 

@@ -14,9 +14,9 @@ REFUSING = ("tidegate-enforced", "nginx-lua", "envoy", "nginx-auth", "floor")
 def bodies(world, settings, say):
     kinds = {
         "1 KiB down": Wrk(settings, path="/tool1/1kib"),
-        "1 KiB up": Wrk(settings, body=2**10),
+        "1 KiB up": Wrk(settings, path="/tool1/upload", body=2**10),
         "1 MiB down": Wrk(settings, path="/tool1/1mib", connections=16),
-        "1 MiB up": Wrk(settings, body=2**20, connections=16),
+        "1 MiB up": Wrk(settings, path="/tool1/upload", body=2**20, connections=16),
     }
     groups = []
     for kind, client in kinds.items():
@@ -24,7 +24,7 @@ def bodies(world, settings, say):
         groups.append([Row(f"{peer.name}, {kind}", f"{peer.title}, {kind}", peer, client, f"nginx, {kind}") for peer in peers])
     cells = rounds.run(world, settings, groups, say)
     note = (
-        "1 KiB over 64 connections, 1 MiB over 16; the upstream sends a file, or throws away what it is sent. "
+        "1 KiB over 64 connections, 1 MiB over 16; the upstream sends a file, or reads all that it is sent before it answers. "
         "Nobody writes bodies to files. nginx plain is that of the same row."
     )
     return Section("Bodies", note, [report.table(groups, cells)], cells)

@@ -10,7 +10,7 @@ from rounds import Row
 from . import Section
 
 SHARES = (30, 70)
-MEASURED = ("nginx", "haproxy", "tidegate-public", "tidegate-enforced", "nginx-lua", "envoy")
+MEASURED = ("nginx", "haproxy", "tidegate-public", "tidegate-enforced", "nginx-lua")
 
 
 def run(world, settings, say):

@@ -89,7 +89,12 @@ impl<'a> Client<'a> {
         let (mut comes, mut armed) = (start, start);
         let mut events = Vec::with_capacity(256);
         let mut now = start;
-        while !(self.over(now, end) && self.busy == 0 && self.due.is_empty()) && now < end + GRACE {
+        loop {
+            let to_come = self.settings.pace.is_some() && comes < end;
+            let done = self.over(now, end) && self.busy == 0 && self.due.is_empty();
+            if (done && !to_come) || now >= end + GRACE {
+                return self.finish(start);
+            }
             if let Some(pace) = self.settings.pace {
                 while comes <= now && comes < end {
                     self.due.push_back(comes);
@@ -118,7 +123,6 @@ impl<'a> Client<'a> {
             }
             now = Instant::now();
         }
-        self.finish(start)
     }
 
     fn over(&self, now: Instant, end: Instant) -> bool {
@@ -147,8 +151,9 @@ impl<'a> Client<'a> {
     }
 
     fn send(&mut self) {
-        while let (Some(&due), Some(number)) = (self.due.front(), self.idle.pop_front()) {
-            self.due.pop_front();
+        while !self.idle.is_empty() {
+            let Some(due) = self.due.pop_front() else { return };
+            let Some(number) = self.idle.pop_front() else { return };
             let request = &self.settings.requests[self.next % self.settings.requests.len()];
             self.next += 1;
             self.busy += 1;

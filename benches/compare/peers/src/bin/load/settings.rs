@@ -37,7 +37,8 @@ impl Settings {
         let count = |name: &str, otherwise: usize| {
             text(name).map_or(otherwise, |text| text.parse().expect("a number"))
         };
-        let file = |name: &str| text(name).map(|path| std::fs::read_to_string(path).expect("a file"));
+        let file =
+            |name: &str| text(name).map(|path| std::fs::read_to_string(path).expect("a file"));
         let (rate, connections) = (number("rate", 0.0), count("connections", 64));
         let (tokens, body) = (file("tokens"), file("body"));
         let tokens: Vec<_> = match &tokens {
