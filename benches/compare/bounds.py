@@ -24,9 +24,14 @@ class Bound:
 
     def verdict(self):
         """How far the median of the rounds is from its bound."""
-        share = median(found / bound for found, bound in zip(self.found, self.each)) - 1
-        met = share >= 0 if self.at_least else share <= 0
-        return f"{'met' if met else 'NOT MET'}, by {abs(share):.0%}"
+        if self.unit:
+            away = median(found - bound for found, bound in zip(self.found, self.each))
+            far = f"{abs(away):.2f}{self.unit}"
+        else:
+            away = median(found / bound for found, bound in zip(self.found, self.each)) - 1
+            far = f"{abs(away):.0%}"
+        met = away >= 0 if self.at_least else away <= 0
+        return f"{'met' if met else 'NOT MET'}, by {far}"
 
 
 def table(sections):

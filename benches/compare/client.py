@@ -67,7 +67,13 @@ class Wrk(Client):
         self.body = body
 
     def command(self, peer, seconds):
-        command = [f"{self.settings.tools}/root/usr/bin/wrk", "-t1", f"-c{self.connections}", f"-d{seconds}s", "--latency"]
+        command = [
+            f"{self.settings.tools}/root/usr/bin/wrk",
+            "-t1",
+            f"-c{self.connections}",
+            f"-d{seconds}s",
+            "--latency",
+        ]
         for header in self.headers(peer):
             command += ["-H", header]
         if self.body:

@@ -41,7 +41,8 @@ class Scene:
     def __init__(self, processes, chosen):
         self.processes, self.chosen, self.issuer = processes, chosen, Issuer(processes.folder)
         self.upstream = free_port()
-        command = nginx.command(chosen.tools, processes.folder, "upstream", nginx.upstream(chosen.tools, processes.folder, self.upstream))
+        text = nginx.upstream(chosen.tools, processes.folder, self.upstream)
+        command = nginx.command(chosen.tools, processes.folder, "upstream", text)
         processes.start("upstream", command, self.upstream, {"LD_LIBRARY_PATH": f"{chosen.tools}/lib"})
 
     def gateway(self, name, limits=""):

@@ -79,15 +79,11 @@ def nginx_auth(world):
 def envoy_enforcing(world):
     port, helper_port = free_port(), free_port()
     command = [f"{world.settings.compiled}/helper", f"127.0.0.1:{helper_port}"]
-    helper = world.processes.start(
-        "envoy-helper", command, helper_port, {"REDIS": f"127.0.0.1:{world.redis_port}"}
-    )
+    helper = world.processes.start("envoy-helper", command, helper_port, {"REDIS": f"127.0.0.1:{world.redis_port}"})
     configuration = envoy.enforcing(port, world.upstream_port, helper_port, world.issuer)
     command = envoy.command(world.settings.tools, world.folder, "envoy", configuration)
     process = world.processes.start("envoy", command, port)
-    yield Peer(
-        "envoy", "Envoy, jwt_authn + ext_authz", port, process, world.redis_process, helper, token=world.token
-    )
+    yield Peer("envoy", "Envoy, jwt_authn + ext_authz", port, process, world.redis_process, helper, token=world.token)
 
 
 def floor(world):

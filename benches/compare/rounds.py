@@ -8,16 +8,25 @@ from machine import busy_seconds, cpu_ns, family, resident
 
 
 class Row:
-    """One line of a table: a peer under a load. `base`: the name of the line that it is compared with."""
+    """One line of a table: a peer under a load. `base`: the name of the line that it is compared with;
+    `refuses`: every answer has to be a refusal."""
 
     def __init__(self, name, title, peer, client, base=None, refuses=False):
         self.name, self.title, self.peer, self.client = name, title, peer, client
         self.base, self.refuses = base, refuses
 
 
+def rows_of(world, names, client, kind="", base="nginx", refuses=False):
+    """A line for each of these peers that is there, compared with that of `base`."""
+    found = [world.peers[name] for name in names if name in world.peers]
+    title = f", {kind}" if kind else ""
+    return [
+        Row(f"{peer.name}{title}", f"{peer.title}{title}", peer, client, f"{base}{title}", refuses) for peer in found
+    ]
+
+
 def run(world, settings, groups, say, reference=None):
     """The cells of every row: name -> one a round. `groups` keep their order, and change places."""
-    groups = [[row for row in group if row.peer] for group in groups]
     cells = {row.name: [] for group in groups for row in group}
     chance = random.Random(7)
     for number in range(1, settings.rounds + 1):
@@ -25,7 +34,9 @@ def run(world, settings, groups, say, reference=None):
         chance.shuffle(order)
         for row in (row for group in order for row in group):
             cell = measure(world, settings, row, reference)
-            cells[row.name].append({**cell, "refused": abs(cell["requests"] - cell["refused"]) if row.refuses else cell["refused"]})
+            if row.refuses:
+                cell["refused"] = abs(cell["requests"] - cell["refused"])
+            cells[row.name].append(cell)
             cpu = "" if cell["cpu"] is None else f"{cell['cpu']:6.1f} us"
             say(f"  round {number}: {row.title:44} {cell['rate']:8.0f}/s {cpu}")
     return cells

@@ -18,7 +18,8 @@ class World:
         self.issuer = Issuer(self.folder)
         self.token = self.issuer.token("alice")
         self.upstream_port = free_port()
-        self.upstream = self.nginx("upstream", nginx.upstream(settings.tools, self.folder, self.upstream_port), self.upstream_port)
+        text = nginx.upstream(settings.tools, self.folder, self.upstream_port)
+        self.upstream = self.nginx("upstream", text, self.upstream_port)
         self.direct = peers.Peer("direct", "upstream, direct", self.upstream_port, None)
         self.peers, self.failures = {}, {}
 

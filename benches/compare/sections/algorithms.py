@@ -60,7 +60,9 @@ def first_use(world, settings, peer, algorithm, turn, say):
     count = FRESH[algorithm] // (4 if settings.quick else 1)
     path = os.path.join(world.folder, "tokens-fresh")
     with open(path, "w") as file:
-        file.writelines(f"{world.issuer.token('alice', algorithm, jti=f'{turn}-{number}')}\n" for number in range(count))
+        file.writelines(
+            f"{world.issuer.token('alice', algorithm, jti=f'{turn}-{number}')}\n" for number in range(count)
+        )
     few = os.path.join(world.folder, "tokens-few")
     with open(path) as file, open(few, "w") as out:
         out.writelines(line for _, line in zip(range(200), file))

@@ -3,7 +3,6 @@
 import report
 import rounds
 from client import Wrk
-from rounds import Row
 
 from . import Section
 
@@ -11,9 +10,7 @@ MEASURED = ("nginx", "haproxy", "tidegate-public", "tidegate-enforced", "nginx-l
 
 
 def run(world, settings, say):
-    client = Wrk(settings, close=True)
-    peers = [world.peers[name] for name in MEASURED if name in world.peers]
-    groups = [[Row(peer.name, peer.title, peer, client, "nginx") for peer in peers]]
+    groups = [rounds.rows_of(world, MEASURED, Wrk(settings, close=True))]
     cells = rounds.run(world, settings, groups, say)
     note = "Every request says `Connection: close`; 64 clients. Connections to the upstream are kept."
     return Section("A connection for every request", note, [report.table(groups, cells)], cells)

@@ -15,8 +15,11 @@ MEASURED = ("nginx", "tidegate-enforced")
 def most():
     """10,000, or what the limit of open files leaves: Tidegate gives half of them to clients, and its
     cores share these out, of which one may get a few more than the other."""
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    return min(10_000, files // 2 - files // 40)
+    return min(10_000, files() // 2 - files() // 40)
+
+
+def files():
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
 def shapes():
@@ -25,19 +28,19 @@ def shapes():
 
 
 def run(world, settings, say):
-    groups = []
-    for name in MEASURED:
-        peer = world.peers.get(name)
-        rows = []
-        for count, at_once in shapes():
-            client = Own(settings, connections=count, in_flight=at_once)
-            title = f"{peer.title if peer else name}, {count:,} connections, {at_once:,} busy"
-            rows.append(Row(f"{name}, {count}, {at_once}", title, peer, client, f"{name}, 64, 64"))
-        groups.append(rows)
+    groups = [
+        [row_of(settings, world.peers[name], *shape) for shape in shapes()] for name in MEASURED if name in world.peers
+    ]
     cells = rounds.run(world, settings, groups, say)
     note = (
-        f"Connections take turns, so that all are used but only some are busy at once. {most():,} connections is what the "
-        f"limit of {resource.getrlimit(resource.RLIMIT_NOFILE)[1]:,} open files leaves of 10,000; were all of them "
-        "busy, every one would need another to the upstream. Ratios are to 64 connections of the same peer."
+        "Connections take turns, so that all are used but only some are busy at once: each that is busy needs another "
+        f"one to the upstream, and {files():,} files may be open. Tidegate gives clients half of that, which is why the "
+        f"most is {most():,}. Ratios are to 64 connections of the same peer."
     )
     return Section("Connections", note, [report.table(groups, cells, "64 connections", memory=True)], cells)
+
+
+def row_of(settings, peer, count, busy):
+    title = f"{peer.title}, {count:,} connections, {busy:,} busy"
+    client = Own(settings, connections=count, in_flight=busy)
+    return Row(f"{peer.name}, {count}, {busy}", title, peer, client, f"{peer.name}, 64, 64")

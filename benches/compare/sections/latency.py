@@ -23,7 +23,10 @@ def run(world, settings, say):
         rows = [Row(f"{peer.name}@{share}", f"{peer.title}, {share} %", peer, client) for peer in peers]
         groups.append(rows)
     cells = rounds.run(world, settings, groups, say)
-    lines = ["| load | peer | p50 ms | p99 ms | added p50 ms | added p99 ms | CPU us |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| load | peer | p50 ms | p99 ms | added p50 ms | added p99 ms | CPU us |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for share, rows in zip(SHARES, groups):
         lines += [line(share, row, cells) for row in rows]
     note = (

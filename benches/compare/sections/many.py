@@ -40,7 +40,7 @@ def tokens(world, settings, say):
             rows.append(Row(f"{name}, {count}", f"{peer.title}, {count:,} subjects", peer, client, f"{name}, 1"))
         groups.append(rows)
     cells = rounds.run(world, settings, groups, say)
-    note = "64 connections; the tokens take turns, each of another subject with a grant. Ratios are to one token of the same peer."
+    note = "64 connections; the tokens take turns, each of another subject with a grant. Ratios are to one token."
     return Section("Different tokens and subjects", note, [report.table(groups, cells, "1 token")], cells)
 
 
@@ -64,9 +64,9 @@ def subjects(world, settings, say):
             world.processes.end(gateway.process)
             world.processes.end(gateway.redis) if gateway.redis else None
     note = (
-        f"A gateway and a store with one subject, and a gateway and a store with {count:,}; everybody has five grants. "
-        f"{len(people[::step]):,} subjects are as many as every core remembers the tokens of; when all take turns, each "
-        "token is verified anew nearly every time, which the last row shows. 64 connections. Ratios are to one subject."
+        f"A gateway and a store with one subject, and a gateway and a store with {count:,}; everybody has five grants, "
+        f"64 connections. {len(people[::step]):,} of them, all over the store, are as many as every core remembers the "
+        "tokens of. When everybody asks in turn, tokens are forgotten before they come again and verified anew."
     )
     return Section(f"{count:,} subjects with five grants each", note, [report.table(groups, cells, "1 subject")], cells)
 

@@ -3,7 +3,6 @@
 import report
 import rounds
 from client import H2load
-from rounds import Row
 
 from . import Section
 
@@ -16,10 +15,7 @@ def run(world, settings, say):
         "TLS, HTTP/2, 64 x 1": H2load(settings, connections=64, streams=1),
         "TLS, HTTP/2, 8 x 8": H2load(settings, connections=8, streams=8),
     }
-    groups = []
-    for kind, client in kinds.items():
-        peers = [world.peers[name] for name in MEASURED if name in world.peers]
-        groups.append([Row(f"{peer.name}, {kind}", f"{peer.title}, {kind}", peer, client, f"nginx, {kind}") for peer in peers])
+    groups = [rounds.rows_of(world, MEASURED, client, kind) for kind, client in kinds.items()]
     cells = rounds.run(world, settings, groups, say)
     note = (
         "A closed loop over TLS 1.3 to the proxy, connections kept; HTTP/1.1 to the upstream as ever. `connections x "

@@ -126,10 +126,10 @@ impl<'a> Client<'a> {
     }
 
     fn over(&self, now: Instant, end: Instant) -> bool {
-        match self.settings.once {
-            true => self.next + self.due.len() >= self.settings.requests.len(),
-            false => now >= end,
+        if self.settings.once {
+            return self.next + self.due.len() >= self.settings.requests.len();
         }
+        now >= end
     }
 
     fn finish(&mut self, start: Instant) -> Outcome {

@@ -45,7 +45,7 @@ impl Settings {
             Some(text) => text.lines().map(Some).collect(),
             None => vec![None],
         };
-        let request = |token: &Option<&str>| request(&path, *token, body.as_deref());
+        let request = |token| request(&path, token, body.as_deref());
         Self {
             address,
             connections,
@@ -54,21 +54,18 @@ impl Settings {
             duration: Duration::from_secs_f64(number("seconds", 3.0)),
             warm_up: Duration::from_secs_f64(number("warm-up", 0.0)),
             once: count("once", 0) > 0,
-            requests: tokens.iter().map(request).collect(),
+            requests: tokens.into_iter().map(request).collect(),
         }
     }
 }
 
 fn request(path: &str, token: Option<&str>, body: Option<&str>) -> Vec<u8> {
     let method = if body.is_some() { "POST" } else { "GET" };
-    let mut head = format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n");
-    if let Some(token) = token {
-        head += &format!("Authorization: Bearer {token}\r\n");
-    }
-    if let Some(body) = body {
-        head += &format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
-    }
-    head += "\r\n";
-    head += body.unwrap_or_default();
-    head.into_bytes()
+    let token = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+    let length = body
+        .map(str::len)
+        .map(|length| format!("Content-Type: application/json\r\nContent-Length: {length}\r\n"));
+    let (token, length) = (token.unwrap_or_default(), length.unwrap_or_default());
+    let body = body.unwrap_or_default();
+    format!("{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{token}{length}\r\n{body}").into_bytes()
 }
