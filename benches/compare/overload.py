@@ -17,7 +17,7 @@ from client import Wrk
 from identity import Issuer
 from http1 import bearer
 from machine import Processes, cpu_ns, description, family, free_port
-from world import Peer
+from peers import Peer
 
 UPLOADS = '      - { methods: [POST], path: "/public", access: public }\n'
 LOADS = (16, 32, 64, 128)

@@ -48,6 +48,8 @@ def disturbances(sections):
             if refused or broken:
                 faults = ", ".join(broken) or "none"
                 lines.append(f"{section.title}, {name}: {refused} answers were not as expected; faults: {faults}")
+    if not everything:
+        return ["nothing was measured"]
     foreign = median(cell["foreign"] for cell in everything) * 100
     stolen = median(cell["stolen"] for cell in everything) * 100
     lines.append(f"others used {foreign:.0f} % of the machine, the hypervisor took {stolen:.0f} % (medians)")
