@@ -131,7 +131,7 @@ class Own(Client):
     warms_itself = True
 
     def __init__(self, settings, warm_up=0.5, **more):
-        own = {key: more.pop(key) for key in ("rate", "in_flight", "tokens", "once", "body") if key in more}
+        own = {key: more.pop(key) for key in ("rate", "in_flight", "tokens", "once", "body", "warm_passes") if key in more}
         super().__init__(settings, **more)
         self.warm_up = warm_up
         self.fields = [f"{name.replace('_', '-')}={value}" for name, value in own.items()]

@@ -19,8 +19,9 @@ use rustix::time::{
 use crate::settings::Settings;
 
 const TIMER: u64 = u64::MAX;
-/// How long answers are waited for when everything was sent.
+/// How long answers are waited for when the time is over; and until everything that has to be sent was.
 const GRACE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_mins(1);
 const WAKE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 #[derive(Default)]
@@ -52,6 +53,8 @@ pub struct Client<'a> {
     /// When requests were due that no connection was free for.
     due: VecDeque<Instant>,
     next: usize,
+    /// As far as `next` has to come before this run may end.
+    owed: usize,
     busy: usize,
     outcome: Outcome,
     buffer: Vec<u8>,
@@ -77,22 +80,26 @@ impl<'a> Client<'a> {
             idle: (0..settings.connections).collect(),
             due: VecDeque::new(),
             next: 0,
+            owed: 0,
             busy: 0,
             outcome: Outcome::default(),
             buffer: vec![0; 64 * 1024],
         }
     }
 
-    pub fn run(&mut self, duration: Duration) -> Outcome {
+    /// For so long, and at least so many requests.
+    pub fn run(&mut self, duration: Duration, at_least: usize) -> Outcome {
         let start = Instant::now();
         let end = start + duration;
+        let last = end + if at_least > 0 { PATIENCE } else { GRACE };
+        self.owed = self.next + at_least;
         let (mut comes, mut armed) = (start, start);
         let mut events = Vec::with_capacity(256);
         let mut now = start;
         loop {
             let to_come = self.settings.pace.is_some() && comes < end;
             let done = self.over(now, end) && self.busy == 0 && self.due.is_empty();
-            if (done && !to_come) || now >= end + GRACE {
+            if (done && !to_come) || now >= last {
                 return self.finish(start);
             }
             if let Some(pace) = self.settings.pace {
@@ -129,7 +136,7 @@ impl<'a> Client<'a> {
         if self.settings.once {
             return self.next + self.due.len() >= self.settings.requests.len();
         }
-        now >= end
+        now >= end && self.next >= self.owed
     }
 
     fn finish(&mut self, start: Instant) -> Outcome {

@@ -18,13 +18,13 @@ fn main() {
     let settings = Settings::from_arguments(std::env::args().skip(1));
     let mut client = Client::open(&settings);
     if !settings.warm_up.is_zero() {
-        client.run(settings.warm_up);
+        client.run(settings.warm_up, settings.warm_passes * settings.requests.len());
     }
     say("ready");
     let mut line = String::new();
     let mut input = std::io::stdin().lock();
     if input.read_line(&mut line).is_ok_and(|read| read > 0) {
-        say(&told(client.run(settings.duration)));
+        say(&told(client.run(settings.duration, 0)));
         while input.read_line(&mut line).is_ok_and(|read| read > 0) {}
     }
 }

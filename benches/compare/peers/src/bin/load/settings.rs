@@ -13,6 +13,8 @@ pub struct Settings {
     pub pace: Option<Duration>,
     pub duration: Duration,
     pub warm_up: Duration,
+    /// How often each of `requests` is sent before that ends.
+    pub warm_passes: usize,
     /// Each of `requests` is sent once, and the run ends with the last.
     pub once: bool,
     /// One after the other, and again from the first.
@@ -53,6 +55,7 @@ impl Settings {
             pace: (rate > 0.0).then(|| Duration::from_secs_f64(1.0 / rate)),
             duration: Duration::from_secs_f64(number("seconds", 3.0)),
             warm_up: Duration::from_secs_f64(number("warm-up", 0.0)),
+            warm_passes: count("warm-passes", 0),
             once: count("once", 0) > 0,
             requests: tokens.into_iter().map(request).collect(),
         }
