@@ -90,7 +90,7 @@ pub async fn admit<P: Ports>(
     head: &Parts,
     trail: &mut Trail,
 ) -> Result<Box<Permit>, Refusal> {
-    let routes = core.shared.routes.load_full();
+    let routes = core.routes();
     let target = Target::read(head, routes.methods())?;
     trail.record.host = core.host_name(&target.host);
     let tool = routes.tool(&target)?;

@@ -78,7 +78,10 @@ pub struct Core<P> {
     pub connections: usize,
     pub draining: Cell<bool>,
     pub user_role: Arc<str>,
+    no_text: Arc<str>,
     withheld: RefCell<Rc<Withheld>>,
+    /// The routes that all share, and the same over names of this core.
+    routes: RefCell<(Arc<Routes>, Rc<Routes>)>,
     hosts: RefCell<FxHashSet<Arc<str>>>,
     methods: RefCell<FxHashSet<Arc<str>>>,
 }
@@ -95,6 +98,9 @@ impl<P: Ports> Core<P> {
         let share = shared.limits.concurrent_requests.div_ceil(cores.max(1)).max(1);
         let slots = Slots::new(share, shared.metrics.http_server_active.clone());
         let ids = Ids::new(&shared.instance, index)?;
+        let routes = shared.routes.load_full();
+        let own = Rc::new(routes.apart());
+        let routes = RefCell::new((routes, own));
         let withheld = Withheld::of(shared.catalog.load_full(), &shared.roles.hierarchy);
         Ok(Self {
             ports,
@@ -108,7 +114,9 @@ impl<P: Ports> Core<P> {
             connections: shared.connections.div_ceil(cores.max(1)).max(1),
             draining: Cell::new(false),
             user_role: USER.into(),
+            no_text: "".into(),
             withheld: RefCell::new(Rc::new(withheld)),
+            routes,
             hosts: RefCell::default(),
             methods: RefCell::default(),
             shared,
@@ -147,6 +155,16 @@ impl<P: Ports> Core<P> {
         }
     }
 
+    /// The routes, made anew when they were swapped.
+    pub fn routes(&self) -> Rc<Routes> {
+        let current = self.shared.routes.load();
+        let mut known = self.routes.borrow_mut();
+        if !Arc::ptr_eq(&known.0, &current) {
+            *known = (Arc::clone(&current), Rc::new(current.apart()));
+        }
+        Rc::clone(&known.1)
+    }
+
     /// Which roles only grants give, made anew when the catalog was swapped.
     pub fn withheld(&self) -> Rc<Withheld> {
         let catalog = self.shared.catalog.load();
@@ -161,6 +179,11 @@ impl<P: Ports> Core<P> {
     /// The host as a shared text.
     pub fn host_name(&self, host: &str) -> Arc<str> {
         shared_text(&self.hosts, host)
+    }
+
+    /// No text, shared: what is not known yet in a record.
+    pub fn no_text(&self) -> Arc<str> {
+        Arc::clone(&self.no_text)
     }
 
     /// The method as a shared text.

@@ -20,17 +20,21 @@ const MOST_PAUSED: usize = 16_384;
 /// The places of one core.
 #[derive(Debug)]
 pub struct Slots {
-    taken: Rc<Cell<usize>>,
+    taken: Rc<Taken>,
     paused: Cell<usize>,
     limit: usize,
+}
+
+#[derive(Debug)]
+struct Taken {
+    count: Cell<usize>,
     active: Gauge,
 }
 
 /// One request's place, until its response has been sent or given up.
 #[derive(Debug)]
 pub struct Slot {
-    taken: Rc<Cell<usize>>,
-    active: Gauge,
+    taken: Rc<Taken>,
     /// Where its tool has a limit of its own.
     place: Option<Place>,
 }
@@ -38,18 +42,20 @@ pub struct Slot {
 impl Slots {
     #[must_use]
     pub fn new(limit: usize, active: Gauge) -> Self {
-        Self { taken: Rc::default(), paused: Cell::new(0), limit, active }
+        let taken = Rc::new(Taken { count: Cell::new(0), active });
+        Self { taken, paused: Cell::new(0), limit }
     }
 
     /// `None`: all places are taken.
     #[must_use]
     pub fn take(&self) -> Option<Slot> {
-        if self.taken.get() >= self.limit {
+        let Taken { count, active } = &*self.taken;
+        if count.get() >= self.limit {
             return None;
         }
-        self.taken.set(self.taken.get() + 1);
-        self.active.inc();
-        Some(Slot { taken: Rc::clone(&self.taken), active: self.active.clone(), place: None })
+        count.set(count.get() + 1);
+        active.inc();
+        Some(Slot { taken: Rc::clone(&self.taken), place: None })
     }
 
     /// To be waited for before a refusal. Clients that ask again at once would otherwise take the time
@@ -89,7 +95,8 @@ impl Slot {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        self.taken.set(self.taken.get().saturating_sub(1));
-        self.active.dec();
+        let Taken { count, active } = &*self.taken;
+        count.set(count.get().saturating_sub(1));
+        active.dec();
     }
 }

@@ -56,7 +56,7 @@ pub enum Asked {
 pub fn begin(
     id: Arc<str>,
     at: Timestamp,
-    (method, head): (Arc<str>, &Parts),
+    (method, head, none): (Arc<str>, &Parts, Arc<str>),
     trace: TraceContext,
 ) -> DecisionRecord {
     DecisionRecord {
@@ -64,10 +64,10 @@ pub fn begin(
         at,
         allowed: false,
         reason: "",
-        detail: Arc::default(),
+        detail: Arc::clone(&none),
         tool: None,
         method,
-        host: Arc::default(),
+        host: none,
         target: bounded(head.uri.path()),
         upstream_path: None,
         subject: None,

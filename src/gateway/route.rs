@@ -43,6 +43,26 @@ pub struct Tool {
     pub config: Arc<ToolConfig>,
     pub upstreams: Arc<Upstreams>,
     rules: Vec<Arc<Rule>>,
+    /// The scope of whatever has none.
+    no_scope: Arc<str>,
+}
+
+impl Tool {
+    /// The same over names of its own. Its backends are still the same ones.
+    fn apart(&self) -> Self {
+        let text = |text: &Arc<str>| Arc::<str>::from(&**text);
+        let rule = |rule: &Arc<Rule>| {
+            let (action, resource) = (text(&rule.action), text(&rule.resource));
+            Arc::new(Rule { path: rule.path.apart(), action, resource, ..(**rule).clone() })
+        };
+        let config = ToolConfig { name: text(&self.config.name), ..(*self.config).clone() };
+        Self {
+            config: Arc::new(config),
+            upstreams: Arc::clone(&self.upstreams),
+            rules: self.rules.iter().map(rule).collect(),
+            no_scope: "".into(),
+        }
+    }
 }
 
 /// Where a request goes, and under which rule.
@@ -113,7 +133,8 @@ impl Routes {
                 self.methods.push(method.clone());
             }
         }
-        let tool = Arc::new(Tool { config: Arc::clone(config), upstreams, rules });
+        let tool =
+            Arc::new(Tool { config: Arc::clone(config), upstreams, rules, no_scope: "".into() });
         self.upstreams.push(Arc::clone(&tool.upstreams));
         tool
     }
@@ -133,6 +154,33 @@ impl Routes {
             && (config.hosts.is_empty() || owns_prefix)
         {
             self.anywhere.push((Arc::clone(prefix), Arc::clone(tool)));
+        }
+    }
+
+    /// The same for one core, over names of its own: records, labels and permits share names, and to
+    /// count by whom would otherwise be a write to memory that every core writes to.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let mut made: FxHashMap<*const Tool, Arc<Tool>> = FxHashMap::default();
+        let mut tool = |tool: &Arc<Tool>| {
+            let own = made.entry(Arc::as_ptr(tool)).or_insert_with(|| Arc::new(tool.apart()));
+            Arc::clone(own)
+        };
+        let mut all = |tools: &[(Arc<str>, Arc<Tool>)]| {
+            tools.iter().map(|(prefix, it)| (Arc::clone(prefix), tool(it))).collect::<Vec<_>>()
+        };
+        let anywhere = all(&self.anywhere);
+        let prefixed = self.hosts.iter().map(|(host, site)| (host, all(&site.prefixed)));
+        let prefixed: Vec<_> = prefixed.collect();
+        let sites = prefixed.into_iter().map(|(host, prefixed)| {
+            let whole = self.hosts.get(host).and_then(|site| site.whole.as_ref()).map(&mut tool);
+            (Arc::clone(host), Site { prefixed, whole })
+        });
+        Self {
+            hosts: sites.collect(),
+            anywhere,
+            methods: self.methods.clone(),
+            upstreams: self.upstreams.clone(),
         }
     }
 
@@ -234,7 +282,7 @@ impl Tool {
         };
         let scope = match &rule.scope {
             Some(template) => source.evaluate(template)?,
-            None => Arc::default(),
+            None => Arc::clone(&self.no_scope),
         };
         let stripped = path.len() != target.path.len();
         let (tool, rule) = (Arc::clone(self), Arc::clone(rule));

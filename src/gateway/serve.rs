@@ -104,8 +104,12 @@ async fn decided<P: Ports>(
     body: Incoming,
 ) -> Response<Out> {
     let (id, now) = (Arc::clone(&facts.decision), core.shared.clock.now());
-    let record =
-        record::begin(id, now, (core.method_name(&head.method), &head), facts.place.context);
+    let record = record::begin(
+        id,
+        now,
+        (core.method_name(&head.method), &head, core.no_text()),
+        facts.place.context,
+    );
     let mut trail = Trail { record, grounds: Grounds::default() };
     let (slot, admitted) = if let Some(mut slot) = core.slots.take() {
         let admitted = admitted(core, peer, &head, &mut trail).await;

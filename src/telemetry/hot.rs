@@ -14,16 +14,16 @@ use rustc_hash::FxHashMap;
 
 use super::events::gateway::Step;
 use super::metrics::{
-    HttpLabels, Metrics, Part, RequestLabels, Spread, StepLabel, ToolLabel, TraceLabel,
-    TracedCounter, TracedHistogram, count,
+    CounterPart, HistogramPart, HttpLabels, Metrics, Part, RequestLabels, Spread, StepLabel,
+    ToolLabel, TracedCounter, TracedHistogram,
 };
 use super::trace::TraceId;
 
 /// One core's way to the metrics that every request touches. Scraping sees each change at once.
 #[derive(Debug)]
 pub struct HotMetrics {
-    requests: Known<RequestLabels, TracedCounter, TracedCounter, fn() -> TracedCounter>,
-    request_duration: Known<ToolLabel, TracedHistogram, TracedHistogram, fn() -> TracedHistogram>,
+    requests: Known<RequestLabels, TracedCounter, CounterPart, fn() -> TracedCounter>,
+    request_duration: Known<ToolLabel, TracedHistogram, HistogramPart, fn() -> TracedHistogram>,
     server: Known<HttpLabels, Spread, Arc<Part>, fn() -> Spread>,
     client: Known<HttpLabels, Spread, Arc<Part>, fn() -> Spread>,
     steps: [Arc<Part>; Step::ALL.len()],
@@ -36,8 +36,8 @@ impl HotMetrics {
             metrics.step_duration.get_or_create(&StepLabel { step: step.label() }).part()
         };
         Self {
-            requests: Known::of(&metrics.requests, Clone::clone),
-            request_duration: Known::of(&metrics.request_duration, Clone::clone),
+            requests: Known::of(&metrics.requests, TracedCounter::part),
+            request_duration: Known::of(&metrics.request_duration, TracedHistogram::part),
             server: Known::of(&metrics.http_server_duration, Spread::part),
             client: Known::of(&metrics.http_client_duration, Spread::part),
             steps: Step::ALL.map(step),
@@ -47,10 +47,8 @@ impl HotMetrics {
     /// Counts a request and its duration; `trace` leads from both to its trace.
     pub fn request(&self, labels: RequestLabels, took: Duration, trace: Option<TraceId>) {
         let of_tool = ToolLabel { tool: labels.tool.clone() };
-        self.requests.with(labels, |counter| count(counter, trace));
-        let exemplar = trace.map(|trace_id| TraceLabel { trace_id });
-        self.request_duration
-            .with(of_tool, |histogram| histogram.observe(took.as_secs_f64(), exemplar, None));
+        self.requests.with(labels, |part| part.count(trace));
+        self.request_duration.with(of_tool, |part| part.observe(took, trace));
     }
 
     pub fn server(&self, labels: HttpLabels, took: Duration) {

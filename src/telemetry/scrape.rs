@@ -41,7 +41,7 @@ mod tests {
     use super::*;
     use crate::telemetry::metrics::{
         ApprovalLabels, CauseLabel, HttpLabels, IssuerLabel, KindLabel, OutcomeLabel, ReloadLabel,
-        RequestLabels, SinkLabel, StepLabel, TemplateLabel, ToolLabel, ToolOutcome, count,
+        RequestLabels, SinkLabel, StepLabel, TemplateLabel, ToolLabel, ToolOutcome,
     };
 
     /// One value in every metric.
@@ -58,8 +58,8 @@ mod tests {
         let request =
             RequestLabels { tool: "notes".into(), outcome: "refused", reason: "no-grant" };
         let approval = ApprovalLabels { template: "reader".into(), outcome: "approved" };
-        count(&metrics.requests.get_or_create(&request), None);
-        metrics.request_duration.get_or_create(&tool()).observe(0.001, None, None);
+        metrics.requests.get_or_create(&request).count();
+        metrics.request_duration.get_or_create(&tool()).observe(Duration::from_millis(1));
         metrics
             .step_duration
             .get_or_create(&StepLabel { step: "policy" })

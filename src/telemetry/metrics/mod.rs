@@ -3,31 +3,29 @@
 
 mod labels;
 mod spread;
+mod traced;
 mod upstreams;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::exemplar::{CounterWithExemplar, HistogramWithExemplars};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::trace::TraceId;
 pub use labels::*;
 pub use spread::{Part, Spread};
+pub use traced::{CounterPart, HistogramPart, TracedCounter, TracedHistogram};
 pub use upstreams::{ToolOutcome, UpstreamMetrics};
 
 pub type Name = Arc<str>;
 
-pub type TracedCounter = CounterWithExemplar<TraceLabel>;
-pub type TracedHistogram = HistogramWithExemplars<TraceLabel>;
 pub type FloatGauge = Gauge<f64, AtomicU64>;
 pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
 pub type Spreads<L> = Family<L, Spread, fn() -> Spread>;
@@ -85,7 +83,7 @@ fn request_histogram() -> Histogram {
 }
 
 fn traced_histogram() -> TracedHistogram {
-    TracedHistogram::new(REQUEST_BUCKETS.into_iter())
+    TracedHistogram::new(&REQUEST_BUCKETS)
 }
 
 fn spread_requests() -> Spread {
@@ -98,19 +96,6 @@ fn spread_steps() -> Spread {
 
 fn wait_histogram() -> Histogram {
     Histogram::new(WAIT_BUCKETS)
-}
-
-/// Counts one. The last exemplar stays until another one comes.
-pub fn count(counter: &TracedCounter, trace: Option<TraceId>) {
-    match trace {
-        Some(trace_id) => {
-            counter.inc_by(1, Some(TraceLabel { trace_id }), None);
-        }
-        // Not `inc_by`: without an exemplar it would forget the one that is there.
-        None => {
-            counter.inner().fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 /// Makes a family show its help and type also before it has its first member.
