@@ -12,7 +12,6 @@
 
 #![expect(
     clippy::expect_used,
-    clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::format_push_string,
@@ -34,6 +33,7 @@ use std::path::Path;
 
 use enforced::shape::Shape;
 use enforced::{OneCore, prepare};
+use harness::tokens;
 
 /// The one of the binary: what it costs belongs to the request.
 #[global_allocator]

@@ -4,6 +4,8 @@
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that is surprised should stop"
 )]
 
@@ -12,6 +14,8 @@
 mod enforced;
 #[path = "../benches/decide/policies.rs"]
 mod policies;
+#[path = "harness/tokens.rs"]
+mod tokens;
 
 use std::borrow::Cow;
 use std::path::Path;

@@ -7,9 +7,6 @@
 
 pub mod shape;
 
-#[path = "../../tests/harness/tokens.rs"]
-pub mod tokens;
-
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +30,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
+use super::tokens;
 use shape::Shape;
 
 const ANSWER: &[u8] =

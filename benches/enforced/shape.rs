@@ -17,7 +17,7 @@ use tidegate::entropy;
 use tidegate::store::{Commit, Committed, Load, SharedStore};
 use tokio::task::JoinSet;
 
-use super::tokens::{ISSUER, Issuer};
+use crate::tokens::{ISSUER, Issuer};
 
 /// Commits under way at a time: they share an fsync.
 const WORKERS: usize = 256;
