@@ -41,7 +41,8 @@ use crate::telemetry::sample::{self, Skew};
 use crate::telemetry::scrape::MetricsHandle;
 use crate::tls::ListenersTls;
 
-use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects, tool_rules};
+use adapters::{ApiIdentity, ApiPolicy, Subjects, tool_rules};
+pub use adapters::{CoreIdentity, CorePolicy};
 pub use inspect::{Held, InspectError, StoreReport, SubjectReport, show_subject, store_status};
 pub use load::{
     Ready, Reconcilable, StartError, key_and_store_problems, open_to_reconcile, policy_doubts,
