@@ -149,16 +149,24 @@ impl fmt::Display for CommitId {
 /// Sixteen bytes as 26 characters of Crockford's base 32 (the first carries three bits).
 pub struct Base32(pub [u8; 16]);
 
+impl Base32 {
+    /// As ASCII.
+    #[must_use]
+    pub fn digits(&self) -> [u8; ENCODED] {
+        let mut value = u128::from_be_bytes(self.0);
+        let mut text = [b'0'; ENCODED];
+        for byte in text.iter_mut().rev() {
+            let digit = usize::try_from(value & 31).unwrap_or(0);
+            *byte = ALPHABET.get(digit).copied().unwrap_or(b'0');
+            value >>= 5;
+        }
+        text
+    }
+}
+
 impl fmt::Display for Base32 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = u128::from_be_bytes(self.0);
-        let mut text = [b'0'; ENCODED];
-        for (place, byte) in text.iter_mut().rev().enumerate() {
-            let digit = (value >> (place * 5)) & 31;
-            let digit = usize::try_from(digit).unwrap_or(0);
-            *byte = ALPHABET.get(digit).copied().unwrap_or(b'0');
-        }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 

@@ -66,6 +66,7 @@ pub fn begin(id: Arc<str>, at: Timestamp, head: &Parts, trace: TraceContext) -> 
         upstream_path: None,
         subject: None,
         issuer: None,
+        key: None,
         route: None,
         grants: Vec::new(),
         action: None,

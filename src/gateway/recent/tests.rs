@@ -22,6 +22,7 @@ fn record(id: String) -> DecisionRecord {
         upstream_path: None,
         subject: None,
         issuer: None,
+        key: None,
         route: None,
         grants: Vec::new(),
         action: None,
