@@ -26,7 +26,7 @@ use super::webhook::Webhook;
 use buffers::Buffers;
 use hooks::ToHook;
 use pump::Pump;
-use slots::{Batch, Slots};
+use slots::{Batch, Slots, Ticket};
 
 mod buffers;
 mod hooks;
@@ -195,10 +195,8 @@ impl BufferedDecisionLog {
 impl DecisionLog for BufferedDecisionLog {
     fn record(&self, core: usize, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
         let Some(buffers) = &self.buffers else { return Ok(()) };
-        if !self.slots.take() {
-            return self.full();
-        }
-        buffers.push(core, record).or_else(|_closed| {
+        let Some(ticket) = self.slots.take() else { return self.full() };
+        buffers.push(core, ticket, record).or_else(|_closed| {
             self.slots.free(1);
             self.full()
         })
@@ -206,10 +204,8 @@ impl DecisionLog for BufferedDecisionLog {
 
     fn cut(&self, cut: Arc<LeaseCut>) {
         let Some(buffers) = &self.buffers else { return };
-        if !self.slots.take() {
-            return self.dropped_one();
-        }
-        if buffers.push_cut(cut).is_err() {
+        let Some(ticket) = self.slots.take() else { return self.dropped_one() };
+        if buffers.push_cut(ticket, cut).is_err() {
             self.slots.free(1);
             self.dropped_one();
         }
@@ -262,16 +258,11 @@ impl Collector {
     }
 
     /// Whether there was anything.
-    fn drain(&self, spare: &mut Vec<Told>) -> bool {
-        let mut batch = Vec::new();
-        let any = self.buffers.take_all(spare, |told| {
-            batch.push(told);
-            if batch.len() >= BATCH {
-                self.hand_on(std::mem::take(&mut batch));
-            }
-        });
-        if !batch.is_empty() {
-            self.hand_on(batch);
+    fn drain(&self, spare: &mut Vec<(Ticket, Told)>) -> bool {
+        let mut all = self.buffers.take_all(spare).into_iter().map(|(_, told)| told);
+        let any = all.len() > 0;
+        while all.len() > 0 {
+            self.hand_on(all.by_ref().take(BATCH).collect());
         }
         any
     }

@@ -8,9 +8,12 @@ use tokio::sync::Notify;
 use crate::telemetry::decision::{DecisionRecord, LeaseCut};
 
 use super::Told;
+use super::slots::Ticket;
 
 /// A buffer that once was very full keeps room for so many.
 const KEPT: usize = 4096;
+
+type Ticketed = (Ticket, Told);
 
 /// Nothing is taken any more.
 #[derive(Debug)]
@@ -30,7 +33,7 @@ pub struct Buffers {
 struct Buffer(Mutex<State>);
 
 struct State {
-    told: Vec<Told>,
+    told: Vec<Ticketed>,
     /// The collector found it empty, and may be waiting.
     found_empty: bool,
     is_closed: bool,
@@ -50,17 +53,22 @@ impl Buffers {
 
     /// # Errors
     /// Closed.
-    pub fn push(&self, core: usize, record: Arc<DecisionRecord>) -> Result<(), Closed> {
-        self.put(self.cores.get(core).unwrap_or(&self.cuts), Told::Decision(record))
+    pub fn push(
+        &self,
+        core: usize,
+        ticket: Ticket,
+        record: Arc<DecisionRecord>,
+    ) -> Result<(), Closed> {
+        self.put(self.cores.get(core).unwrap_or(&self.cuts), (ticket, Told::Decision(record)))
     }
 
     /// # Errors
     /// Closed.
-    pub fn push_cut(&self, cut: Arc<LeaseCut>) -> Result<(), Closed> {
-        self.put(&self.cuts, Told::Cut(cut))
+    pub fn push_cut(&self, ticket: Ticket, cut: Arc<LeaseCut>) -> Result<(), Closed> {
+        self.put(&self.cuts, (ticket, Told::Cut(cut)))
     }
 
-    fn put(&self, buffer: &Buffer, told: Told) -> Result<(), Closed> {
+    fn put(&self, buffer: &Buffer, told: Ticketed) -> Result<(), Closed> {
         if buffer.push(told)? {
             self.filled.notify_one();
         }
@@ -72,21 +80,18 @@ impl Buffers {
         self.filled.notified().await;
     }
 
-    /// Takes everything: of each core in order, and a cut after the decision that it ends. `spare`
-    /// is empty, and is so again afterwards. Whether there was anything.
-    pub fn take_all(&self, spare: &mut Vec<Told>, mut take: impl FnMut(Told)) -> bool {
-        // Of what was cut by now the decision is in a buffer by now.
-        let mut cuts = Vec::new();
-        self.cuts.swap(&mut cuts);
-        let mut any = !cuts.is_empty();
-        for core in &self.cores {
-            core.swap(spare);
-            any |= !spare.is_empty();
-            spare.drain(..).for_each(&mut take);
+    /// Takes everything, in the order of the tickets. `spare` is empty, and is so again afterwards.
+    pub fn take_all(&self, spare: &mut Vec<Ticketed>) -> Vec<Ticketed> {
+        let mut all = Vec::new();
+        // Cuts first: of what was cut by now the decision is in a buffer by now.
+        for buffer in [&self.cuts].into_iter().chain(&self.cores) {
+            buffer.swap(spare);
+            all.append(spare);
             spare.shrink_to(KEPT);
         }
-        cuts.into_iter().for_each(take);
-        any
+        // Stable, and quick with a few lists that are in order.
+        all.sort_by_key(|(ticket, _)| *ticket);
+        all
     }
 
     /// What is in the buffers can still be taken.
@@ -99,7 +104,7 @@ impl Buffers {
 
 impl Buffer {
     /// Whether the collector has to be told.
-    fn push(&self, told: Told) -> Result<bool, Closed> {
+    fn push(&self, told: Ticketed) -> Result<bool, Closed> {
         let mut state = self.lock();
         if state.is_closed {
             return Err(Closed);
@@ -109,7 +114,7 @@ impl Buffer {
     }
 
     /// Holds the lock no longer than it takes to exchange two vectors: a core may be waiting for it.
-    fn swap(&self, other: &mut Vec<Told>) {
+    fn swap(&self, other: &mut Vec<Ticketed>) {
         let mut state = self.lock();
         std::mem::swap(&mut state.told, other);
         state.found_empty = other.is_empty();

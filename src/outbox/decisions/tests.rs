@@ -95,6 +95,18 @@ async fn a_record_wakes_an_idle_log_whichever_core_made_it() {
 }
 
 #[tokio::test]
+async fn records_of_several_cores_arrive_in_the_order_in_which_they_were_made() {
+    let recorder = Recorder::default();
+    let running = start(OnFull::Refuse, CAPACITY, &[&recorder]);
+    let ids: Vec<String> = (0..5000_u32).map(|id| id.to_string()).collect();
+    for (number, id) in ids.iter().enumerate() {
+        running.log.record((number * 7 / 3) % 3, record(id)).expect("has room");
+    }
+    eventually("all arrived", || recorder.taken() == ids.len()).await;
+    assert_eq!(recorder.ids(), ids);
+}
+
+#[tokio::test]
 async fn the_bound_is_one_for_all_cores() {
     let recorder = Recorder::default();
     recorder.set(|state| state.broken = true);
