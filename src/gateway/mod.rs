@@ -30,6 +30,7 @@ mod serve;
 mod target;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod tunnel;
 mod upstream;
 mod uses;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
+use smallvec::SmallVec;
 
 use crate::domain::grant::Tombstone;
 use crate::domain::time::Timestamp;
@@ -52,7 +53,12 @@ pub enum Asked {
 
 /// A record that refuses until admission says otherwise.
 #[must_use]
-pub fn begin(id: Arc<str>, at: Timestamp, head: &Parts, trace: TraceContext) -> DecisionRecord {
+pub fn begin(
+    id: Arc<str>,
+    at: Timestamp,
+    (method, head): (Arc<str>, &Parts),
+    trace: TraceContext,
+) -> DecisionRecord {
     DecisionRecord {
         id,
         at,
@@ -60,7 +66,7 @@ pub fn begin(id: Arc<str>, at: Timestamp, head: &Parts, trace: TraceContext) -> 
         reason: "",
         detail: Arc::default(),
         tool: None,
-        method: head.method.as_str().into(),
+        method,
         host: Arc::default(),
         target: bounded(head.uri.path()),
         upstream_path: None,
@@ -68,14 +74,14 @@ pub fn begin(id: Arc<str>, at: Timestamp, head: &Parts, trace: TraceContext) -> 
         issuer: None,
         key: None,
         route: None,
-        grants: Vec::new(),
+        grants: SmallVec::new(),
         action: None,
         resource: None,
         object_id: None,
         scope: None,
         attributes: None,
-        roles: Vec::new(),
-        evaluated_policies: Vec::new(),
+        roles: SmallVec::new(),
+        evaluated_policies: SmallVec::new(),
         rule: None,
         policy_scope: None,
         derived_roles: Vec::new(),

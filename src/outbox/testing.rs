@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+use smallvec::SmallVec;
 use tokio::sync::{Notify, broadcast};
 
 use super::sink::{Delivered, Lines, Promise, Sink, SinkFault};
@@ -46,14 +47,14 @@ pub fn record(id: &(impl ToString + ?Sized)) -> Arc<DecisionRecord> {
         issuer: Some("https://idp".into()),
         key: Some(SubjectKey::new("https://idp", "alice")),
         route: None,
-        grants: vec![],
+        grants: SmallVec::new(),
         action: None,
         resource: None,
         object_id: None,
         scope: None,
         attributes: None,
-        roles: vec![],
-        evaluated_policies: vec![],
+        roles: SmallVec::new(),
+        evaluated_policies: SmallVec::new(),
         rule: None,
         policy_scope: None,
         derived_roles: Vec::new(),

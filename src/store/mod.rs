@@ -42,6 +42,7 @@ pub mod redis;
 mod retention;
 pub mod revoked;
 pub mod seal;
+mod verified;
 mod versions;
 
 pub use crate::domain::markers::KillOrder;

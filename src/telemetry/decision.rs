@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::domain::ids::GrantId;
 use crate::domain::subject::SubjectKey;
 use crate::domain::time::Timestamp;
@@ -38,15 +40,15 @@ pub struct DecisionRecord {
     /// The pattern of the rule that matched.
     pub route: Option<Arc<str>>,
     /// The live grants that permitted it, sorted.
-    pub grants: Vec<GrantId>,
+    pub grants: SmallVec<[GrantId; 2]>,
     pub action: Option<Arc<str>>,
     pub resource: Option<Arc<str>>,
     pub object_id: Option<Arc<str>>,
     pub scope: Option<Arc<str>>,
     /// Where the resource's own attributes came from: `source 0 (http)`, `default`.
     pub attributes: Option<Arc<str>>,
-    pub roles: Vec<Arc<str>>,
-    pub evaluated_policies: Vec<Arc<str>>,
+    pub roles: SmallVec<[Arc<str>; 4]>,
+    pub evaluated_policies: SmallVec<[Arc<str>; 1]>,
     /// The rule of the policy that decided, when one did.
     pub rule: Option<Arc<str>>,
     /// The scope of that policy; `None`: the root.

@@ -123,6 +123,7 @@ impl Authenticate for Tokens {
                 claims: Arc::new(Attributes::new()),
                 expires_at: now.plus(Duration::from_hours(1)),
                 proof: crate::identity::Proof::default(),
+                prepared: crate::identity::Prepared::default(),
             }))
         })
     }

@@ -1,6 +1,6 @@
 //! JSON text (RFC 8259), appended to bytes: escaped exactly as `serde_json` escapes it.
 
-use crate::domain::ids::{Base32, GrantId};
+use crate::domain::ids::{Base32, GrantId, hex_digits};
 
 /// What stands between the quotes. A line end is escaped, so that one event stays one line.
 pub fn text(to: &mut Vec<u8>, text: &str) {
@@ -29,8 +29,7 @@ pub fn number(to: &mut Vec<u8>, value: u64, least: usize) {
 
 /// Lower-case hexadecimal digits.
 pub fn hex<const N: usize>(to: &mut Vec<u8>, bytes: &[u8; N]) {
-    let digits = bytes.map(|byte| [hex_digit(byte >> 4), hex_digit(byte & 15)]);
-    to.extend_from_slice(digits.as_flattened());
+    to.extend_from_slice(bytes.map(hex_digits).as_flattened());
 }
 
 /// As [`GrantId`] shows itself.
@@ -75,9 +74,4 @@ fn escape(to: &mut Vec<u8>, byte: u8) {
 
 fn ascii(digit: u64) -> u8 {
     b'0'.wrapping_add(u8::try_from(digit).unwrap_or_default())
-}
-
-/// Of 0 to 15, without a branch.
-const fn hex_digit(nibble: u8) -> u8 {
-    nibble.wrapping_add(b'0').wrapping_add((nibble > 9) as u8 * (b'a' - b'0' - 10))
 }

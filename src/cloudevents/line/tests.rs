@@ -56,7 +56,8 @@ prop_compose! {
                  reason in proptest::sample::select(vec!["allowed", "no-grant", "", "a\"b\n"]))
         -> DecisionRecord {
         let (route, attributes, default_effect) = (None, None, "deny");
-        let key = key.map(SubjectKey);
+        let (key, grants) = (key.map(SubjectKey), grants.into());
+        let (roles, evaluated_policies) = (roles.into(), evaluated_policies.into());
         DecisionRecord {
             id, at, allowed, reason, detail, tool, method, host, target, upstream_path, subject,
             issuer, key, route, grants, action, resource, object_id, scope, attributes, roles,

@@ -125,6 +125,7 @@ pub fn person(name: &str, groups: &[&str], roles: &[&str]) -> Identity {
         claims: Arc::new(claims.as_object().cloned().unwrap_or_default()),
         expires_at: START.plus(std::time::Duration::from_hours(1)),
         proof: crate::identity::Proof::default(),
+        prepared: crate::identity::Prepared::default(),
     }
 }
 

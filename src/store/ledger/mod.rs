@@ -66,7 +66,8 @@ impl<B: Backend> Ledger<B> {
         head: Option<&Bytes>,
         markers: Option<&Bytes>,
     ) -> Result<Base, StoreFault> {
-        let (base, proof) = self.checks.base(partition, known, head, markers)?;
+        let verify = |bytes: &Bytes| self.checks.markers(partition, bytes);
+        let (base, proof) = self.checks.base(partition, known, head, (markers, verify))?;
         if let Some(proof) = proof {
             let found = self.backend.commit_at(partition, proof.seq).await?;
             self.checks.prove(partition, proof, found)?;

@@ -2,6 +2,7 @@
 //! template names come from the configuration, everything else from enums.
 
 mod labels;
+mod spread;
 mod upstreams;
 
 use std::fmt;
@@ -20,6 +21,7 @@ use prometheus_client::registry::Registry;
 
 use super::trace::TraceId;
 pub use labels::*;
+pub use spread::{Part, Spread};
 pub use upstreams::{ToolOutcome, UpstreamMetrics};
 
 pub type Name = Arc<str>;
@@ -28,13 +30,14 @@ pub type TracedCounter = CounterWithExemplar<TraceLabel>;
 pub type TracedHistogram = HistogramWithExemplars<TraceLabel>;
 pub type FloatGauge = Gauge<f64, AtomicU64>;
 pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+pub type Spreads<L> = Family<L, Spread, fn() -> Spread>;
 
 /// Every metric of the process. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     pub requests: Family<RequestLabels, TracedCounter>,
     pub request_duration: Family<ToolLabel, TracedHistogram, fn() -> TracedHistogram>,
-    pub step_duration: Histograms<StepLabel>,
+    pub step_duration: Spreads<StepLabel>,
     pub open_leases: Gauge<i64, AtomicI64>,
     pub leases_cut: Family<CauseLabel, Counter>,
     pub tunnels_closed: Family<EndLabel, Counter>,
@@ -62,15 +65,15 @@ pub struct Metrics {
     pub policy_errors: Family<KindLabel, Counter>,
     pub policy_shadow: Family<OutcomeLabel, Counter>,
     pub decisions_dropped: Counter,
-    pub http_server_duration: Histograms<HttpLabels>,
-    pub http_client_duration: Histograms<HttpLabels>,
+    pub http_server_duration: Spreads<HttpLabels>,
+    pub http_client_duration: Spreads<HttpLabels>,
     pub http_server_active: Gauge,
     pub upstreams: UpstreamMetrics,
 }
 
-const REQUEST_BUCKETS: [f64; 14] =
+static REQUEST_BUCKETS: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
-const STEP_BUCKETS: [f64; 12] = [
+static STEP_BUCKETS: [f64; 12] = [
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.05, 0.25,
     1.0,
 ];
@@ -85,8 +88,12 @@ fn traced_histogram() -> TracedHistogram {
     TracedHistogram::new(REQUEST_BUCKETS.into_iter())
 }
 
-fn step_histogram() -> Histogram {
-    Histogram::new(STEP_BUCKETS)
+fn spread_requests() -> Spread {
+    Spread::new(&REQUEST_BUCKETS)
+}
+
+fn spread_steps() -> Spread {
+    Spread::new(&STEP_BUCKETS)
 }
 
 fn wait_histogram() -> Histogram {
@@ -146,7 +153,7 @@ impl Metrics {
         Self {
             requests: Family::default(),
             request_duration: Family::new_with_constructor(traced_histogram),
-            step_duration: Family::new_with_constructor(step_histogram),
+            step_duration: Family::new_with_constructor(spread_steps),
             open_leases: Gauge::default(),
             leases_cut: Family::default(),
             tunnels_closed: Family::default(),
@@ -174,8 +181,8 @@ impl Metrics {
             policy_errors: Family::default(),
             policy_shadow: Family::default(),
             decisions_dropped: Counter::default(),
-            http_server_duration: Family::new_with_constructor(request_histogram),
-            http_client_duration: Family::new_with_constructor(request_histogram),
+            http_server_duration: Family::new_with_constructor(spread_requests),
+            http_client_duration: Family::new_with_constructor(spread_requests),
             http_server_active: Gauge::default(),
             upstreams: UpstreamMetrics::default(),
         }
