@@ -105,6 +105,7 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
         store: store.clone(),
         metrics: &metrics,
         clock: clock.clone(),
+        cores: bound.proxy.cores(),
     })
     .map_err(StartError::Problems)?;
     let users = Arc::new(UserHashes::new()?);

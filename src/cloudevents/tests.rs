@@ -5,7 +5,7 @@ use crate::domain::course::Recipient;
 use crate::domain::event::{Event, EventKind, Resource, Snapshot};
 use crate::domain::ids::{GrantId, Partition, RequestId};
 use crate::domain::request::Bounds;
-use crate::domain::subject::{Actor, Person, Subject};
+use crate::domain::subject::{Actor, Person, Subject, SubjectKey};
 use crate::domain::time::Timestamp;
 use crate::telemetry::trace::TraceContext;
 
@@ -67,6 +67,7 @@ pub fn record() -> DecisionRecord {
         upstream_path: Some("/1".into()),
         subject: Some("alice".into()),
         issuer: Some("https://idp".into()),
+        key: Some(SubjectKey::new("https://idp", "alice")),
         route: None,
         grants: [GrantId { partition: Partition(7), random: [2; 16] }].into_iter().collect(),
         action: Some("read".into()),

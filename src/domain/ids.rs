@@ -162,8 +162,10 @@ impl fmt::Display for CommitId {
 /// Sixteen bytes as 26 characters of Crockford's base 32 (the first carries three bits).
 pub struct Base32(pub [u8; 16]);
 
-impl fmt::Display for Base32 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Base32 {
+    /// As ASCII.
+    #[must_use]
+    pub fn digits(&self) -> [u8; ENCODED] {
         let mut rest = u128::from_be_bytes(self.0);
         let mut text = [b'0'; ENCODED];
         for byte in text.iter_mut().rev() {
@@ -171,7 +173,13 @@ impl fmt::Display for Base32 {
             *byte = ALPHABET.get(digit).copied().unwrap_or(b'0');
             rest >>= 5;
         }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        text
+    }
+}
+
+impl fmt::Display for Base32 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 

@@ -221,6 +221,7 @@ fn note_person(trail: &mut Trail, identity: &Arc<Identity>) {
     trail.grounds.identity = Some(Arc::clone(identity));
     trail.record.subject = Some(Arc::clone(&identity.person.subject.name));
     trail.record.issuer = Some(Arc::clone(&identity.person.subject.issuer));
+    trail.record.key = Some(identity.key);
 }
 
 async fn identify<P: Ports>(

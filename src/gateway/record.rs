@@ -72,6 +72,7 @@ pub fn begin(
         upstream_path: None,
         subject: None,
         issuer: None,
+        key: None,
         route: None,
         grants: SmallVec::new(),
         action: None,

@@ -8,11 +8,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+use smallvec::SmallVec;
 use tokio::sync::{Notify, broadcast};
 
-use super::sink::{Delivered, Events, Promise, Sink, SinkFault};
-use smallvec::SmallVec;
-
+use super::sink::{Delivered, Lines, Promise, Sink, SinkFault};
 use crate::cloudevents::{CloudEvent, sequence};
 use crate::domain::event::{Event, EventKind, Resource, Snapshot};
 use crate::domain::grant::Grant;
@@ -20,7 +19,7 @@ use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId
 use crate::domain::made::MadeTemplates;
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
-use crate::domain::subject::{Actor, Subject};
+use crate::domain::subject::{Actor, Subject, SubjectKey};
 use crate::domain::time::Timestamp;
 use crate::domain::uses::Use;
 use crate::store::{
@@ -46,6 +45,7 @@ pub fn record(id: &(impl ToString + ?Sized)) -> Arc<DecisionRecord> {
         upstream_path: None,
         subject: Some("alice".into()),
         issuer: Some("https://idp".into()),
+        key: Some(SubjectKey::new("https://idp", "alice")),
         route: None,
         grants: SmallVec::new(),
         action: None,
@@ -64,8 +64,14 @@ pub fn record(id: &(impl ToString + ?Sized)) -> Arc<DecisionRecord> {
 }
 
 /// Events whose ids are the numbers of `range`.
-pub fn events(range: Range<u32>) -> Events {
-    range.map(|id| CloudEvent::of_decision(&record(&id), SOURCE)).collect()
+pub fn events(range: Range<u32>) -> Lines {
+    let events: Vec<_> = range.map(|id| CloudEvent::of_decision(&record(&id), SOURCE)).collect();
+    Lines::of(&events).expect("serialises")
+}
+
+fn read(lines: &Lines) -> impl Iterator<Item = CloudEvent> {
+    let text = std::str::from_utf8(lines.as_ref()).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect("an event"))
 }
 
 pub fn ids_in(path: &Path) -> Vec<String> {
@@ -122,7 +128,7 @@ impl Recorder {
 }
 
 impl Sink for Recorder {
-    fn deliver(&mut self, events: Events, _promise: Promise) -> Delivered<'_> {
+    fn deliver(&mut self, lines: Lines, _promise: Promise) -> Delivered<'_> {
         Box::pin(async move {
             self.set(|state| state.tries += 1);
             loop {
@@ -133,7 +139,7 @@ impl Sink for Recorder {
                 let _ = tokio::time::timeout(Duration::from_millis(5), change).await;
             }
             let mut state = self.0.lock().expect("no panic");
-            state.taken.extend(events.iter().cloned());
+            state.taken.extend(read(&lines));
             if state.broken { Err(SinkFault::Stopped) } else { Ok(()) }
         })
     }

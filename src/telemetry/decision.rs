@@ -7,6 +7,7 @@ use std::time::Duration;
 use smallvec::SmallVec;
 
 use crate::domain::ids::GrantId;
+use crate::domain::subject::SubjectKey;
 use crate::domain::time::Timestamp;
 
 use super::trace::TraceContext;
@@ -34,6 +35,8 @@ pub struct DecisionRecord {
     pub upstream_path: Option<Arc<str>>,
     pub subject: Option<Arc<str>>,
     pub issuer: Option<Arc<str>>,
+    /// Of that subject and issuer.
+    pub key: Option<SubjectKey>,
     /// The pattern of the rule that matched.
     pub route: Option<Arc<str>>,
     /// The live grants that permitted it, sorted.
@@ -78,9 +81,11 @@ pub struct LeaseCut {
 
 /// Where records go. Shared by all cores; never blocks.
 pub trait DecisionLog: Send + Sync + 'static {
+    /// `core`: whose request it is, counted from 0; each core's records stay in order.
+    ///
     /// # Errors
     /// The buffer is full and the configuration says to refuse.
-    fn record(&self, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull>;
+    fn record(&self, core: usize, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull>;
 
     /// Tells of a cut, on the same way; dropped and counted when there is no room.
     fn cut(&self, cut: Arc<LeaseCut>);

@@ -24,6 +24,7 @@ fn record(id: String) -> DecisionRecord {
         upstream_path: None,
         subject: None,
         issuer: None,
+        key: None,
         route: None,
         grants: SmallVec::new(),
         action: None,

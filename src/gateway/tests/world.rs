@@ -226,7 +226,7 @@ impl World {
 }
 
 impl DecisionLog for World {
-    fn record(&self, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
+    fn record(&self, _core: usize, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
         if self.log_full.load(Ordering::SeqCst) {
             return Err(DecisionLogFull);
         }
