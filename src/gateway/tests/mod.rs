@@ -3,6 +3,7 @@
 
 mod admission;
 mod balance;
+mod conformance;
 mod dns;
 mod endings;
 mod explaining;
