@@ -1,5 +1,5 @@
 //! What RFC 9113 and RFC 7541 say of frames that must not be: the connection ends with a GOAWAY, or the
-//! stream with a RST_STREAM, for a reason that they name. Where the library knows only the unspecific
+//! stream with a `RST_STREAM`, for a reason that they name. Where the library knows only the unspecific
 //! `PROTOCOL_ERROR`, that one counts, too.
 
 use super::h2_client::{
@@ -31,7 +31,7 @@ const UNREADABLE: &[u32] = &[COMPRESSION, PROTOCOL];
 enum Fate {
     /// GOAWAY for one of these reasons.
     Ends(&'static [u32]),
-    /// RST_STREAM for one of these reasons. Any error of a stream may be one of the connection
+    /// `RST_STREAM` for one of these reasons. Any error of a stream may be one of the connection
     /// (section 5.4.2).
     Resets(&'static [u32]),
     /// A malformed request (section 8.1.1): the stream is reset, or answered with 400.
@@ -117,11 +117,10 @@ async fn after(gateway: &Harness, before: Before) -> Raw {
         Closed => request(1, &fields("/healthz")),
     };
     assert!(raw.send(&begun).await);
-    while matches!(before, Closed) {
+    let mut is_answered = !matches!(before, Closed);
+    while !is_answered {
         let (kind, flags, _) = raw.next().await.expect("an answer");
-        if matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0 {
-            break;
-        }
+        is_answered = matches!(kind, DATA | HEADERS) && flags & END_STREAM != 0;
     }
     raw
 }

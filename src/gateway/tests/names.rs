@@ -12,7 +12,7 @@ use super::harness::{Harness, get, limits};
 use super::pool::until;
 use super::tool::Tool;
 
-const FIRST: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 1);
+const FIRST: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const SECOND: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// `notes` is at one name, every other tool at another.
