@@ -8,6 +8,7 @@
     reason = "a test that is surprised should stop"
 )]
 
+mod admin_listener;
 mod bad_configuration;
 mod command_line;
 mod directory;

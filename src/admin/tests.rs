@@ -112,7 +112,8 @@ async fn every_section_is_shown_and_one_that_panics_is_null() {
 async fn where_there_is_a_token_every_request_carries_it_or_learns_nothing() {
     let (_metrics, metrics) = MetricsHandle::new();
     let open = router(Admin { metrics, checks: Arc::new([]), debug: Arc::new([]) });
-    let router = guarded(open, Some("0123456789abcdef0123456789abcdef"));
+    let token = Token::new("0123456789abcdef0123456789abcdef");
+    let router = guarded(open, Some(token.clone()));
     let right = "authorization: Bearer 0123456789abcdef0123456789abcdef\r\n";
     for (lines, status) in [
         (right.to_owned(), 200),
@@ -137,4 +138,10 @@ async fn where_there_is_a_token_every_request_carries_it_or_learns_nothing() {
             }
         }
     }
+    let request =
+        |lines: &str| format!("GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lines}\r\n");
+    token.becomes(&"another-".repeat(5));
+    assert_eq!(ask(router.clone(), &request(right)).await.0, 401, "the old one is over");
+    let now = format!("authorization: Bearer {}\r\n", "another-".repeat(5));
+    assert_eq!(ask(router, &request(&now)).await.0, 200);
 }

@@ -111,12 +111,16 @@ async fn decided<P: Ports>(
         facts.place.context,
     );
     let mut trail = Trail { record, grounds: Grounds::default() };
-    let (slot, admitted) = if let Some(mut slot) = core.slots.take() {
+    let slot = match core.slots.take() {
+        Some(slot) => Some(slot),
+        // Much larger than what finds a place, and moved with it: an allocation of its own.
+        None => Box::pin(core.slots.wait()).await,
+    };
+    let (slot, admitted) = if let Some(mut slot) = slot {
         let admitted = admitted(core, peer, &head, &mut trail).await;
         let admitted = admitted.and_then(|permit| slot.at(permit));
         (Some(slot), admitted)
     } else {
-        core.slots.pause().await;
         (None, Err(Refusal::new(ProblemCode::Overloaded, "too many requests at once")))
     };
     if let (Some(issuer), Some(name)) = (&trail.record.issuer, &trail.record.subject) {

@@ -14,6 +14,7 @@ mod health;
 mod lent;
 mod names;
 mod pool;
+mod resolver;
 mod shared;
 mod tls;
 mod upstreams;

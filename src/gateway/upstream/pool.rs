@@ -12,6 +12,7 @@ use hyper::client::conn::{http1, http2};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backend::Backend;
@@ -325,7 +326,8 @@ impl BackendPool {
             }
             Protocol::Http2 => {
                 let stream = TokioIo::new(stream);
-                let handshake = http2::Builder::new(Local)
+                let local = Local::default();
+                let handshake = http2::Builder::new(local.clone())
                     .initial_stream_window_size(STREAM_WINDOW)
                     .initial_connection_window_size(STREAM_WINDOW * MOST_STREAMS)
                     .handshake(stream)
@@ -343,7 +345,8 @@ impl BackendPool {
                     let _ended = driven.await;
                     drop(open);
                 });
-                Ok(Opened::Http2(Shared::new(sender, allowed, reached)))
+                let driver = local.first.borrow().clone();
+                Ok(Opened::Http2(Shared::new(sender, allowed, driver, reached)))
             }
         }
     }
@@ -379,13 +382,17 @@ enum Opened {
 }
 
 /// Runs what hyper needs beside a connection on this core.
-#[derive(Clone, Copy, Debug)]
-struct Local;
+#[derive(Clone, Debug, Default)]
+struct Local {
+    /// The connection itself: it is begun in the handshake, before there is a request.
+    first: Rc<RefCell<Option<AbortHandle>>>,
+}
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, work: F) {
-        tokio::task::spawn_local(async {
+        let task = tokio::task::spawn_local(async {
             drop(work.await);
         });
+        self.first.borrow_mut().get_or_insert_with(|| task.abort_handle());
     }
 }
