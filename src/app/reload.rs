@@ -6,13 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::catalog::{self, Shelf};
+use crate::catalog::{self, Shelf, Turned};
 use crate::clock::SharedClock;
 use crate::directory::Directory;
 use crate::domain::time::Timestamp;
 use crate::identity::Authenticator;
 use crate::policy::Policy;
-use crate::telemetry::events::reload::Reloaded;
+use crate::telemetry::events::reload::{Reloaded, TemplatesTurned};
 use crate::telemetry::metrics::{Metrics, ReloadLabel};
 use crate::tls::ServerTls;
 
@@ -97,7 +97,8 @@ impl Reload {
         let Some(folder) = &self.catalog_folder else { return Vec::new() };
         match catalog::load(folder, &self.shelf.tools) {
             Ok(catalog) => {
-                self.shelf.put_files(catalog);
+                let Turned { hidden, back } = self.shelf.put_files(catalog);
+                TemplatesTurned { hidden: &hidden, back: &back }.emit();
                 Vec::new()
             }
             Err(problems) => problems.texts(),

@@ -81,7 +81,9 @@ fn an_endpoint_that_is_down_slow_broken_silent_or_late_holds_up_no_other_and_get
 
     let up = Receiver::at(SocketAddr::from(([127, 0, 0, 1], port)), Reply::Status(200));
     let all = [&slow, &failing, &closing, &silent, &late];
-    all.iter().for_each(|receiver| receiver.behave(Reply::Status(200)));
+    for receiver in all {
+        receiver.behave(Reply::Status(200));
+    }
     for receiver in all.into_iter().chain([&up]) {
         let calls = eventually("it has all", SOON, || {
             let calls = receiver.calls();

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::faults::PATIENT;
 use crate::faults::servers::Server;
 use crate::harness::gateway::Gateway;
 use crate::harness::{World, eventually};
@@ -81,7 +82,7 @@ impl Scene {
             let folder = format!("catalog: {{ directory: {} }}", catalog.path().display());
             let mut config = replaced(&config, "catalog: { directory: ./catalog }", &folder);
             if let Some(server) = &server {
-                let url = format!("redis: {{ url: \"redis://{}\" }}", server.address());
+                let url = format!("redis: {{ url: \"redis://{}\", {PATIENT} }}", server.address());
                 config = replaced(&config, "embedded: { path: ./store }", &url);
             }
             let file = "{ file: { path: ./audit.jsonl } }";

@@ -33,7 +33,7 @@ pub struct Call {
 impl Call {
     pub fn header(&self, name: &str) -> &str {
         let found = self.headers.iter().find(|(key, _)| key == name);
-        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("no {name}: {self:?}"))
+        found.map_or_else(|| panic!("no {name}: {self:?}"), |(_, value)| value.as_str())
     }
 
     pub fn id(&self) -> &str {

@@ -2,12 +2,14 @@
 
 use super::super::command::Submit;
 use super::super::course::Review;
+use super::super::iso8601;
 use super::super::refused::{FieldError, Refused};
 use super::super::rules::BreakGlass;
 use super::{Context, invalid};
 
-/// Refusals in order: the template has none; not for the requester; asked for somebody else; an
-/// earlier one of the subject, of any template, is not reviewed.
+/// Refusals in order: the template has none; not for the requester; asked for somebody else; the
+/// subject's kill switch was thrown lately; an earlier one of the subject, of any template, is not
+/// reviewed.
 pub(super) fn may_break<'a>(
     context: &Context<'_>,
     submit: &'a Submit,
@@ -22,6 +24,10 @@ pub(super) fn may_break<'a>(
     if context.actor.person().is_none_or(|person| person.subject != submit.requester.subject) {
         let detail = "break-glass is for oneself only";
         return Err(invalid(vec![FieldError::new("/subject", "not-together", detail)]));
+    }
+    if let Some(until) = context.supervised_until() {
+        let subject = context.state.subject.name.clone();
+        return Err(Refused::Supervised { subject, until: iso8601::time(until) });
     }
     let mut requests = context.state.requests.values();
     match requests.find(|request| request.course.owed().is_some()) {
