@@ -259,7 +259,7 @@ fn every_call_that_changes_something_has_an_idempotency_key_of_its_own() {
     let verbs: [&[&str]; 8] = [
         &["request", "operator", "--because", "x"],
         &["approve", "r1"],
-        &["deny", "r1", "--because", "x"],
+        &["deny", "r1", "--reason", "x"],
         &["review", "r1"],
         &["revoke", "g1"],
         &["revoke", "--tool", "t"],

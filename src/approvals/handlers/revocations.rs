@@ -26,7 +26,7 @@ use crate::entropy;
 use crate::iso8601;
 use crate::problem::ProblemCode;
 use crate::store::{Durability, KillOrder, StoreFault};
-use crate::telemetry::events::approvals::Killed;
+use crate::telemetry::events::approvals::{Killed, SubjectKilled};
 
 /// Partitions that a kill is written to at the same time; commits have 32 connections at most.
 const AT_ONCE: usize = 16;
@@ -70,8 +70,11 @@ pub async fn create(
     policy::require(&api, &call, &Target::any("grant"), "kill_switch").await?;
     match switch(&api, &value)? {
         Switch::Subject(subject, until) => {
-            let command = Command::RevokeSubject { reason: value.reason, until };
-            of_subject(&api, &call, &subject, command, &bytes).await
+            let command = Command::RevokeSubject { reason: value.reason.clone(), until };
+            let done = of_subject(&api, &call, &subject, command, &bytes).await?;
+            let (subject, actor) = (&*subject.name, &*call.subject().name);
+            SubjectKilled { subject, actor, reason: &value.reason }.emit();
+            conclude(done, Effect::Takes)
         }
         Switch::Target(target) => everywhere(&api, &call, target, &value.reason, &bytes).await,
     }
@@ -121,7 +124,7 @@ async fn of_subject(
     subject: &Subject,
     command: Command,
     bytes: &[u8],
-) -> Result<Response, Refusal> {
+) -> Result<Done, Refusal> {
     let order = Order {
         subject,
         target: Named::Nothing,
@@ -133,7 +136,7 @@ async fn of_subject(
         traceparent: Some(&call.traceparent),
         answer: &counted,
     };
-    conclude(execute(api, &order).await?, Effect::Takes)
+    execute(api, &order).await
 }
 
 /// What came of an order.

@@ -7,9 +7,9 @@ use super::super::refused::{FieldError, Refused};
 use super::super::rules::BreakGlass;
 use super::{Context, invalid};
 
-/// Refusals in order: the template has none; not for the requester; asked for somebody else; the
-/// subject's kill switch was thrown lately; an earlier one of the subject, of any template, is not
-/// reviewed.
+/// Refusals in order: the template has none; not for the requester; asked for somebody else; an
+/// earlier one of the subject, of any template, is not reviewed; the subject's kill switch was thrown
+/// lately.
 pub(super) fn may_break<'a>(
     context: &Context<'_>,
     submit: &'a Submit,
@@ -25,14 +25,16 @@ pub(super) fn may_break<'a>(
         let detail = "break-glass is for oneself only";
         return Err(invalid(vec![FieldError::new("/subject", "not-together", detail)]));
     }
-    if let Some(until) = context.supervised_until() {
-        let subject = context.state.subject.name.clone();
-        return Err(Refused::Supervised { subject, until: iso8601::time(until) });
-    }
     let mut requests = context.state.requests.values();
-    match requests.find(|request| request.course.owed().is_some()) {
-        Some(owed) => Err(Refused::ReviewDebt(owed.id)),
+    if let Some(owed) = requests.find(|request| request.course.owed().is_some()) {
+        return Err(Refused::ReviewDebt(owed.id));
+    }
+    match context.supervised_until() {
         None => Ok(rule),
+        Some(until) => {
+            let subject = context.state.subject.name.clone();
+            Err(Refused::Supervised { subject, until: iso8601::time(until) })
+        }
     }
 }
 

@@ -71,6 +71,7 @@ pub(super) fn revoke_subject(
     // Who names a time means it; who names none takes nothing back of what stands.
     let usual = || now.plus(SUPERVISED_FOR).max(state.supervised_until.unwrap_or_default());
     let supervised_until = Some(until.unwrap_or_else(usual));
+    let supervised_until = supervised_until.filter(|_| supervised_until != state.supervised_until);
     let mut all = Transition { supervised_until, ..Transition::default() };
     let markers = &state.markers;
     for grant in state.grants.values().filter(|grant| refuse_ended(context, grant).is_ok()) {
