@@ -17,6 +17,7 @@ mod gateway;
 mod harness;
 mod hostile;
 mod metrics;
+mod notices;
 #[cfg(feature = "cerbos")]
 mod pdp;
 mod policy_command;

@@ -119,7 +119,8 @@ impl Ready {
                 metrics.config_reload_ok.set(1);
                 metrics.policy_loaded.set(i64::try_from(clock.now().seconds()).unwrap_or(0));
                 metrics.policy_reload_ok.set(1);
-                let shelf = Arc::new(Shelf::new(catalog, tool_names(config)));
+                let hierarchy = config.policy.role_hierarchy.clone();
+                let shelf = Arc::new(Shelf::new(catalog, tool_names(config), hierarchy));
                 let roles = RoleRules {
                     mapping: config.policy.role_mapping.clone(),
                     hierarchy: config.policy.role_hierarchy.clone(),

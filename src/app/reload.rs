@@ -9,14 +9,14 @@ use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
 use crate::admin::Token;
-use crate::catalog::{self, Shelf};
+use crate::catalog::{self, Shelf, Turned};
 use crate::clock::SharedClock;
 use crate::directory::Directory;
 use crate::domain::time::Timestamp;
 use crate::gateway::Routes;
 use crate::identity::Authenticator;
 use crate::policy::Policy;
-use crate::telemetry::events::reload::Reloaded;
+use crate::telemetry::events::reload::{Reloaded, TemplatesTurned};
 use crate::telemetry::metrics::{Metrics, ReloadLabel};
 use crate::tls::ServerTls;
 
@@ -116,7 +116,8 @@ impl Reload {
         let Some(folder) = &self.catalog_folder else { return Vec::new() };
         match catalog::load(folder, &self.shelf.tools) {
             Ok(catalog) => {
-                self.shelf.put_files(catalog);
+                let Turned { hidden, back } = self.shelf.put_files(catalog);
+                TemplatesTurned { hidden: &hidden, back: &back }.emit();
                 Vec::new()
             }
             Err(problems) => problems.texts(),

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::cloudevents::{CloudEvent, sequence};
 use crate::domain::event::{Event, EventKind, Resource, Snapshot};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId};
-use crate::domain::made::MadeTemplates;
+use crate::domain::made::{MadeTemplates, MadeVersion};
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::subject::{Actor, Subject, SubjectKey};
@@ -155,6 +156,8 @@ pub struct EventStore {
     pub read_only: Mutex<bool>,
     /// Partitions that another process delivers.
     pub elsewhere: Mutex<BTreeSet<Partition>>,
+    /// How often somebody asked for one of them.
+    pub refused_claims: AtomicUsize,
     /// In the order of their ids.
     pub grants: Mutex<Vec<Grant>>,
     /// What was asked to go.
@@ -173,6 +176,7 @@ impl EventStore {
             unreadable: Mutex::default(),
             read_only: Mutex::default(),
             elsewhere: Mutex::default(),
+            refused_claims: AtomicUsize::default(),
             grants: Mutex::default(),
             retained: Mutex::default(),
             endless: Mutex::default(),
@@ -286,7 +290,11 @@ impl Store for EventStore {
     }
 
     fn claim<'a>(&'a self, _sink: &'a str, partition: Partition) -> Answer<'a, bool> {
-        Box::pin(async move { Ok(!self.elsewhere.lock().expect("no panic").contains(&partition)) })
+        Box::pin(async move {
+            let is_elsewhere = self.elsewhere.lock().expect("no panic").contains(&partition);
+            self.refused_claims.fetch_add(usize::from(is_elsewhere), Ordering::SeqCst);
+            Ok(!is_elsewhere)
+        })
     }
 
     fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, bool> {
@@ -373,7 +381,7 @@ impl Store for EventStore {
     fn killed(&self, _partition: Partition, _from: Option<KilledPlace>) -> Answer<'_, Killed> {
         unused()
     }
-    fn templates(&self, _known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
+    fn templates(&self, _known: Option<MadeVersion>) -> Answer<'_, Option<MadeTemplates>> {
         unused()
     }
     fn add_uses<'a>(&'a self, _: Partition, _: &'a [(GrantId, Use)]) -> Answer<'a, ()> {
