@@ -19,6 +19,7 @@ mod judge;
 mod lease;
 mod limits;
 mod listener;
+mod no_grant;
 mod pace;
 pub mod ports;
 pub mod recent;

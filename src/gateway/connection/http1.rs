@@ -15,7 +15,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
 use super::deadlines::{Due, due, first_check, sooner};
 use super::http2::Begun;
@@ -78,17 +78,13 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
             if must_end && !ending {
                 say_last_words(&core, &seen);
             }
-            if !closing_seen && closing.as_mut().poll(cx).is_ready() {
-                closing_seen = true;
-            }
+            closing_seen = closing_seen || closing.as_mut().poll(cx).is_ready();
             if (must_end || closing_seen) && !ending {
                 ending = true;
                 Pin::new(&mut connection).graceful_shutdown();
                 continue;
             }
-            if let Some(at) = sooner(&core, &seen).filter(|at| *at < deadline.deadline()) {
-                deadline.as_mut().reset(at);
-            }
+            bring_forward(deadline.as_mut(), sooner(&core, &seen));
             if deadline.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
@@ -117,6 +113,12 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
         behind_the_last(&core, read, opening.take(), at_the_end).await;
     }
     None
+}
+
+fn bring_forward(deadline: Pin<&mut Sleep>, sooner: Option<Instant>) {
+    if let Some(at) = sooner.filter(|at| *at < deadline.deadline()) {
+        deadline.reset(at);
+    }
 }
 
 fn builder(header_count: usize) -> http1::Builder {

@@ -7,9 +7,13 @@ static TOKEN_BYTES: [bool; 256] = token_bytes();
 
 const fn token_bytes() -> [bool; 256] {
     let mut table = [false; 256];
+    let mut rest = table.as_mut_slice();
     let mut byte = 0_u8;
     // Tokens are ASCII.
-    while byte < 0x80 {
+    while byte < 0x80
+        && let Some((place, after)) = rest.split_first_mut()
+    {
+        rest = after;
         let sign = matches!(
             byte,
             b'!' | b'#'
@@ -27,7 +31,7 @@ const fn token_bytes() -> [bool; 256] {
                 | b'|'
                 | b'~'
         );
-        table[byte as usize] = sign || byte.is_ascii_alphanumeric();
+        *place = sign || byte.is_ascii_alphanumeric();
         byte += 1;
     }
     table
@@ -44,7 +48,7 @@ pub fn is_token(text: &[u8]) -> bool {
 /// compiler takes many at once.
 #[must_use]
 pub fn is_field_value(text: &[u8]) -> bool {
-    let fits = |byte: u8| (byte >= b' ') & (byte != 0x7f) | (byte == b'\t');
+    let fits = |byte: u8| (byte >= b' ' && byte != 0x7f) || byte == b'\t';
     text.iter().fold(true, |good, &byte| good & fits(byte))
 }
 

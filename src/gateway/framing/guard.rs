@@ -277,7 +277,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         if total <= SMALL {
             // Cheaper copied together than handed to the system in pieces.
             let mut whole = SmallVec::<[u8; SMALL]>::new();
-            bytes.iter().for_each(|part| whole.extend_from_slice(part));
+            for part in bytes {
+                whole.extend_from_slice(part);
+            }
             return self.poll_write(cx, &whole);
         }
         self.may_write()?;

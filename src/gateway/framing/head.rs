@@ -190,7 +190,6 @@ pub fn check_target(target: &[u8]) -> Result<(), Violation> {
 /// Bytes of which the URI type takes any sequence behind a slash. Without a branch, see
 /// [`is_field_value`](super::bytes::is_field_value).
 const fn is_plain(byte: u8) -> bool {
-    let odd = (byte == b'"') | (byte == b'#') | (byte == b'<') | (byte == b'>');
-    let odder = (byte == b'^') | (byte == b'`') | ((byte >= b'{') & (byte <= b'}'));
-    (byte > b' ') & (byte < 0x7f) & !odd & !odder
+    let odd = matches!(byte, b'"' | b'#' | b'<' | b'>' | b'^' | b'`' | b'{'..=b'}');
+    byte > b' ' && byte < 0x7f && !odd
 }

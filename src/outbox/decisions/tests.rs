@@ -73,7 +73,9 @@ async fn while_cores_record_at_once_each_record_arrives_once_and_a_cores_records
             }
         })
     });
-    cores.into_iter().for_each(|core| core.join().expect("ends"));
+    for core in cores {
+        core.join().expect("ends");
+    }
     eventually("all arrived", || recorder.taken() >= 15_000).await;
     let ids = recorder.ids();
     for core in 0..3 {

@@ -83,18 +83,21 @@ impl TypedMetric for TracedCounter {
     const TYPE: MetricType = MetricType::Counter;
 }
 
+/// Seconds that no histogram has counted yet.
+type Waiting = Arc<Mutex<Vec<f64>>>;
+
 /// Durations in seconds. Cloning shares it.
 #[derive(Clone, Debug)]
 pub struct TracedHistogram {
     traced: HistogramWithExemplars<TraceLabel>,
-    parts: Arc<Mutex<Vec<Arc<Mutex<Vec<f64>>>>>>,
+    parts: Arc<Mutex<Vec<Waiting>>>,
 }
 
 /// What one core observes with.
 #[derive(Clone, Debug)]
 pub struct HistogramPart {
     whole: TracedHistogram,
-    waiting: Arc<Mutex<Vec<f64>>>,
+    waiting: Waiting,
 }
 
 impl TracedHistogram {
@@ -108,7 +111,7 @@ impl TracedHistogram {
     /// For whoever observes often.
     #[must_use]
     pub fn part(&self) -> HistogramPart {
-        let waiting = Arc::<Mutex<Vec<f64>>>::default();
+        let waiting = Waiting::default();
         lock(&self.parts).push(Arc::clone(&waiting));
         HistogramPart { whole: self.clone(), waiting }
     }
