@@ -45,6 +45,8 @@ pub struct Connection {
     decoder: Decoder,
     /// Another exchange may follow.
     goes_on: bool,
+    /// What follows is no HTTP.
+    has_switched: bool,
 }
 
 /// How far the final head was looked for.
@@ -71,6 +73,7 @@ impl Connection {
             patience,
             decoder: Decoder::Ended,
             goes_on: true,
+            has_switched: false,
         }
     }
 
@@ -93,7 +96,8 @@ impl Connection {
             let body = request.body_mut().rest();
             self.beside = Some(Beside::begin(&self.wire, upload, body, self.patience));
         }
-        self.goes_on = goes_on(&head) && head.status != StatusCode::SWITCHING_PROTOCOLS;
+        self.has_switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        self.goes_on = goes_on(&head) && !self.has_switched;
         self.decoder = Decoder::of(&head, &method)?;
         self.decoder.settle(&mut self.input);
         let mut response = Response::new(());
@@ -130,9 +134,9 @@ impl Connection {
         }
     }
 
-    /// The body was read to its end.
+    /// The body was read to its end, and nothing of this exchange is left.
     pub fn has_ended(&self) -> bool {
-        self.decoder.has_ended()
+        self.decoder.has_ended() && !self.has_switched
     }
 
     /// Of what is still to come of the body.

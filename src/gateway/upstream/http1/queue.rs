@@ -115,3 +115,78 @@ impl Queue {
         self.tail = self.tail.get(left..).unwrap_or_default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::poll_fn;
+
+    /// Takes at most so many bytes at once, and notes how many each time.
+    struct Tool {
+        most: usize,
+        got: Vec<u8>,
+        writes: Vec<usize>,
+    }
+
+    impl AsyncWrite for Tool {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            cx: &mut Context<'_>,
+            bytes: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.poll_write_vectored(cx, &[IoSlice::new(bytes)])
+        }
+
+        fn poll_write_vectored(
+            mut self: Pin<&mut Self>,
+            _cx: &mut Context<'_>,
+            parts: &[IoSlice<'_>],
+        ) -> Poll<io::Result<usize>> {
+            let all: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
+            let count = all.len().min(self.most);
+            self.got.extend_from_slice(&all[..count]);
+            self.writes.push(count);
+            Poll::Ready(Ok(count))
+        }
+
+        fn is_write_vectored(&self) -> bool {
+            self.most.is_multiple_of(2)
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    async fn written(piece: &Bytes, most: usize) -> Tool {
+        let mut tool = Tool { most, got: Vec::new(), writes: Vec::new() };
+        let mut queue = Queue::default();
+        queue.begin().extend_from_slice(b"head ");
+        queue.add(piece.clone(), b" tail");
+        poll_fn(|cx| queue.poll_write(Pin::new(&mut tool), cx)).await.expect("written");
+        assert!(queue.is_empty() && !queue.is_full());
+        assert_eq!(queue.written(), tool.got.len() as u64);
+        assert_eq!(tool.got, [b"head ", &piece[..], b" tail"].concat());
+        tool
+    }
+
+    #[tokio::test]
+    async fn a_head_and_its_body_are_one_write() {
+        for length in [0, 1, LARGE - 1, LARGE, 1 << 20] {
+            let tool = written(&Bytes::from(vec![b'x'; length]), usize::MAX - 1).await;
+            assert_eq!(tool.writes, [length + 10]);
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_lost_whatever_is_taken_at_once() {
+        let piece: Bytes = (0..LARGE).map(|n| b'a' + u8::try_from(n % 26).unwrap()).collect();
+        for most in [1, 2, 3, 4, 5, 6, 7, 8190, 8191, 8196, 8197, 8198, 8201, 8202, 8203] {
+            written(&piece, most).await;
+        }
+    }
+}
