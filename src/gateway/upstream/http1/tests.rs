@@ -83,8 +83,12 @@ fn ask(method: &str, body: Pieces) -> Request<Pieces> {
 }
 
 fn connected() -> (Connection, UnixStream) {
+    connected_for(PATIENCE)
+}
+
+fn connected_for(patience: Duration) -> (Connection, UnixStream) {
     let (ours, tools) = UnixStream::pair().expect("a pair");
-    let connection = Connection::new((Link::Unix(ours), Reached::SOCKET), None, PATIENCE);
+    let connection = Connection::new((Link::Unix(ours), Reached::SOCKET), None, patience);
     (connection, tools)
 }
 
@@ -223,6 +227,7 @@ async fn a_chunked_body_has_one_form() {
         "2\r\nok\n0\r\n\r\n",
         "2\r\nok0\r\n\r\n",
         "2\r\nokay\r\n0\r\n\r\n",
+        "2\r\nokay0\r\n\r\n",
         "2\r\nok\r\r\n0\r\n\r\n",
         "2\r\nok\r\n0\n\r\n",
         "2\r\nok\r\n0\r\n\n",
@@ -521,6 +526,23 @@ async fn an_upload_goes_on_behind_its_response_and_spoils_the_connection() {
 }
 
 #[tokio::test]
+async fn an_upload_behind_its_response_ends_when_the_tool_hangs_up() {
+    LocalSet::new()
+        .run_until(async {
+            let (mut connection, mut tool) = connected();
+            let (client, body) = Pieces::later();
+            tool.write_all(EARLY).await.expect("open");
+            let response = connection.answer(&mut ask("POST", body)).await.expect("an answer");
+            read(&mut connection, &response).await.expect("whole");
+            assert!(Box::new(connection).reusable().is_none());
+            assert!(!client.is_closed());
+            drop(tool);
+            timeout(PATIENCE, client.closed()).await.expect("nobody waits for the client");
+        })
+        .await;
+}
+
+#[tokio::test]
 async fn an_upload_that_ended_before_its_response_did_leaves_the_connection_good() {
     LocalSet::new()
         .run_until(async {
@@ -560,19 +582,20 @@ async fn an_upload_ends_when_its_response_is_given_up() {
         .await;
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_tool_that_has_answered_and_takes_nothing_more_is_left() {
     LocalSet::new()
         .run_until(async {
-            let (mut connection, mut tool) = connected();
+            let (mut connection, mut tool) = connected_for(Duration::from_millis(50));
             let (client, body) = Pieces::later();
             tool.write_all(EARLY).await.expect("open");
             let response = connection.answer(&mut ask("POST", body)).await.expect("an answer");
             read(&mut connection, &response).await.expect("whole");
             assert!(Box::new(connection).reusable().is_none());
-            while client.send(Frame::data(Bytes::from(vec![0; 64 << 10]))).is_ok() {
-                tokio::time::sleep(PATIENCE / 10).await;
+            for _ in 0..64 {
+                let _over = client.send(Frame::data(Bytes::from(vec![0; 64 << 10])));
             }
+            timeout(PATIENCE, client.closed()).await.expect("it ends");
         })
         .await;
 }
