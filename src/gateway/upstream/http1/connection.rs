@@ -181,7 +181,7 @@ impl Connection {
         if !self.upload.has_stopped() {
             match self.upload.poll(body, &self.wire, cx) {
                 Poll::Pending | Poll::Ready(Ok(())) => (),
-                // Not before it has read all of a request, a tool may answer and close.
+                // A tool may answer and close before it has read all of a request.
                 Poll::Ready(Err(Error::Io(_))) if !self.upload.is_unsent() => self.upload.breaks(),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
