@@ -4,13 +4,21 @@
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
     reason = "a test that is surprised should stop"
 )]
 
+#[path = "../benches/enforced/mod.rs"]
+#[expect(dead_code, reason = "the benchmarks use more of it")]
+mod enforced;
 #[path = "../benches/decide/policies.rs"]
 mod policies;
+#[path = "harness/tokens.rs"]
+mod tokens;
 
 use std::borrow::Cow;
+use std::path::Path;
 
 use tidegate::domain::ids::{GrantId, Partition};
 use tidegate::domain::time::Timestamp;
@@ -68,6 +76,34 @@ fn allocations(context: &Context, actions: &[&str]) -> u64 {
     };
     check();
     allocation_counter::measure(check).count_total
+}
+
+/// What is in `tests/budget/recorded.json` under `name`.
+fn recorded(name: &str) -> u64 {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/budget/recorded.json");
+    let text = std::fs::read_to_string(path).expect("the recorded figures");
+    let figures: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    figures.get(name).and_then(serde_json::Value::as_u64).expect("a recorded figure")
+}
+
+#[test]
+fn an_enforced_request_allocates_no_more_often_than_recorded() {
+    let (folder, shape) = (tempfile::tempdir().unwrap(), enforced::shape::Shape::budget());
+    enforced::prepare(folder.path(), &shape);
+    let mut core = enforced::OneCore::start(folder.path(), &shape);
+    core.visit(1100);
+    let counts: Vec<u64> =
+        (0..100).map(|_| allocation_counter::measure(|| core.visit(10)).count_total / 10).collect();
+    // What is done beside the requests now and then (looking at leases) is not of a request.
+    let least = counts.iter().copied().min().unwrap();
+    println!("allocations per enforced request: {least}");
+    let most = recorded("allocations");
+    assert!(
+        least <= most || std::env::var_os("TIDEGATE_RECORD").is_some(),
+        "an enforced request allocates {least} times, {} more than the {most} recorded; when it has to \
+         be so: scripts/budget --record",
+        least - most
+    );
 }
 
 #[test]

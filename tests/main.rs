@@ -8,6 +8,7 @@
     reason = "a test that is surprised should stop"
 )]
 
+mod admin_listener;
 mod bad_configuration;
 mod command_line;
 mod directory;
@@ -16,6 +17,7 @@ mod gateway;
 mod harness;
 mod hostile;
 mod metrics;
+mod notices;
 #[cfg(feature = "cerbos")]
 mod pdp;
 mod policy_command;

@@ -1,4 +1,5 @@
-"""Envoy: jwt_authn that remembers tokens, then ext_authz over gRPC to the helper that reads Redis."""
+"""Envoy: plain, and with jwt_authn that remembers tokens, then ext_authz over gRPC to the helper that
+reads Redis."""
 
 import json
 import os
@@ -8,8 +9,8 @@ from identity import AUDIENCE, ISSUER
 TYPES = "type.googleapis.com/envoy.extensions"
 
 
-def command(tools, folder, configuration):
-    path = os.path.join(folder, "envoy.json")
+def command(tools, folder, name, configuration):
+    path = os.path.join(folder, f"{name}.json")
     with open(path, "w") as file:
         json.dump(configuration, file, indent=1)
     return [f"{tools}/envoy", "-c", path, "--concurrency", "2", "--disable-hot-restart", "-l", "error"]
@@ -64,7 +65,18 @@ def grants():
     return {"name": "envoy.filters.http.ext_authz", "typed_config": typed(kind, **fields)}
 
 
-def configuration(port, upstream_port, helper_port, issuer):
+def plain(port, upstream_port):
+    return configuration(port, upstream_port, [], [])
+
+
+def enforcing(port, upstream_port, helper_port, issuer):
+    http2 = typed("upstreams.http.v3.HttpProtocolOptions", explicit_http_config={"http2_protocol_options": {}})
+    spoken = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2}
+    helper = cluster("helper", helper_port, typed_extension_protocol_options=spoken)
+    return configuration(port, upstream_port, [tokens(issuer), grants()], [helper])
+
+
+def configuration(port, upstream_port, filters, clusters):
     router = typed("filters.http.router.v3.Router", suppress_envoy_headers=True, dynamic_stats=False)
     route = {"match": {"prefix": "/"}, "route": {"cluster": "tool", "timeout": "0s"}}
     manager = typed(
@@ -77,7 +89,7 @@ def configuration(port, upstream_port, helper_port, issuer):
         normalize_path=True,
         merge_slashes=True,
         route_config={"virtual_hosts": [{"name": "all", "domains": ["*"], "routes": [route]}]},
-        http_filters=[tokens(issuer), grants(), {"name": "envoy.filters.http.router", "typed_config": router}],
+        http_filters=[*filters, {"name": "envoy.filters.http.router", "typed_config": router}],
     )
     listener = {
         "name": "proxy",
@@ -87,7 +99,4 @@ def configuration(port, upstream_port, helper_port, issuer):
             {"filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}]}
         ],
     }
-    http2 = typed("upstreams.http.v3.HttpProtocolOptions", explicit_http_config={"http2_protocol_options": {}})
-    spoken = {"envoy.extensions.upstreams.http.v3.HttpProtocolOptions": http2}
-    helper = cluster("helper", helper_port, typed_extension_protocol_options=spoken)
-    return {"static_resources": {"listeners": [listener], "clusters": [cluster("tool", upstream_port), helper]}}
+    return {"static_resources": {"listeners": [listener], "clusters": [cluster("tool", upstream_port), *clusters]}}

@@ -27,8 +27,8 @@ class Processes:
         for name in (signal.SIGTERM, signal.SIGHUP):
             signal.signal(name, lambda *_: sys.exit(1))
 
-    def start(self, name, command, port=None, environment=None):
-        """With `port`: returns once somebody listens there."""
+    def start(self, name, command, port=None, environment=None, stop=signal.SIGTERM):
+        """With `port`: returns once somebody listens there. `stop`: what ends it quickly."""
         log = os.path.join(self.folder, f"{name}.log")
         with open(log, "ab") as out:
             process = subprocess.Popen(
@@ -40,7 +40,7 @@ class Processes:
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,  # a Ctrl-C is for this script, which then stops them in order
             )
-        process.name, process.log = name, log
+        process.name, process.log, process.stop = name, log, stop
         self.running.append(process)
         if port:
             self.wait(process, lambda: listens(port), f"port {port}")
@@ -60,7 +60,7 @@ class Processes:
     def end(self, process):
         self.running.remove(process)
         if process.poll() is None:
-            process.terminate()
+            process.send_signal(process.stop)
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
@@ -113,6 +113,12 @@ def cpu_ns(pids):
     """Time on a CPU of all their threads, in nanoseconds."""
     stats = (read(path) for pid in pids for path in glob.glob(f"/proc/{pid}/task/*/schedstat"))
     return sum(int(stat.split()[0]) for stat in stats if stat)
+
+
+def resident(pids):
+    """MiB in memory."""
+    pages = sum(int((read(f"/proc/{pid}/statm") or "0 0").split()[1]) for pid in pids)
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def read(path):

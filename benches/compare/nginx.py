@@ -2,6 +2,7 @@
 
 import glob
 import os
+import resource
 
 from identity import AUDIENCE, ISSUER, KEY_ID
 
@@ -22,10 +23,10 @@ def frame(folder, name, workers, http, main=""):
     return f"""
 daemon off;
 worker_processes {workers};
-worker_rlimit_nofile 20000;
+worker_rlimit_nofile {files()};
 pid {folder}/{name}.pid;
 {main}
-events {{ worker_connections 8192; multi_accept on; }}
+events {{ worker_connections {files() // 2 - 100}; multi_accept on; }}
 http {{
   access_log off;
   tcp_nodelay on;
@@ -36,18 +37,48 @@ http {{
 """
 
 
-def upstream(folder, port):
-    """Says hello as fast as nginx can."""
-    server = f'server {{ listen 127.0.0.1:{port}; location / {{ return 200 "hello, world!"; }} }}'
-    return frame(folder, "upstream", 1, server)
+def files():
+    """Open files that a process may have."""
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]
 
 
-def proxying(port, upstream_port, before=""):
-    """Keep-alive on both sides, as anybody who cares for speed has it."""
+def upstream(tools, folder, port):
+    """Says hello as fast as nginx can, sends a KiB or a MiB, and reads what it is sent to the end before it
+    answers (`return` alone would not)."""
+    for name, size in (("1kib", 2**10), ("1mib", 2**20)):
+        with open(os.path.join(folder, name), "wb") as file:
+            file.write(b"x" * size)
+    server = f"""
+  client_max_body_size 0;
+  open_file_cache max=10;
+  server {{
+    listen 127.0.0.1:{port} backlog=4096;
+    location / {{ return 200 "hello, world!"; }}
+    location ~ /(1kib|1mib)$ {{ root {folder}; try_files /$1 =404; }}
+    location ~ /upload$ {{
+      client_body_buffer_size 2m;
+      content_by_lua_block {{ ngx.req.read_body() ngx.header["Content-Length"] = 2 ngx.print("ok") }}
+    }}
+  }}"""
+    return frame(folder, "upstream", 1, lua_paths(tools) + server, lua_modules(tools))
+
+
+def proxying(port, upstream_port, before="", tls=None, more=""):
+    """Keep-alive on both sides, as anybody who cares for speed has it; bodies pass without a file.
+    `tls`: a port, a certificate and a key."""
+    secure = ""
+    if tls:
+        tls_port, certificate, key = tls
+        secure = f"listen 127.0.0.1:{tls_port} ssl http2 reuseport; ssl_certificate {certificate}; ssl_certificate_key {key};"
     return f"""
   upstream tool {{ server 127.0.0.1:{upstream_port}; keepalive 512; {KEEP} }}
   server {{
-    listen 127.0.0.1:{port} reuseport;
+    listen 127.0.0.1:{port} reuseport backlog=4096;
+    {secure}
+    client_max_body_size 0;
+    proxy_request_buffering off;
+    proxy_max_temp_file_size 0;
+    {more}
     location / {{
       {before}
       proxy_http_version 1.1;
@@ -58,23 +89,47 @@ def proxying(port, upstream_port, before=""):
   }}"""
 
 
-def plain(folder, port, upstream_port):
-    return frame(folder, "nginx", 2, proxying(port, upstream_port))
+def plain(folder, port, upstream_port, tls):
+    return frame(folder, "nginx", 2, proxying(port, upstream_port, tls=tls))
+
+
+def with_auth_request(folder, port, upstream_port, helper_port):
+    """Every request is asked about at the helper, which gets the path from nginx alone."""
+    helper = f"upstream helper {{ server 127.0.0.1:{helper_port}; keepalive 256; {KEEP} }}"
+    location = """location = /_authorize {
+      internal;
+      proxy_http_version 1.1;
+      proxy_pass_request_body off;
+      proxy_set_header Connection "";
+      proxy_set_header Content-Length "";
+      proxy_set_header X-Original-URI $request_uri;
+      proxy_pass http://helper;
+    }"""
+    return frame(
+        folder, "nginx-auth", 2, helper + proxying(port, upstream_port, "auth_request /_authorize;", more=location)
+    )
 
 
 def with_lua(tools, folder, port, upstream_port):
-    root = f"{tools}/root/usr"
-    compiled = os.path.dirname(glob.glob(f"{root}/lib/*/lua/5.1/cjson.so")[0])
     names = ("ISSUER", "AUDIENCE", "KEY_ID", "ISSUER_PEM", "REDIS_PORT")
-    main = "".join(f"env BENCH_{name};\n" for name in names)
-    for module in ("ndk_http", "ngx_http_lua"):
-        main += f"load_module {root}/lib/nginx/modules/{module}_module.so;\n"
-    paths = f"""
-  lua_package_path '{LUA}/?.lua;{root}/share/lua/5.1/?.lua;;';
-  lua_package_cpath '{compiled}/?.so;;';
-  init_by_lua_block {{ access = require "access" }}"""
+    main = "".join(f"env BENCH_{name};\n" for name in names) + lua_modules(tools)
+    paths = lua_paths(tools) + 'init_by_lua_block { access = require "access" }'
     before = "access_by_lua_block { access.check() }"
     return frame(folder, "nginx-lua", 2, paths + proxying(port, upstream_port, before), main)
+
+
+def lua_modules(tools):
+    modules = ("ndk_http", "ngx_http_lua")
+    return "".join(f"load_module {tools}/root/usr/lib/nginx/modules/{module}_module.so;\n" for module in modules)
+
+
+def lua_paths(tools):
+    root = f"{tools}/root/usr"
+    compiled = os.path.dirname(glob.glob(f"{root}/lib/*/lua/5.1/cjson.so")[0])
+    return f"""
+  lua_package_path '{LUA}/?.lua;{root}/share/lua/5.1/?.lua;;';
+  lua_package_cpath '{compiled}/?.so;;';
+  """
 
 
 def lua_environment(issuer, redis_port):

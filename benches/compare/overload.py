@@ -13,11 +13,11 @@ import time
 import http1
 import nginx
 import tidegate
+from client import Wrk
 from identity import Issuer
 from http1 import bearer
 from machine import Processes, cpu_ns, description, family, free_port
-from rounds import load
-from world import Peer
+from peers import Peer
 
 UPLOADS = '      - { methods: [POST], path: "/public", access: public }\n'
 LOADS = (16, 32, 64, 128)
@@ -41,7 +41,8 @@ class Scene:
     def __init__(self, processes, chosen):
         self.processes, self.chosen, self.issuer = processes, chosen, Issuer(processes.folder)
         self.upstream = free_port()
-        command = nginx.command(chosen.tools, processes.folder, "upstream", nginx.upstream(processes.folder, self.upstream))
+        text = nginx.upstream(chosen.tools, processes.folder, self.upstream)
+        command = nginx.command(chosen.tools, processes.folder, "upstream", text)
         processes.start("upstream", command, self.upstream, {"LD_LIBRARY_PATH": f"{chosen.tools}/lib"})
 
     def gateway(self, name, limits=""):
@@ -66,8 +67,8 @@ def goodput(chosen, gateway, token, connections):
     peer = Peer("tidegate", "", gateway.proxy, gateway.process, token=token)
     pids = family(gateway.process.pid)
     gateway.forget_decisions()
-    chosen.connections, before = connections, cpu_ns(pids)
-    cell = load(chosen, peer, chosen.seconds)
+    before = cpu_ns(pids)
+    cell = Wrk(chosen, connections=connections).open(peer, chosen.seconds).run()
     spent = (cpu_ns(pids) - before) / 1e9
     good = cell["requests"] - cell["refused"]
     return {"rate": good / chosen.seconds, "per_cpu": good / spent, "refused": cell["refused"] / cell["requests"]}

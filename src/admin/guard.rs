@@ -1,5 +1,8 @@
 //! The token of the admin listener (RFC 6750, section 2.1).
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{Digest, SHA256, digest};
 use axum::Router;
@@ -10,12 +13,28 @@ use axum::response::{IntoResponse, Response};
 
 use super::fresh;
 
+/// What every request has to carry. It may change while they come; only its digest is kept.
+#[derive(Clone, Debug)]
+pub struct Token(Arc<ArcSwap<Digest>>);
+
+impl Token {
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(digest(&SHA256, text.as_bytes()))))
+    }
+
+    /// From now on this one, and the old one no more.
+    pub fn becomes(&self, text: &str) {
+        self.0.store(Arc::new(digest(&SHA256, text.as_bytes())));
+    }
+}
+
 /// With a token, every request has to carry it; without one, none has to.
-pub fn guarded(router: Router, token: Option<&str>) -> Router {
-    let Some(token) = token else { return router };
-    let known = digest(&SHA256, token.as_bytes());
-    router.layer(middleware::from_fn(move |request: Request, next: Next| async move {
-        if carries(request.headers(), &known) { next.run(request).await } else { refused() }
+pub fn guarded(router: Router, token: Option<Token>) -> Router {
+    let Some(Token(known)) = token else { return router };
+    router.layer(middleware::from_fn(move |request: Request, next: Next| {
+        let carried = carries(request.headers(), &known.load());
+        async move { if carried { next.run(request).await } else { refused() } }
     }))
 }
 

@@ -17,7 +17,7 @@ mod guard;
 pub mod readiness;
 
 pub use debug::DebugSection;
-pub use guard::guarded;
+pub use guard::{Token, guarded};
 pub use readiness::{Check, Checking, NotReady, Readiness};
 
 /// What the admin listener shows.

@@ -1,6 +1,7 @@
 //! What has to be good before anything is bound: catalog, policies, keys; and the store.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::catalog::{self, Shelf};
 use crate::clock::{SharedClock, SystemClock};
-use crate::config::{Backend, Config, Environment, IssuerConfig, KeySource, TlsConfig};
+use crate::config::{AdminToken, Backend, Config, Environment, IssuerConfig, KeySource, TlsConfig};
 use crate::directory::Directory;
 use crate::domain::ids::PartitionCount;
 use crate::domain::template::Catalog;
@@ -34,6 +35,9 @@ use crate::tls::{self, ListenersTls};
 
 /// How long a PDP may take to be there at start.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// As much is read of the file of a token.
+const MOST_TOKEN: u64 = 8192;
 
 /// Why a process did not start.
 #[derive(Debug, thiserror::Error)]
@@ -115,7 +119,8 @@ impl Ready {
                 metrics.config_reload_ok.set(1);
                 metrics.policy_loaded.set(i64::try_from(clock.now().seconds()).unwrap_or(0));
                 metrics.policy_reload_ok.set(1);
-                let shelf = Arc::new(Shelf::new(catalog, tool_names(config)));
+                let hierarchy = config.policy.role_hierarchy.clone();
+                let shelf = Arc::new(Shelf::new(catalog, tool_names(config), hierarchy));
                 let roles = RoleRules {
                     mapping: config.policy.role_mapping.clone(),
                     hierarchy: config.policy.role_hierarchy.clone(),
@@ -275,6 +280,31 @@ pub async fn open_to_reconcile(
     Ok(Reconcilable { reconciler, is_shared })
 }
 
+/// Where the token of the admin listener stands, if in a file.
+#[must_use]
+pub fn admin_token_file(config: &Config) -> Option<PathBuf> {
+    config.listeners.admin_token.as_ref()?.file.clone()
+}
+
+/// What stands in the file now.
+///
+/// # Errors
+/// It cannot be read, or is no token; what stands in it is not shown.
+pub fn admin_token(file: &Path) -> Result<String, String> {
+    let unreadable = |error: io::Error| format!("{}: {}", file.display(), error.kind());
+    let mut text = Vec::new();
+    File::open(file)
+        .map_err(unreadable)?
+        .take(MOST_TOKEN)
+        .read_to_end(&mut text)
+        .map_err(unreadable)?;
+    let text = String::from_utf8_lossy(text.trim_ascii()).into_owned();
+    if AdminToken::fits(&text) {
+        return Ok(text);
+    }
+    Err(format!("{}: no token of 32 to 4096 visible ASCII characters", file.display()))
+}
+
 /// Every file and folder that a reload reads, besides those of the policies.
 #[must_use]
 pub fn watched(config: &Config) -> Vec<PathBuf> {
@@ -290,6 +320,8 @@ pub fn watched(config: &Config) -> Vec<PathBuf> {
     let proxy = config.listeners.proxy.iter().filter_map(|listener| listener.tls.as_ref());
     let tls = proxy.chain(&config.listeners.api_tls).chain(&config.listeners.admin_tls);
     paths.extend(tls.flat_map(TlsConfig::files).cloned());
+    paths.extend(config.tools.iter().flat_map(|tool| tool.upstream.tls.files()).cloned());
+    paths.extend(admin_token_file(config));
     paths
 }
 

@@ -41,7 +41,8 @@ use crate::telemetry::sample::{self, Skew};
 use crate::telemetry::scrape::MetricsHandle;
 use crate::tls::ListenersTls;
 
-use adapters::{ApiIdentity, ApiPolicy, CoreIdentity, CorePolicy, Subjects, tool_rules};
+use adapters::{ApiIdentity, ApiPolicy, Subjects, tool_rules};
+pub use adapters::{CoreIdentity, CorePolicy};
 pub use inspect::{Held, InspectError, StoreReport, SubjectReport, show_subject, store_status};
 pub use load::{
     Ready, Reconcilable, StartError, key_and_store_problems, open_to_reconcile, policy_doubts,
@@ -104,13 +105,16 @@ pub async fn start(mut config: Config, clock: SharedClock) -> Result<Running, St
         store: store.clone(),
         metrics: &metrics,
         clock: clock.clone(),
+        cores: bound.proxy.cores(),
     })
     .map_err(StartError::Problems)?;
     let users = Arc::new(UserHashes::new()?);
     let reconciler = stores.reconciler();
     let outbox_ref = &outbox;
     let instance = ids::instance()?;
+    let token = config.listeners.admin_token.as_ref();
     let parts = Parts {
+        admin_token: token.map(|token| admin::Token::new(&token.text)),
         recent: Recent::new(instance.clone(), bound.proxy.cores()),
         uses: Arc::new(Uses::new(bound.proxy.cores())),
         instance,
@@ -177,6 +181,7 @@ impl Bound {
 struct Parts<'a> {
     /// What every decision id of this process begins with.
     instance: Arc<str>,
+    admin_token: Option<admin::Token>,
     recent: Arc<Recent>,
     uses: Arc<Uses>,
     config: Config,
@@ -269,8 +274,7 @@ impl Parts<'_> {
         });
         let checks = self.checks(api).into();
         let admin = admin::router(Admin { metrics: scrape, checks, debug: debug.into() });
-        let token = self.config.listeners.admin_token.as_ref();
-        let admin = admin::guarded(admin, token.map(|token| &*token.0));
+        let admin = admin::guarded(admin, self.admin_token.clone());
         let tls = self.ready.tls.admin.clone();
         // The admin listener answers while the others drain; it ends with the process.
         servers.spawn(async move {
@@ -363,6 +367,8 @@ impl Parts<'_> {
             policy: self.ready.policy.clone(),
             authenticator: self.ready.authenticator.clone(),
             tls: self.ready.tls.all().cloned().collect(),
+            routes: self.ready.routes.clone(),
+            admin_token: self.admin_token.clone().zip(load::admin_token_file(&self.config)),
             clock: self.clock.clone(),
             metrics: self.metrics.clone(),
             catalog_folder: self.config.catalog.clone(),

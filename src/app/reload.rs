@@ -1,20 +1,26 @@
-//! What SIGHUP, or a changed file, reads anew: catalog, directory, policies, key files, certificates. Each is swapped only when all of it is
-//! good; what is not good is told, and the old one stays.
+//! What SIGHUP, or a changed file, reads anew: catalog, directory, policies, key files, certificates
+//! of ours and of tools, the token of the admin listener. Each is swapped only when all of it is good;
+//! what is not good is told, and the old one stays.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use tokio::sync::Notify;
 
-use crate::catalog::{self, Shelf};
+use crate::admin::Token;
+use crate::catalog::{self, Shelf, Turned};
 use crate::clock::SharedClock;
 use crate::directory::Directory;
 use crate::domain::time::Timestamp;
+use crate::gateway::Routes;
 use crate::identity::Authenticator;
 use crate::policy::Policy;
-use crate::telemetry::events::reload::Reloaded;
+use crate::telemetry::events::reload::{Reloaded, TemplatesTurned};
 use crate::telemetry::metrics::{Metrics, ReloadLabel};
 use crate::tls::ServerTls;
+
+use super::load;
 
 pub struct Reload {
     pub(super) shelf: Arc<Shelf>,
@@ -22,6 +28,9 @@ pub struct Reload {
     pub(super) policy: Arc<Policy>,
     pub(super) authenticator: Arc<Authenticator>,
     pub(super) tls: Vec<Arc<ServerTls>>,
+    pub(super) routes: Arc<ArcSwap<Routes>>,
+    /// Where it stands in a file.
+    pub(super) admin_token: Option<(Token, PathBuf)>,
     pub(super) clock: SharedClock,
     pub(super) metrics: Metrics,
     pub(super) catalog_folder: Option<PathBuf>,
@@ -90,14 +99,25 @@ impl Reload {
         let now = self.clock.now();
         problems.extend(self.authenticator.reload(now).err().unwrap_or_default());
         problems.extend(self.tls.iter().filter_map(|tls| tls.reload(now).err()).flatten());
+        let routes = self.routes.load();
+        problems.extend(routes.upstreams().iter().filter_map(|tool| tool.reload().err()));
+        problems.extend(self.admin_token().err());
         problems
+    }
+
+    fn admin_token(&self) -> Result<(), String> {
+        let Some((token, file)) = &self.admin_token else { return Ok(()) };
+        let text = load::admin_token(file);
+        token.becomes(&text.map_err(|why| format!("listeners.admin.token.file: {why}"))?);
+        Ok(())
     }
 
     fn catalog(&self) -> Vec<String> {
         let Some(folder) = &self.catalog_folder else { return Vec::new() };
         match catalog::load(folder, &self.shelf.tools) {
             Ok(catalog) => {
-                self.shelf.put_files(catalog);
+                let Turned { hidden, back } = self.shelf.put_files(catalog);
+                TemplatesTurned { hidden: &hidden, back: &back }.emit();
                 Vec::new()
             }
             Err(problems) => problems.texts(),

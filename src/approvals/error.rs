@@ -82,7 +82,7 @@ impl From<Refused> for Refusal {
         use ProblemCode as Code;
         let detail = refused.to_string();
         let code = match refused {
-            Refused::Suspended(_) => Code::Suspended,
+            Refused::Suspended(_) | Refused::Supervised { .. } => Code::Suspended,
             Refused::NoSuchRequest | Refused::NoSuchGrant | Refused::NoSuchMadeTemplate(_) => {
                 return Self::not_found();
             }

@@ -89,8 +89,18 @@ impl Idempotency {
         Some(Self { key: IdempotencyKey(scoped), fingerprint: sha256(&[body]) })
     }
 
-    /// The order that this key stands for, with another body another one: a kill switch is thrown
-    /// rather once more than not at all.
+    #[must_use]
+    pub const fn key(&self) -> &IdempotencyKey {
+        &self.key
+    }
+
+    /// Of the body.
+    #[must_use]
+    pub const fn fingerprint(&self) -> [u8; 32] {
+        self.fingerprint
+    }
+
+    /// The order that this key stands for, with another body another one.
     #[must_use]
     pub fn order_id(&self) -> OrderId {
         let sum = sha256(&[&self.key.0, &self.fingerprint]);
@@ -236,8 +246,7 @@ async fn replay(
 ) -> Result<Done, Refusal> {
     let same = order.idempotency.is_some_and(|sent| sent.fingerprint == stored.fingerprint);
     if !same {
-        let detail = "this Idempotency-Key was sent before with another body";
-        return Err(Refusal::new(ProblemCode::IdempotencyMismatch, detail));
+        return Err(super::kept::mismatch());
     }
     let durability = settled(api, partition).await;
     Ok(Done { answer: stored, durability })

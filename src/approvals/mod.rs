@@ -5,6 +5,7 @@
 //! - [`policy`]: every call is checked;
 //! - `handlers`: look up, check, execute, answer;
 //! - [`execute`]: the only write path (load, apply, commit, and again when somebody was faster);
+//! - [`kept`]: answers of calls that change no single subject;
 //! - [`wire`]: the JSON of requests and grants;
 //! - [`error`]: every refusal, mapped to its problem in one place;
 //! - [`timers`]: the same write path, driven by the clock;
@@ -34,6 +35,7 @@ pub mod error;
 pub mod execute;
 pub mod extract;
 mod handlers;
+mod kept;
 pub mod listen;
 pub mod page;
 pub mod policy;

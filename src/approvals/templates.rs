@@ -1,5 +1,6 @@
 //! Takes templates into use that were made over the API, by this process or another one.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -8,6 +9,7 @@ use super::execute::failed;
 use super::wake::Wake;
 use super::{Api, SharedApi};
 use crate::domain::made::{self, Content, MadeTemplates};
+use crate::domain::template::Catalog;
 use crate::store::StoreFault;
 use crate::telemetry::events::approvals::StoreFailed;
 
@@ -24,6 +26,21 @@ pub async fn run(api: SharedApi, stop: watch::Receiver<bool>) {
             let _told = refresh(&api).await;
         }
     }
+}
+
+/// The catalog in use, where `name` in it is confirmed: it stands in a file, or what was made over the
+/// API was just read.
+///
+/// # Errors
+/// The store's: nothing is asked for, or approved, under a version that may be over.
+pub async fn confirmed(api: &Api, name: &str) -> Result<Arc<Catalog>, StoreFault> {
+    let in_use = api.catalog.load_full();
+    let is_of_file = in_use.templates.get(name).is_some_and(|template| template.made.is_none());
+    if is_of_file && !in_use.is_partial {
+        return Ok(in_use);
+    }
+    refresh(api).await?;
+    Ok(api.catalog.load_full())
 }
 
 /// Reads what is not known yet.

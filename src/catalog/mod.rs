@@ -13,7 +13,7 @@ mod template;
 mod tests;
 
 pub use one::{Wrong, read_one, unknown_groups, written};
-pub use shelf::Shelf;
+pub use shelf::{Shelf, Turned};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::domain::made::{Made, MadeTemplates};
+use crate::domain::hierarchy::RoleHierarchy;
+use crate::domain::made::{Made, MadeTemplates, MadeVersion};
 use crate::domain::template::Catalog;
 
 #[derive(Debug)]
@@ -21,12 +22,22 @@ struct Parts {
     files: Catalog,
     /// `None`: not read yet.
     made: Option<MadeTemplates>,
+    hierarchy: RoleHierarchy,
+}
+
+/// Templates that were made over the API and that files stand before.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Turned {
+    /// From now on.
+    pub hidden: Vec<Arc<str>>,
+    /// No longer: they are in use again.
+    pub back: Vec<Arc<str>>,
 }
 
 impl Shelf {
     #[must_use]
-    pub fn new(files: Catalog, tools: Vec<Arc<str>>) -> Self {
-        let parts = Parts { files, made: None };
+    pub fn new(files: Catalog, tools: Vec<Arc<str>>, hierarchy: RoleHierarchy) -> Self {
+        let parts = Parts { files, made: None, hierarchy };
         let in_use = Arc::new(ArcSwap::from_pointee(parts.merged()));
         Self { tools, in_use, parts: Mutex::new(parts) }
     }
@@ -38,10 +49,12 @@ impl Shelf {
     }
 
     /// The files were read anew, and all of them are good.
-    pub fn put_files(&self, files: Catalog) {
+    pub fn put_files(&self, files: Catalog) -> Turned {
         let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-        parts.files = files;
+        let old = std::mem::replace(&mut parts.files, files);
+        let turned = parts.turned(&old);
         self.in_use.store(Arc::new(parts.merged()));
+        turned
     }
 
     /// What was made over the API, as it was just read: no two reads at the same time, so that none
@@ -64,7 +77,7 @@ impl Shelf {
     /// The version up to which what was made is known, unless something of it should be looked at
     /// again: it could not be read.
     #[must_use]
-    pub fn known(&self) -> Option<u64> {
+    pub fn known(&self) -> Option<MadeVersion> {
         let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
         let made = parts.made.as_ref()?;
         let unreadable = made.templates.values().any(Made::is_unreadable);
@@ -73,6 +86,20 @@ impl Shelf {
 }
 
 impl Parts {
+    fn turned(&self, old: &Catalog) -> Turned {
+        let made = self.made.iter().flat_map(|made| &made.templates);
+        let mut turned = Turned::default();
+        for (name, _) in made.filter(|(_, made)| made.template().is_some()) {
+            let in_files = |files: &Catalog| files.templates.contains_key(name);
+            match (in_files(old), in_files(&self.files)) {
+                (false, true) => turned.hidden.push(name.clone()),
+                (true, false) => turned.back.push(name.clone()),
+                (true, true) | (false, false) => (),
+            }
+        }
+        turned
+    }
+
     /// A file wins over what was made under the same name: who changes files runs the gateway.
     fn merged(&self) -> Catalog {
         let mut catalog = Catalog { is_partial: self.made.is_none(), ..Catalog::default() };
@@ -87,7 +114,7 @@ impl Parts {
         }
         let files = self.files.templates.iter();
         catalog.templates.extend(files.map(|(name, it)| (name.clone(), it.clone())));
-        catalog.pair_duties();
+        catalog.pair_duties(&self.hierarchy);
         catalog
     }
 }

@@ -8,6 +8,8 @@ use http_body_util::Full;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
+use crate::domain::ids::hex;
+use crate::entropy;
 use crate::http_client::{ClientError, HttpClient};
 
 use super::Exit;
@@ -62,6 +64,8 @@ pub struct Api {
     base: String,
     token: HeaderValue,
     client: HttpClient,
+    /// `Idempotency-Key` of the one call that changes something.
+    key: HeaderValue,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -83,7 +87,8 @@ impl Api {
             .enable_all()
             .build()
             .map_err(|error| Failed::Unreachable(format!("no runtime: {}", error.kind())))?;
-        Ok(Self { base, token, client: HttpClient::new(), runtime })
+        let key = fresh_key().ok_or_else(|| usage("no fresh Idempotency-Key could be made"))?;
+        Ok(Self { base, token, client: HttpClient::new(), key, runtime })
     }
 
     /// Whether the token would travel in the clear to another machine.
@@ -152,12 +157,19 @@ impl Api {
             .header(header::ACCEPT, "application/json")
             .header(header::AUTHORIZATION, self.token.clone());
         if body.is_some() {
-            request = request.header(header::CONTENT_TYPE, "application/json");
+            request = request
+                .header(header::CONTENT_TYPE, "application/json")
+                .header("idempotency-key", self.key.clone());
         }
         let bytes = body.map(|body| Bytes::from(body.to_string())).unwrap_or_default();
         let wrong = |_| Failed::Usage("an argument is too long for the API's address".to_owned());
         request.body(Full::new(bytes)).map_err(wrong)
     }
+}
+
+fn fresh_key() -> Option<HeaderValue> {
+    let random: [u8; 16] = entropy::bytes().ok()?;
+    HeaderValue::from_str(&hex(&random)).ok()
 }
 
 /// One path segment or query value, percent-encoded.

@@ -24,6 +24,7 @@ use clap::Parser;
 struct Seen {
     line: String,
     token: String,
+    key: Option<String>,
     body: Value,
 }
 
@@ -46,6 +47,7 @@ async fn handle(
     seen.lock().expect("lock").push(Seen {
         line: format!("{method} {uri}"),
         token: token.unwrap_or_default().to_owned(),
+        key: headers.get("idempotency-key").and_then(|key| key.to_str().ok()).map(str::to_owned),
         body: serde_json::from_slice(&body).unwrap_or_default(),
     });
     let (status, kind, body) = answers(&method, &uri);
@@ -249,6 +251,31 @@ fn what_others_wrote_cannot_steer_the_terminal() {
         assert!(!printed.contains(['\u{1b}', '\u{9b}', '\u{202e}']), "{printed:?}");
     }
     assert_eq!(serde_json::from_str::<Value>(&json).expect("still JSON"), output.json);
+}
+
+#[test]
+fn every_call_that_changes_something_has_an_idempotency_key_of_its_own() {
+    let server = Server::start(usual);
+    let verbs: [&[&str]; 8] = [
+        &["request", "operator", "--because", "x"],
+        &["approve", "r1"],
+        &["deny", "r1", "--reason", "x"],
+        &["review", "r1"],
+        &["revoke", "g1"],
+        &["revoke", "--tool", "t"],
+        &["extend", "g1", "--by", "PT30M"],
+        &["audit", "replay", "--sink", "siem"],
+    ];
+    let mut keys = std::collections::BTreeSet::new();
+    for verb in verbs {
+        server.done(verb);
+        let seen = server.last();
+        assert!(seen.line.starts_with("POST "), "{}", seen.line);
+        let key = seen.key.unwrap_or_else(|| panic!("no key: {verb:?}"));
+        assert!(key.len() == 32 && keys.insert(key), "{verb:?}");
+    }
+    server.done(&["grants"]);
+    assert_eq!(server.last().key, None);
 }
 
 #[test]

@@ -81,7 +81,7 @@ pub struct DecisionData {
 }
 
 /// More roles or policies than this are counted, not told.
-const ITEMS: usize = 128;
+pub(super) const ITEMS: usize = 128;
 
 /// The `type` of a decision's event.
 #[must_use]

@@ -19,18 +19,19 @@ use utoipa::ToSchema;
 
 use crate::domain::ids::CommitId;
 use crate::domain::iso8601;
-use crate::domain::subject::SubjectKey;
 use crate::store::StoredEvent;
 use crate::telemetry::bounded;
 use crate::telemetry::decision::{DecisionRecord, LeaseCut};
 
 mod cut;
 mod decision;
+mod line;
 mod notice;
 mod transition;
 
 pub use cut::CutData;
 pub use decision::{DecisionData, event_type as decision_type};
+pub use line::LineWriter;
 pub use notice::{NoticeData, RecipientData};
 pub use transition::{ActorData, BoundsData, SnapshotData, TransitionData};
 
@@ -137,7 +138,6 @@ impl CloudEvent {
     #[must_use]
     pub fn of_decision(record: &DecisionRecord, source: &str) -> Self {
         let at = iso8601::time(record.at);
-        let key = record.issuer.as_deref().zip(record.subject.as_deref());
         Self {
             specversion: "1.0".to_owned(),
             id: record.id.to_string(),
@@ -147,7 +147,7 @@ impl CloudEvent {
             time: at.clone(),
             datacontenttype: "application/json".to_owned(),
             sequence: None,
-            partitionkey: key.map(|(issuer, name)| SubjectKey::new(issuer, name).to_string()),
+            partitionkey: text_of(record.key.as_ref()),
             correlationid: None,
             causationid: None,
             traceparent: text_of(record.trace.as_ref()),
@@ -161,7 +161,6 @@ impl CloudEvent {
     #[must_use]
     pub fn of_cut(cut: &LeaseCut, source: &str) -> Self {
         let (at, record) = (iso8601::time(cut.at), &cut.record);
-        let key = record.issuer.as_deref().zip(record.subject.as_deref());
         Self {
             specversion: "1.0".to_owned(),
             id: format!("{}-cut", record.id),
@@ -171,7 +170,7 @@ impl CloudEvent {
             time: at.clone(),
             datacontenttype: "application/json".to_owned(),
             sequence: None,
-            partitionkey: key.map(|(issuer, name)| SubjectKey::new(issuer, name).to_string()),
+            partitionkey: text_of(record.key.as_ref()),
             correlationid: None,
             causationid: None,
             traceparent: text_of(record.trace.as_ref()),

@@ -5,7 +5,7 @@ use crate::domain::course::Recipient;
 use crate::domain::event::{Event, EventKind, Resource, Snapshot};
 use crate::domain::ids::{GrantId, Partition, RequestId};
 use crate::domain::request::Bounds;
-use crate::domain::subject::{Actor, Person, Subject};
+use crate::domain::subject::{Actor, Person, Subject, SubjectKey};
 use crate::domain::time::Timestamp;
 use crate::telemetry::trace::TraceContext;
 
@@ -67,15 +67,16 @@ pub fn record() -> DecisionRecord {
         upstream_path: Some("/1".into()),
         subject: Some("alice".into()),
         issuer: Some("https://idp".into()),
+        key: Some(SubjectKey::new("https://idp", "alice")),
         route: None,
-        grants: vec![GrantId { partition: Partition(7), random: [2; 16] }],
+        grants: [GrantId { partition: Partition(7), random: [2; 16] }].into_iter().collect(),
         action: Some("read".into()),
         resource: Some("tool".into()),
         object_id: Some("notes".into()),
         scope: None,
         attributes: None,
-        roles: vec!["user".into(), "viewer".into()],
-        evaluated_policies: vec!["resource.tool.vdefault".into()],
+        roles: ["user".into(), "viewer".into()].into_iter().collect(),
+        evaluated_policies: ["resource.tool.vdefault".into()].into_iter().collect(),
         rule: None,
         policy_scope: None,
         derived_roles: Vec::new(),
@@ -203,7 +204,7 @@ fn no_field_of_an_event_is_named_like_a_secret() {
 fn the_cut_of_an_open_exchange_names_its_decision_its_grants_and_its_cause() {
     let record = Arc::new(record());
     let cut = LeaseCut {
-        grants: record.grants.clone(),
+        grants: record.grants.to_vec(),
         record,
         cause: "revoked",
         at: Timestamp::from_millis(1_795_339_805_123),

@@ -39,7 +39,7 @@ mod upstreams;
 use directory::Directory;
 use providers::Provider;
 use store::Store;
-use upstreams::{Ejection, Hash, Health, Timeouts, UpstreamTls};
+use upstreams::{Ejection, Hash, Health, Resolver, Timeouts, UpstreamTls};
 
 type Text = String;
 type Texts = Vec<String>;
@@ -194,6 +194,7 @@ pub struct Tool {
     /// `http://HOST:PORT`, `https://HOST:PORT`, `h2c://HOST:PORT` or `unix:/PATH`
     #[schemars(length(min = 1))]
     pub upstreams: Texts,
+    pub resolver: Option<Resolver>,
     pub tls: Option<UpstreamTls>,
     /// `least_loaded` (default), `round_robin` or `consistent_hash`
     pub balance: Option<Text>,

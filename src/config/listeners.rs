@@ -18,7 +18,19 @@ pub struct Listeners {
 
 /// What every request to the admin listener has to carry.
 #[derive(Clone, PartialEq, Eq)]
-pub struct AdminToken(pub Arc<str>);
+pub struct AdminToken {
+    pub text: Arc<str>,
+    /// Where it stands, unless it stands in the configuration itself.
+    pub file: Option<PathBuf>,
+}
+
+impl AdminToken {
+    /// 32 to 4096 visible ASCII characters.
+    #[must_use]
+    pub fn fits(text: &str) -> bool {
+        (32..=4096).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    }
+}
 
 /// It is a secret.
 impl fmt::Debug for AdminToken {

@@ -1,6 +1,7 @@
 //! How a tool's backends are reached, watched and chosen among.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -53,6 +54,8 @@ impl fmt::Display for Upstream {
 /// What holds for all backends of one tool.
 #[derive(Clone, Debug)]
 pub struct UpstreamOptions {
+    /// The servers that are asked for names; empty: those of the system.
+    pub dns: Arc<[SocketAddr]>,
     pub tls: UpstreamTls,
     pub balance: Balance,
     /// `None`: backends are not checked.
@@ -68,6 +71,7 @@ pub struct UpstreamOptions {
 impl Default for UpstreamOptions {
     fn default() -> Self {
         Self {
+            dns: Arc::default(),
             tls: UpstreamTls::default(),
             balance: Balance::LeastLoaded,
             health: None,
@@ -86,6 +90,14 @@ pub struct UpstreamTls {
     pub client: Option<(PathBuf, PathBuf)>,
     /// Whether HTTP/2 is offered, before HTTP/1.1.
     pub http2: bool,
+}
+
+impl UpstreamTls {
+    /// Every file that it names.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        let pair = self.client.iter().flat_map(|(chain, key)| [chain, key]);
+        self.ca.iter().chain(pair)
+    }
 }
 
 /// Which of the usable backends gets a request.

@@ -118,6 +118,12 @@ impl PathPattern {
         Arc::clone(&self.text)
     }
 
+    /// The same over a text of its own.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        Self { text: Arc::from(&*self.text) }
+    }
+
     #[must_use]
     pub fn matches(&self, path: &str) -> bool {
         self.capture(path, |_, _| ())

@@ -13,6 +13,7 @@ use super::made::{Made, TemplateChange};
 use super::markers::Markers;
 use super::people::People;
 use super::request::{Bounds, Request};
+use super::rules::Eligible;
 use super::subject::{Person, Subject};
 use super::template::{FieldValue, Template};
 use super::time::Timestamp;
@@ -25,6 +26,9 @@ pub enum Command {
         step: Option<u32>,
         comment: Option<String>,
         bounds: Bounds,
+        /// Who may activate the template as the catalog says it now. Asked where nothing but an
+        /// eligibility let the requester ask.
+        eligible: Option<Eligible>,
     },
     Deny {
         request: RequestId,
@@ -60,17 +64,19 @@ pub enum Command {
         comment: String,
         authority: Authority,
     },
-    /// Makes a template, or a new version of one. It does neither when `exists` is not so any more.
+    /// Makes a template, or a new version of one; neither when it is not any more as `meant`.
     PutTemplate {
         template: Arc<Template>,
-        exists: bool,
+        meant: Meant,
     },
     DeleteTemplate {
         name: Arc<str>,
     },
-    /// The kill switch for one subject: ends every open grant, cancels every pending request.
+    /// The kill switch for one subject: ends every open grant, cancels every pending request, and
+    /// leaves what it asks for to approvers until then (a day).
     RevokeSubject {
         reason: String,
+        until: Option<Timestamp>,
     },
     /// The sweeper: records what the kill switch ended, with a tool or a template.
     Sweep,
@@ -103,6 +109,17 @@ pub enum Command {
         grant: GrantId,
         ended: Ended,
     },
+}
+
+/// What the caller saw of a template, and may do with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Meant {
+    /// There is none.
+    New,
+    /// There is one, which may be changed.
+    Change,
+    /// There is one with this very content, which stays.
+    Same,
 }
 
 /// What the API policy allows the actor to revoke, or to review.
@@ -144,6 +161,8 @@ pub struct SubjectState {
     /// A commit may be written and still be lost: new grants are inert until they are confirmed.
     pub confirms_later: bool,
     pub markers: Arc<Markers>,
+    /// Until then nothing is given to the subject without approvers: its kill switch was thrown.
+    pub supervised_until: Option<Timestamp>,
     pub requests: BTreeMap<RequestId, Request>,
     pub grants: BTreeMap<GrantId, Grant>,
     /// Of [`made::subject`](super::made::subject) alone.
@@ -158,6 +177,8 @@ pub struct Transition {
     /// New or changed grants, whole.
     pub grants: Vec<Grant>,
     pub templates: Vec<TemplateChange>,
+    /// See [`SubjectState::supervised_until`].
+    pub supervised_until: Option<Timestamp>,
     pub events: Vec<Event>,
     pub timers: Vec<TimerChange>,
 }
@@ -167,7 +188,8 @@ impl Transition {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let nothing = self.requests.is_empty() && self.grants.is_empty();
-        nothing && self.templates.is_empty() && self.events.is_empty()
+        let nothing = nothing && self.templates.is_empty() && self.supervised_until.is_none();
+        nothing && self.events.is_empty()
     }
 
     /// New grants that do not count before they are confirmed.
@@ -181,6 +203,7 @@ impl Transition {
         self.requests.append(&mut other.requests);
         self.grants.append(&mut other.grants);
         self.templates.append(&mut other.templates);
+        self.supervised_until = self.supervised_until.max(other.supervised_until);
         self.events.append(&mut other.events);
         self.timers.append(&mut other.timers);
     }

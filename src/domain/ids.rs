@@ -15,10 +15,19 @@ const ENCODED: usize = 26;
 #[serde(transparent)]
 pub struct Partition(pub u16);
 
+/// At least two digits.
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:02}", self.0)
+        if let (digits, 0) = (self.0 % 100, self.0 / 100) {
+            let text = [b'0' + low(digits / 10), b'0' + low(digits % 10)];
+            return f.write_str(std::str::from_utf8(&text).unwrap_or_default());
+        }
+        write!(f, "{}", self.0)
     }
+}
+
+fn low(digit: u16) -> u8 {
+    u8::try_from(digit).unwrap_or(0)
 }
 
 /// How many partitions a store has (64 unless it was initialised otherwise).
@@ -86,7 +95,11 @@ macro_rules! partitioned_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!($prefix, "_{}_{}"), self.partition, Base32(self.random))
+                // A header and a record of every request show one.
+                f.write_str(concat!($prefix, "_"))?;
+                self.partition.fmt(f)?;
+                f.write_str("_")?;
+                Base32(self.random).fmt(f)
             }
         }
 
@@ -149,16 +162,24 @@ impl fmt::Display for CommitId {
 /// Sixteen bytes as 26 characters of Crockford's base 32 (the first carries three bits).
 pub struct Base32(pub [u8; 16]);
 
+impl Base32 {
+    /// As ASCII.
+    #[must_use]
+    pub fn digits(&self) -> [u8; ENCODED] {
+        let mut rest = u128::from_be_bytes(self.0);
+        let mut text = [b'0'; ENCODED];
+        for byte in text.iter_mut().rev() {
+            let digit = usize::from(rest.to_le_bytes()[0] & 31);
+            *byte = ALPHABET.get(digit).copied().unwrap_or(b'0');
+            rest >>= 5;
+        }
+        text
+    }
+}
+
 impl fmt::Display for Base32 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = u128::from_be_bytes(self.0);
-        let mut text = [b'0'; ENCODED];
-        for (place, byte) in text.iter_mut().rev().enumerate() {
-            let digit = (value >> (place * 5)) & 31;
-            let digit = usize::try_from(digit).unwrap_or(0);
-            *byte = ALPHABET.get(digit).copied().unwrap_or(b'0');
-        }
-        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
+        f.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 
@@ -166,11 +187,18 @@ impl fmt::Display for Base32 {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        for digit in [byte >> 4, byte & 15] {
-            text.push(char::from_digit(u32::from(digit), 16).unwrap_or('0'));
-        }
+        text.extend(hex_digits(*byte).map(char::from));
         text
     })
+}
+
+/// The two lower-case hexadecimal digits of a byte.
+#[must_use]
+pub const fn hex_digits(byte: u8) -> [u8; 2] {
+    const fn digit(value: u8) -> u8 {
+        if value < 10 { b'0' + value } else { b'a' - 10 + value }
+    }
+    [digit(byte >> 4), digit(byte & 15)]
 }
 
 /// Only the canonical spelling is accepted: an identifier has exactly one text.

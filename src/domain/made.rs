@@ -20,9 +20,17 @@ pub fn subject() -> Subject {
 /// All of them, as they were at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MadeTemplates {
-    /// Grows with every change of any of them; 0: none was ever made.
-    pub version: u64,
+    pub version: MadeVersion,
     pub templates: BTreeMap<Arc<str>, Made>,
+}
+
+/// Two reads of one version say the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MadeVersion {
+    /// Of the partition: a store that lost commits and went on uses a number twice, in two epochs.
+    pub epoch: u64,
+    /// Grows with every change of any of them; 0: none was ever made.
+    pub number: u64,
 }
 
 /// One name.
@@ -50,6 +58,13 @@ impl Made {
             Content::There(template) => Some(template),
             Content::Deleted | Content::Unreadable(_) => None,
         }
+    }
+
+    /// Whether it is `template`, whatever their numbers are.
+    #[must_use]
+    pub fn says(&self, template: &Template) -> bool {
+        let other = |old: &Arc<Template>| Template { made: old.made, ..template.clone() } == **old;
+        self.template().is_some_and(other)
     }
 
     #[must_use]

@@ -10,6 +10,10 @@ use super::ids::RequestId;
 pub enum Refused {
     #[error("{0} is suspended")]
     Suspended(Arc<str>),
+    #[error(
+        "the kill switch was thrown for {subject}: until {until} nothing is given without approvers"
+    )]
+    Supervised { subject: Arc<str>, until: String },
     #[error("there is no such request")]
     NoSuchRequest,
     #[error("there is no such grant")]

@@ -7,12 +7,13 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::access::Narrowing;
-use super::course::Course;
+use super::course::{Course, Way};
 use super::hash::sha256;
 use super::ids::{GrantId, RequestId, hex};
 use super::markers::Generation;
+use super::rules::Eligible;
 use super::subject::{Person, Subject};
-use super::template::{FieldValue, Step, Template, duration};
+use super::template::{FieldValue, Requesters, Step, Template, duration};
 use super::time::Timestamp;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +140,21 @@ impl Request {
     #[must_use]
     pub fn is_open(&self) -> bool {
         self.is_pending() || self.course.owed().is_some()
+    }
+
+    /// The eligibility without which its requester could not have asked.
+    #[must_use]
+    pub fn eligibility(&self) -> Option<&Eligible> {
+        let eligible = self.template.rules.eligible.as_ref();
+        let is_admitted = match (&self.course.way, &self.template.requesters) {
+            // Its groups alone say who may.
+            (Way::BreakGlass { .. }, _) => true,
+            (Way::Approvers | Way::Rule { .. } | Way::Eligibility, Requesters::Anyone) => false,
+            (Way::Approvers | Way::Rule { .. } | Way::Eligibility, Requesters::Groups(groups)) => {
+                self.requester.in_any_group(groups)
+            }
+        };
+        eligible.filter(|_| !is_admitted)
     }
 
     /// Whether a person may decide the step: one of its approvers, or of those it was escalated to.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::access::Access;
 use super::hash::sha256;
+use super::hierarchy::RoleHierarchy;
 use super::ids::hex;
 use super::rules::Rules;
 use super::subject::Person;
@@ -25,26 +26,38 @@ pub struct Catalog {
 
 impl Catalog {
     /// Gives every template what the others say of its accesses: separation of duties is about pairs
-    /// of accesses, not about the template that names them. Templates that are off count, too.
-    pub fn pair_duties(&mut self) {
-        let pairs: Vec<(Access, Access)> = self
+    /// of accesses, not about the template that names them. Templates that are off count, too, and a
+    /// role that implies one of a pair is of that pair.
+    pub fn pair_duties(&mut self, hierarchy: &RoleHierarchy) {
+        let holding = |access: &Access| -> Vec<Access> {
+            let above = hierarchy.above(&access.role).cloned();
+            let of = |role| Access { tool: access.tool.clone(), role };
+            std::iter::once(access.role.clone()).chain(above).map(of).collect()
+        };
+        let pairs: Vec<(Vec<Access>, Vec<Access>)> = self
             .templates
             .values()
             .flat_map(|it| {
                 let others = it.rules.conflicts_with.iter();
-                others.flat_map(|other| it.accesses.iter().map(|own| (own.clone(), other.clone())))
+                others.flat_map(|other| {
+                    it.accesses.iter().map(move |own| (holding(own), holding(other)))
+                })
             })
             .collect();
         if pairs.is_empty() {
             return;
         }
         for template in self.templates.values_mut() {
-            let of = |(one, other): &(Access, Access)| match template.accesses.as_slice() {
-                all if all.contains(one) => Some(other.clone()),
-                all if all.contains(other) => Some(one.clone()),
-                _ => None,
-            };
-            let mut also: Vec<Access> = pairs.iter().filter_map(of).collect();
+            let has = |side: &[Access]| template.accesses.iter().any(|own| side.contains(own));
+            let mut also: Vec<Access> = Vec::new();
+            for (one, other) in &pairs {
+                if has(one) {
+                    also.extend_from_slice(other);
+                }
+                if has(other) {
+                    also.extend_from_slice(one);
+                }
+            }
             also.sort();
             also.dedup();
             also.retain(|access| !template.rules.conflicts_with.contains(access));

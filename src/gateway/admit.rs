@@ -3,9 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::Uri;
 use http::request::Parts;
 use http::uri::PathAndQuery;
+use smallvec::SmallVec;
 
 use crate::config::{AccessMode, Rule};
 use crate::domain::grant::EndedWhy;
@@ -45,7 +47,7 @@ pub struct Permit {
     /// `None`: anybody is let in.
     holder: Option<Holder>,
     /// Sorted.
-    grants: Vec<GrantId>,
+    grants: SmallVec<[GrantId; 2]>,
     /// When the first of the roles that they give runs out.
     ends_at: Option<Timestamp>,
 }
@@ -68,6 +70,9 @@ impl fmt::Debug for KeptToken {
     }
 }
 
+/// The grants that cover one request, sorted by id.
+pub type Matched = SmallVec<[MatchedGrant; 2]>;
+
 /// Why something is not permitted now.
 #[derive(Debug)]
 pub enum NotPermitted {
@@ -85,7 +90,7 @@ pub async fn admit<P: Ports>(
     head: &Parts,
     trail: &mut Trail,
 ) -> Result<Box<Permit>, Refusal> {
-    let routes = core.shared.routes.load_full();
+    let routes = core.routes();
     let target = Target::read(head, routes.methods())?;
     trail.record.host = core.host_name(&target.host);
     let tool = routes.tool(&target)?;
@@ -133,14 +138,14 @@ pub async fn permitted<P: Ports>(
     (route, target, token): (&Route<'_>, &Target<'_>, Option<RawToken<'_>>),
     now: Timestamp,
     trail: &mut Trail,
-) -> Result<Vec<MatchedGrant>, NotPermitted> {
+) -> Result<Matched, NotPermitted> {
     trail.grounds.now = now;
     if live.is_suspended() {
         let refusal = Refusal::new(ProblemCode::Suspended, "access is suspended for this subject");
         return Err(NotPermitted::Refused(refusal));
     }
     if matches!(route.access(), AccessMode::Public | AccessMode::Authenticated) {
-        return Ok(Vec::new());
+        return Ok(Matched::new());
     }
     let grants = matching(live, route, target, now);
     trail.record.grants = grants.iter().map(|grant| grant.id).collect();
@@ -183,13 +188,16 @@ fn upstream_uri(route: &Route<'_>, head: &Parts) -> Result<Uri, Refusal> {
     if !route.stripped {
         return Ok(head.uri.clone());
     }
-    let target = match head.uri.query() {
-        Some(query) => format!("{}?{query}", route.path),
-        None => route.path.to_owned(),
-    };
-    PathAndQuery::try_from(target.as_str())
+    // One allocation, of its own: what stays open keeps it.
+    let mut target = SmallVec::<[u8; 128]>::from_slice(route.path.as_bytes());
+    if let Some(query) = head.uri.query() {
+        target.push(b'?');
+        target.extend_from_slice(query.as_bytes());
+    }
+    let target = Bytes::from_owner(target);
+    PathAndQuery::from_maybe_shared(target.clone())
         .ok()
-        .filter(|made| made.as_str() == target)
+        .filter(|made| made.as_str().as_bytes() == target)
         .map(Uri::from)
         .ok_or_else(|| Refusal::bad_request("the target cannot be forwarded unchanged"))
 }
@@ -213,6 +221,7 @@ fn note_person(trail: &mut Trail, identity: &Arc<Identity>) {
     trail.grounds.identity = Some(Arc::clone(identity));
     trail.record.subject = Some(Arc::clone(&identity.person.subject.name));
     trail.record.issuer = Some(Arc::clone(&identity.person.subject.issuer));
+    trail.record.key = Some(identity.key);
 }
 
 async fn identify<P: Ports>(
@@ -283,8 +292,8 @@ fn matching(
     route: &Route<'_>,
     target: &Target<'_>,
     now: Timestamp,
-) -> Vec<MatchedGrant> {
-    let mut grants = Vec::new();
+) -> Matched {
+    let mut grants = Matched::new();
     live.matching(route.tool_name(), target.method.as_str(), route.path, now, |grant| {
         grants.push(grant);
     });

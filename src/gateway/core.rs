@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use http::Method;
 use rustc_hash::FxHashSet;
+use smallvec::SmallVec;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -29,6 +31,7 @@ use super::ports::Ports;
 use super::recent::Recent;
 use super::refusal::Refusal;
 use super::route::Routes;
+use super::texts::Texts;
 use super::upstream::Pool;
 use super::uses::Uses;
 
@@ -69,13 +72,18 @@ pub struct Core<P> {
     pub slots: Slots,
     pub index: usize,
     pub ids: Ids,
+    pub texts: Texts,
     pub metrics: HotMetrics,
     /// Its part of the connections that the process may hold.
     pub connections: usize,
     pub draining: Cell<bool>,
     pub user_role: Arc<str>,
+    no_text: Arc<str>,
     withheld: RefCell<Rc<Withheld>>,
+    /// The routes that all share, and the same over names of this core.
+    routes: RefCell<(Arc<Routes>, Rc<Routes>)>,
     hosts: RefCell<FxHashSet<Arc<str>>>,
+    methods: RefCell<FxHashSet<Arc<str>>>,
 }
 
 impl<P: Ports> Core<P> {
@@ -90,6 +98,9 @@ impl<P: Ports> Core<P> {
         let share = shared.limits.concurrent_requests.div_ceil(cores.max(1)).max(1);
         let slots = Slots::new(share, shared.metrics.http_server_active.clone());
         let ids = Ids::new(&shared.instance, index)?;
+        let routes = shared.routes.load_full();
+        let own = Rc::new(routes.apart());
+        let routes = RefCell::new((routes, own));
         let withheld = Withheld::of(shared.catalog.load_full(), &shared.roles.hierarchy);
         Ok(Self {
             ports,
@@ -98,12 +109,16 @@ impl<P: Ports> Core<P> {
             slots,
             index,
             ids,
+            texts: Texts::default(),
             metrics: HotMetrics::of(&shared.metrics),
             connections: shared.connections.div_ceil(cores.max(1)).max(1),
             draining: Cell::new(false),
             user_role: USER.into(),
+            no_text: "".into(),
             withheld: RefCell::new(Rc::new(withheld)),
+            routes,
             hosts: RefCell::default(),
+            methods: RefCell::default(),
             shared,
         })
     }
@@ -118,10 +133,15 @@ impl<P: Ports> Core<P> {
         work: impl Future<Output = Result<T, Refusal>>,
     ) -> Result<T, Refusal> {
         let (started, span) = (Instant::now(), step.span());
-        let done = work.instrument(span.clone()).await;
-        if let Err(refusal) = &done {
-            spans::failed(&span, refusal.code);
-        }
+        let done = if span.is_disabled() {
+            work.await
+        } else {
+            let done = Box::pin(work.instrument(span.clone())).await;
+            if let Err(refusal) = &done {
+                spans::failed(&span, refusal.code);
+            }
+            done
+        };
         self.metrics.step(step, started.elapsed());
         done
     }
@@ -135,6 +155,16 @@ impl<P: Ports> Core<P> {
         }
     }
 
+    /// The routes, made anew when they were swapped.
+    pub fn routes(&self) -> Rc<Routes> {
+        let current = self.shared.routes.load();
+        let mut known = self.routes.borrow_mut();
+        if !Arc::ptr_eq(&known.0, &current) {
+            *known = (Arc::clone(&current), Rc::new(current.apart()));
+        }
+        Rc::clone(&known.1)
+    }
+
     /// Which roles only grants give, made anew when the catalog was swapped.
     pub fn withheld(&self) -> Rc<Withheld> {
         let catalog = self.shared.catalog.load();
@@ -146,24 +176,46 @@ impl<P: Ports> Core<P> {
         Rc::clone(&withheld)
     }
 
-    /// The host as a shared text; a few are kept, so that a record costs no copy.
+    /// The host as a shared text.
     pub fn host_name(&self, host: &str) -> Arc<str> {
-        let mut hosts = self.hosts.borrow_mut();
-        if let Some(known) = hosts.get(host) {
-            return Arc::clone(known);
-        }
-        let name: Arc<str> = host.into();
-        if hosts.len() < 64 {
-            hosts.insert(Arc::clone(&name));
-        }
-        name
+        shared_text(&self.hosts, host)
     }
+
+    /// No text, shared: what is not known yet in a record.
+    pub fn no_text(&self) -> Arc<str> {
+        Arc::clone(&self.no_text)
+    }
+
+    /// The method as a shared text.
+    pub fn method_name(&self, method: &Method) -> Arc<str> {
+        shared_text(&self.methods, method.as_str())
+    }
+}
+
+/// A few are kept, so that a record costs no copy.
+fn shared_text(known: &RefCell<FxHashSet<Arc<str>>>, text: &str) -> Arc<str> {
+    let mut known = known.borrow_mut();
+    if let Some(shared) = known.get(text) {
+        return Arc::clone(shared);
+    }
+    let shared: Arc<str> = text.into();
+    if known.len() < 64 {
+        known.insert(Arc::clone(&shared));
+    }
+    shared
+}
+
+fn push_decimal(text: &mut SmallVec<[u8; 128]>, number: u64) {
+    if number >= 10 {
+        push_decimal(text, number / 10);
+    }
+    text.push(b'0' + u8::try_from(number % 10).unwrap_or(0));
 }
 
 /// Identifiers of one core: decisions in sequence, trace ids scattered. None of them is a secret.
 #[derive(Debug)]
 pub struct Ids {
-    prefix: String,
+    prefix: Box<str>,
     next: Cell<u64>,
     state: Cell<u64>,
 }
@@ -172,7 +224,7 @@ impl Ids {
     fn new(instance: &str, core: usize) -> Result<Self, NoEntropy> {
         let state = u64::from_be_bytes(entropy::bytes()?);
         Ok(Self {
-            prefix: format!("{instance}-{core}-"),
+            prefix: format!("{instance}-{core}-").into(),
             next: Cell::new(0),
             state: Cell::new(state),
         })
@@ -183,7 +235,15 @@ impl Ids {
     pub fn decision(&self) -> (Arc<str>, u64) {
         let number = self.next.get() + 1;
         self.next.set(number);
-        (format!("{}{number}", self.prefix).into(), number)
+        // A prefix is an instance's name, a number and two signs.
+        let mut text = SmallVec::<[u8; 128]>::from_slice(self.prefix.as_bytes());
+        push_decimal(&mut text, number);
+        let id = std::str::from_utf8(&text).map_or_else(|_| self.spelled(number), Arc::from);
+        (id, number)
+    }
+
+    fn spelled(&self, number: u64) -> Arc<str> {
+        format!("{}{number}", self.prefix).into()
     }
 
     /// `SplitMix64`.

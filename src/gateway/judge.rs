@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
+use smallvec::{SmallVec, smallvec};
 
 use crate::config::AccessMode;
 use crate::domain::ids::GrantId;
@@ -64,7 +65,7 @@ async fn ask<P: Ports>(
 ) -> Result<(), Refusal> {
     let Question { identity, route, target, token, grants, provided } = *question;
     trail.record.roles = roles(core, identity, route, grants);
-    let names: Vec<&str> = trail.record.roles.iter().map(|role| &**role).collect();
+    let names: SmallVec<[&str; 4]> = trail.record.roles.iter().map(|role| &**role).collect();
     let decision_id = Arc::clone(&trail.record.id);
     let query = Query {
         principal: Principal {
@@ -96,13 +97,14 @@ async fn ask<P: Ports>(
         Some(set) if policy.set() == Some(set) => Asked::Set(set),
         Some(_) | None => Asked::Unnumbered,
     };
+    drop(names);
     note(trail, decision, route.rule.default_effect_allow)
 }
 
 fn note(trail: &mut Trail, decision: Decision, default_allow: bool) -> Result<(), Refusal> {
     let outcome = verdict(&decision, default_allow, &mut trail.record);
     let record = &mut trail.record;
-    record.evaluated_policies = vec![decision.policy];
+    record.evaluated_policies = smallvec![decision.policy];
     record.rule = decision.rule;
     record.policy_scope = Some(decision.scope).filter(|scope| !scope.is_empty());
     record.derived_roles = decision.derived_roles;
@@ -148,7 +150,7 @@ fn roles<P: Ports>(
     identity: &Identity,
     route: &Route<'_>,
     grants: &[MatchedGrant],
-) -> Vec<Arc<str>> {
+) -> SmallVec<[Arc<str>; 4]> {
     let withheld = core.withheld();
     let demanded = route.access() == AccessMode::Grant;
     let is_withheld = |role: &str| demanded && withheld.has(route.tool_name(), role);

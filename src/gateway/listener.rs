@@ -173,6 +173,23 @@ where
     Ok(Gateway { addresses: sockets.addresses, threads, ends })
 }
 
+/// One core on the thread that asks, inside a `LocalSet`: what each thread of [`spawn`] runs, for
+/// whoever counts what a request costs. Ends when it has drained.
+///
+/// # Errors
+/// The core could not start, or go on.
+pub async fn one_core<P: Ports>(
+    sockets: Sockets,
+    shared: Arc<Shared>,
+    draining: watch::Receiver<bool>,
+    ports: P,
+) -> io::Result<()> {
+    let clients = Clients::new(shared.limits.connections_per_client);
+    let listeners = sockets.cores.into_iter().flatten().zip(sockets.speak).collect();
+    let core = Core::new(ports, shared, 0, 1).map_err(io::Error::other)?;
+    run(Rc::new(core), (listeners, clients), draining).await
+}
+
 impl Gateway {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {

@@ -26,10 +26,12 @@ mod record;
 mod refusal;
 mod resource;
 mod route;
+mod rules;
 mod serve;
 mod target;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod tunnel;
 mod upstream;
 mod uses;
@@ -37,7 +39,7 @@ mod values;
 
 pub use self::core::Shared;
 pub use lease::Moves;
-pub use listener::{CoreDied, Gateway, Sockets, Speaks, spawn};
+pub use listener::{CoreDied, Gateway, Sockets, Speaks, one_core, spawn};
 pub use recent::{Explainer, Recent};
 pub use route::Routes;
 pub use upstream::watch as watch_backends;

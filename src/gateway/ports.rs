@@ -175,7 +175,7 @@ impl LiveSet for LiveView {
     }
 
     fn kept(&self) -> Option<LiveView> {
-        Some(self.detached())
+        Some(self.clone())
     }
 
     fn seen(&self) -> Seen {

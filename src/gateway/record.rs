@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use http::request::Parts;
+use smallvec::SmallVec;
 
 use crate::domain::grant::Tombstone;
 use crate::domain::time::Timestamp;
@@ -52,29 +53,35 @@ pub enum Asked {
 
 /// A record that refuses until admission says otherwise.
 #[must_use]
-pub fn begin(id: Arc<str>, at: Timestamp, head: &Parts, trace: TraceContext) -> DecisionRecord {
+pub fn begin(
+    id: Arc<str>,
+    at: Timestamp,
+    (method, head, none): (Arc<str>, &Parts, Arc<str>),
+    trace: TraceContext,
+) -> DecisionRecord {
     DecisionRecord {
         id,
         at,
         allowed: false,
         reason: "",
-        detail: Arc::default(),
+        detail: Arc::clone(&none),
         tool: None,
-        method: head.method.as_str().into(),
-        host: Arc::default(),
+        method,
+        host: none,
         target: bounded(head.uri.path()),
         upstream_path: None,
         subject: None,
         issuer: None,
+        key: None,
         route: None,
-        grants: Vec::new(),
+        grants: SmallVec::new(),
         action: None,
         resource: None,
         object_id: None,
         scope: None,
         attributes: None,
-        roles: Vec::new(),
-        evaluated_policies: Vec::new(),
+        roles: SmallVec::new(),
+        evaluated_policies: SmallVec::new(),
         rule: None,
         policy_scope: None,
         derived_roles: Vec::new(),

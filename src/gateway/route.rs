@@ -17,6 +17,7 @@ use crate::problem::ProblemCode;
 use crate::telemetry::metrics::Metrics;
 
 use super::refusal::Refusal;
+use super::rules::Rules;
 use super::target::{Target, check_path};
 use super::upstream::Upstreams;
 use super::values::Source;
@@ -25,7 +26,7 @@ use super::values::Source;
 #[derive(Debug, Default)]
 pub struct Routes {
     hosts: FxHashMap<Arc<str>, Site>,
-    anywhere: Vec<(Arc<str>, Arc<Tool>)>,
+    anywhere: Prefixes,
     /// Every method that some rule names.
     methods: Vec<Method>,
     upstreams: Vec<Arc<Upstreams>>,
@@ -33,8 +34,16 @@ pub struct Routes {
 
 #[derive(Debug, Default)]
 struct Site {
-    prefixed: Vec<(Arc<str>, Arc<Tool>)>,
+    prefixed: Prefixes,
     whole: Option<Arc<Tool>>,
+}
+
+/// Tools by their prefix, which begins and ends with `/`.
+#[derive(Debug, Default)]
+struct Prefixes {
+    tools: FxHashMap<Arc<str>, Arc<Tool>>,
+    /// Of the prefixes, longest first.
+    lengths: Vec<usize>,
 }
 
 /// A tool as the table keeps it.
@@ -42,7 +51,28 @@ struct Site {
 pub struct Tool {
     pub config: Arc<ToolConfig>,
     pub upstreams: Arc<Upstreams>,
-    rules: Vec<Arc<Rule>>,
+    rules: Rules,
+    /// The scope of whatever has none.
+    no_scope: Arc<str>,
+}
+
+impl Tool {
+    fn new(config: &Arc<ToolConfig>, upstreams: Arc<Upstreams>, rules: Vec<Arc<Rule>>) -> Self {
+        let (config, rules) = (Arc::clone(config), Rules::new(rules));
+        Self { config, upstreams, rules, no_scope: "".into() }
+    }
+
+    /// The same over names of its own. Its backends are still the same ones.
+    fn apart(&self) -> Self {
+        let text = |text: &Arc<str>| Arc::<str>::from(&**text);
+        let rule = |rule: &Arc<Rule>| {
+            let (action, resource) = (text(&rule.action), text(&rule.resource));
+            Arc::new(Rule { path: rule.path.apart(), action, resource, ..(**rule).clone() })
+        };
+        let config = ToolConfig { name: text(&self.config.name), ..(*self.config).clone() };
+        let rules = self.rules.all().iter().map(rule).collect();
+        Self::new(&Arc::new(config), Arc::clone(&self.upstreams), rules)
+    }
 }
 
 /// Where a request goes, and under which rule.
@@ -98,11 +128,6 @@ impl Routes {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let longest_first = |list: &mut Vec<(Arc<str>, Arc<Tool>)>| {
-            list.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
-        };
-        longest_first(&mut routes.anywhere);
-        routes.hosts.values_mut().for_each(|site| longest_first(&mut site.prefixed));
         Ok(routes)
     }
 
@@ -113,7 +138,7 @@ impl Routes {
                 self.methods.push(method.clone());
             }
         }
-        let tool = Arc::new(Tool { config: Arc::clone(config), upstreams, rules });
+        let tool = Arc::new(Tool::new(config, upstreams, rules));
         self.upstreams.push(Arc::clone(&tool.upstreams));
         tool
     }
@@ -123,7 +148,7 @@ impl Routes {
         for host in &config.hosts {
             let site = self.hosts.entry(Arc::clone(host)).or_default();
             if let Some(prefix) = &config.path_prefix {
-                site.prefixed.push((Arc::clone(prefix), Arc::clone(tool)));
+                site.prefixed.add(prefix, tool);
             }
             if config.path_prefix.is_none() || owns_host(host) {
                 site.whole.get_or_insert_with(|| Arc::clone(tool));
@@ -132,7 +157,29 @@ impl Routes {
         if let Some(prefix) = &config.path_prefix
             && (config.hosts.is_empty() || owns_prefix)
         {
-            self.anywhere.push((Arc::clone(prefix), Arc::clone(tool)));
+            self.anywhere.add(prefix, tool);
+        }
+    }
+
+    /// The same for one core, over names of its own: records, labels and permits share names, and to
+    /// count by whom would otherwise be a write to memory that every core writes to.
+    #[must_use]
+    pub fn apart(&self) -> Self {
+        let mut made: FxHashMap<*const Tool, Arc<Tool>> = FxHashMap::default();
+        let mut tool = |tool: &Arc<Tool>| {
+            let own = made.entry(Arc::as_ptr(tool)).or_insert_with(|| Arc::new(tool.apart()));
+            Arc::clone(own)
+        };
+        let anywhere = self.anywhere.apart(&mut tool);
+        let sites = self.hosts.iter().map(|(host, site)| {
+            let prefixed = site.prefixed.apart(&mut tool);
+            (Arc::clone(host), Site { prefixed, whole: site.whole.as_ref().map(&mut tool) })
+        });
+        Self {
+            hosts: sites.collect(),
+            anywhere,
+            methods: self.methods.clone(),
+            upstreams: self.upstreams.clone(),
         }
     }
 
@@ -161,8 +208,8 @@ impl Routes {
     pub fn tool(&self, target: &Target<'_>) -> Result<Arc<Tool>, Refusal> {
         let site = self.hosts.get(&*target.host);
         let of_site =
-            site.and_then(|site| longest(&site.prefixed, target.path).or(site.whole.as_ref()));
-        if let Some(tool) = of_site.or_else(|| longest(&self.anywhere, target.path)) {
+            site.and_then(|site| site.prefixed.longest(target.path).or(site.whole.as_ref()));
+        if let Some(tool) = of_site.or_else(|| self.anywhere.longest(target.path)) {
             return Ok(Arc::clone(tool));
         }
         check_path(target.path, crate::config::Encoded::Refuse).map_err(Refusal::bad_request)?;
@@ -170,8 +217,24 @@ impl Routes {
     }
 }
 
-fn longest<'a>(tools: &'a [(Arc<str>, Arc<Tool>)], path: &str) -> Option<&'a Arc<Tool>> {
-    tools.iter().find(|(prefix, _)| path.starts_with(&**prefix)).map(|(_, tool)| tool)
+impl Prefixes {
+    fn apart(&self, own: &mut impl FnMut(&Arc<Tool>) -> Arc<Tool>) -> Self {
+        let tools = self.tools.iter().map(|(prefix, tool)| (Arc::clone(prefix), own(tool)));
+        Self { tools: tools.collect(), lengths: self.lengths.clone() }
+    }
+
+    fn add(&mut self, prefix: &Arc<str>, tool: &Arc<Tool>) {
+        self.tools.entry(Arc::clone(prefix)).or_insert_with(|| Arc::clone(tool));
+        if let Err(place) = self.lengths.binary_search_by(|known| prefix.len().cmp(known)) {
+            self.lengths.insert(place, prefix.len());
+        }
+    }
+
+    /// The tool with the longest prefix of `path`: one look for each length that there is.
+    fn longest(&self, path: &str) -> Option<&Arc<Tool>> {
+        let beginnings = self.lengths.iter().filter_map(|length| path.get(..*length));
+        beginnings.filter(|it| it.ends_with('/')).find_map(|prefix| self.tools.get(prefix))
+    }
 }
 
 /// What a rule says to a request.
@@ -195,7 +258,7 @@ impl Tool {
     /// In the order in which they are tried.
     #[must_use]
     pub fn rules(&self) -> &[Arc<Rule>] {
-        &self.rules
+        self.rules.all()
     }
 
     /// The path as rules and the tool see it.
@@ -221,8 +284,7 @@ impl Tool {
     ) -> Result<Route<'a>, Refusal> {
         check_path(target.path, self.config.encoded).map_err(Refusal::bad_request)?;
         let path = self.stripped(target.path);
-        let fits = |rule: &&Arc<Rule>| fit(rule, target.method.as_str(), path) == Fit::Fits;
-        let Some(rule) = self.rules.iter().find(fits) else {
+        let Some(rule) = self.rules.first(target.method.as_str(), path) else {
             let shown: String = path.chars().take(200).collect();
             let detail = format!("no rule lists {} {shown}", target.method);
             return Err(Refusal::new(ProblemCode::PolicyDenied, detail));
@@ -234,7 +296,7 @@ impl Tool {
         };
         let scope = match &rule.scope {
             Some(template) => source.evaluate(template)?,
-            None => Arc::default(),
+            None => Arc::clone(&self.no_scope),
         };
         let stripped = path.len() != target.path.len();
         let (tool, rule) = (Arc::clone(self), Arc::clone(rule));

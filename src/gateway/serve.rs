@@ -41,6 +41,8 @@ const DRAINED_WITHIN: Duration = Duration::from_millis(250);
 /// What is known of a request before it is decided on.
 struct Facts {
     decision: Arc<str>,
+    /// The same as a header.
+    decision_value: HeaderValue,
     /// The number in it.
     number: u64,
     method: Method,
@@ -72,9 +74,11 @@ pub async fn answer<P: Ports>(
     let (decision, number) = core.ids.decision();
     let place = Place::new(TraceContext::of(&head.headers), core.ids.span(), || core.ids.trace());
     let span = ServerSpan::begin(&place, &decision, (&head.method, &head.uri, &head.headers));
-    let within = span.0.clone();
+    let none = || HeaderValue::from_static("-");
+    let decision_value = core.texts.copy(&decision).unwrap_or_else(none);
     let facts = Facts {
-        request_id: request_id(&head.headers, &decision),
+        request_id: request_id(&head.headers, &decision_value),
+        decision_value,
         method: head.method.clone(),
         scheme: peer.scheme(),
         is_grpc: grpc::is_grpc(&head.headers),
@@ -85,7 +89,11 @@ pub async fn answer<P: Ports>(
         place,
         span,
     };
-    decided(core, peer, facts, head, body).instrument(within).await
+    if facts.span.is_recorded() {
+        let within = facts.span.0.clone();
+        return Box::pin(decided(core, peer, facts, head, body)).instrument(within).await;
+    }
+    decided(core, peer, facts, head, body).await
 }
 
 async fn decided<P: Ports>(
@@ -96,14 +104,23 @@ async fn decided<P: Ports>(
     body: Incoming,
 ) -> Response<Out> {
     let (id, now) = (Arc::clone(&facts.decision), core.shared.clock.now());
-    let record = record::begin(id, now, &head, facts.place.context);
+    let record = record::begin(
+        id,
+        now,
+        (core.method_name(&head.method), &head, core.no_text()),
+        facts.place.context,
+    );
     let mut trail = Trail { record, grounds: Grounds::default() };
-    let (slot, admitted) = if let Some(mut slot) = core.slots.take() {
+    let slot = match core.slots.take() {
+        Some(slot) => Some(slot),
+        // Much larger than what finds a place, and moved with it: an allocation of its own.
+        None => Box::pin(core.slots.wait()).await,
+    };
+    let (slot, admitted) = if let Some(mut slot) = slot {
         let admitted = admitted(core, peer, &head, &mut trail).await;
         let admitted = admitted.and_then(|permit| slot.at(permit));
         (Some(slot), admitted)
     } else {
-        core.slots.pause().await;
         (None, Err(Refusal::new(ProblemCode::Overloaded, "too many requests at once")))
     };
     if let (Some(issuer), Some(name)) = (&trail.record.issuer, &trail.record.subject) {
@@ -183,7 +200,7 @@ fn recorded<P: Ports>(
         }
     };
     let record = Arc::new(record);
-    let taken = core.shared.decisions.record(Arc::clone(&record));
+    let taken = core.shared.decisions.record(core.index, Arc::clone(&record));
     let recent = |record| core.shared.recent.put(core.index, Entry { number, record, grounds });
     match (admitted, taken) {
         (Ok(_permit), Err(full)) => {
@@ -231,9 +248,7 @@ fn finish<P: Ports>(
 ) -> Response<Out> {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
-    if let Ok(id) = HeaderValue::from_str(&facts.decision) {
-        headers.insert(DECISION_ID, id);
-    }
+    headers.insert(DECISION_ID, facts.decision_value.clone());
     headers.insert(REQUEST_ID, facts.request_id.clone());
     if (facts.close || core.draining.get()) && !switches {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
@@ -247,7 +262,7 @@ fn finish<P: Ports>(
 }
 
 /// The client's id if it is one plain word, else the decision's.
-fn request_id(headers: &HeaderMap, decision: &str) -> HeaderValue {
+fn request_id(headers: &HeaderMap, decision: &HeaderValue) -> HeaderValue {
     let mut values = headers.get_all(REQUEST_ID).iter();
     let plain = |value: &&HeaderValue| {
         let text = value.as_bytes();
@@ -255,9 +270,7 @@ fn request_id(headers: &HeaderMap, decision: &str) -> HeaderValue {
     };
     match (values.next().filter(plain), values.next()) {
         (Some(value), None) => value.clone(),
-        (Some(_) | None, _) => {
-            HeaderValue::from_str(decision).unwrap_or_else(|_| HeaderValue::from_static("-"))
-        }
+        (Some(_) | None, _) => decision.clone(),
     }
 }
 

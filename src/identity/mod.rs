@@ -22,6 +22,7 @@ pub mod refused;
 pub mod remembered;
 pub mod roles;
 pub mod token;
+pub mod told;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use credential::{Token, credential};
 pub use issuers::Issuers;
 pub use refused::{CredentialRefused, IdentityRefused, TokenRefused};
 pub use remembered::Remembered;
+pub use told::{Prepared, Told};
 
 /// A verified token, reduced to what the rest of the program asks. Made by the verifier only.
 #[derive(Clone, Debug)]
@@ -44,6 +46,15 @@ pub struct Identity {
     /// The token's `exp`; at and after it the identity no longer stands (plus the issuer's leeway).
     pub expires_at: Timestamp,
     pub proof: Proof,
+    pub prepared: Prepared,
+}
+
+impl Identity {
+    /// The person as tools are told of them.
+    #[must_use]
+    pub fn told(&self) -> &Told {
+        self.prepared.of(&self.person)
+    }
 }
 
 /// What the header of a verified token said, for explanations.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde_json::{Value, json};
+use smallvec::{SmallVec, smallvec};
 
 use crate::domain::hierarchy::RoleHierarchy;
 use crate::domain::template::Catalog;
@@ -24,6 +25,9 @@ use super::Identity;
 
 /// What everybody has who is signed in.
 pub const USER: &str = "user";
+
+/// Most people have few roles.
+pub type Few = SmallVec<[Arc<str>; 4]>;
 
 /// How people come to roles.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +41,7 @@ impl RoleRules {
     /// `user`, and what claims and groups give: each role once.
     #[must_use]
     pub fn of(&self, identity: &Identity) -> Vec<Arc<str>> {
-        self.gather(USER.into(), identity, |_| true)
+        self.gather(USER.into(), identity, |_| true).into_vec()
     }
 
     /// The same for a tool where a live grant is demanded: what grants give comes from `granted`
@@ -48,7 +52,7 @@ impl RoleRules {
         identity: &Identity,
         is_withheld: impl Fn(&str) -> bool,
         granted: impl Iterator<Item = &'a Arc<str>>,
-    ) -> Vec<Arc<str>> {
+    ) -> Few {
         let mut roles = self.gather(Arc::clone(user), identity, |role| !is_withheld(role));
         for role in granted {
             self.add(role, &mut roles, &|_| true);
@@ -87,13 +91,8 @@ impl RoleRules {
         json!({ "role_mapping": self.mapping, "role_hierarchy": hierarchy })
     }
 
-    fn gather(
-        &self,
-        user: Arc<str>,
-        identity: &Identity,
-        stands: impl Fn(&str) -> bool,
-    ) -> Vec<Arc<str>> {
-        let mut roles = vec![user];
+    fn gather(&self, user: Arc<str>, identity: &Identity, stands: impl Fn(&str) -> bool) -> Few {
+        let mut roles: Few = smallvec![user];
         let mapped = identity.person.groups.iter().flat_map(|group| self.given_by(group));
         for role in identity.roles.iter().chain(mapped) {
             self.add(role, &mut roles, &stands);
@@ -106,7 +105,7 @@ impl RoleRules {
     }
 
     /// Adds the role and those that it implies, as far as they stand.
-    fn add(&self, role: &Arc<str>, roles: &mut Vec<Arc<str>>, stands: &impl Fn(&str) -> bool) {
+    fn add(&self, role: &Arc<str>, roles: &mut Few, stands: &impl Fn(&str) -> bool) {
         for role in std::iter::once(role).chain(self.hierarchy.implied(role)) {
             if stands(role) && !roles.contains(role) {
                 roles.push(Arc::clone(role));
@@ -161,6 +160,7 @@ mod tests {
             roles: roles.iter().map(|&role| role.into()).collect(),
             claims: Arc::default(),
             proof: crate::identity::Proof::default(),
+            prepared: crate::identity::Prepared::default(),
             expires_at: Timestamp::from_millis(1),
         }
     }

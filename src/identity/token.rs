@@ -109,6 +109,7 @@ impl<'a> Claimed<'a> {
             claims: Arc::new(self.token.claims.clone()),
             expires_at: self.validity.expires_at,
             proof: self.proof(),
+            prepared: super::Prepared::default(),
         })
     }
 

@@ -6,27 +6,32 @@
 //! discarded: `tidegate_requests_total` still counts every decision.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
 
-use crate::cloudevents::{self, CloudEvent};
+use crate::cloudevents::{self, CloudEvent, LineWriter};
 use crate::config::OnFull;
 use crate::domain::time::Timestamp;
 use crate::telemetry::decision::{DecisionLog, DecisionLogFull, DecisionRecord, LeaseCut};
-use crate::telemetry::events::outbox::{
-    DecisionLogFilled, DecisionsDropped, SinkFailed, SinkRecovered,
-};
+use crate::telemetry::events::outbox::{DecisionLogFilled, DecisionsDropped};
 use crate::telemetry::metrics::Metrics;
 
-use super::backoff::Backoff;
 use super::lag::Lag;
-use super::sink::{Events, Promise, SinkFault, SinkHandle};
+use super::sink::SinkHandle;
 use super::webhook::Webhook;
+use buffers::Buffers;
 use hooks::ToHook;
+use pump::Pump;
+use slots::{Batch, Slots, Ticket};
+
+mod buffers;
+mod hooks;
+mod pump;
+mod slots;
 
 /// How many records wait at most (about 1 KiB each).
 pub const CAPACITY: usize = 65_536;
@@ -34,8 +39,6 @@ pub const CAPACITY: usize = 65_536;
 const GATHER: Duration = Duration::from_millis(20);
 /// A batch that is handed to the sinks has at most so many.
 const BATCH: usize = 2048;
-/// So many batches become one write when a sink is slow.
-const BATCHES_PER_WRITE: usize = 32;
 
 /// What the data plane tells.
 #[derive(Clone)]
@@ -72,12 +75,19 @@ impl Told {
             Self::Cut(cut) => CloudEvent::of_cut(cut, source),
         }
     }
+
+    fn write(&self, writer: &mut LineWriter, to: &mut Vec<u8>) {
+        match self {
+            Self::Decision(record) => writer.decision(to, record),
+            Self::Cut(cut) => writer.cut(to, cut),
+        }
+    }
 }
 
 /// The front of the log: what the gateway holds.
 pub struct BufferedDecisionLog {
     /// `None` without sinks.
-    queue: Option<mpsc::UnboundedSender<Told>>,
+    buffers: Option<Arc<Buffers>>,
     slots: Arc<Slots>,
     /// The records in each pump.
     queued: Vec<Arc<AtomicUsize>>,
@@ -92,6 +102,8 @@ pub struct LogContext {
     pub metrics: Metrics,
     pub on_full: OnFull,
     pub capacity: usize,
+    /// How many cores record decisions.
+    pub cores: usize,
     pub stop: watch::Receiver<bool>,
 }
 
@@ -108,10 +120,10 @@ impl BufferedDecisionLog {
         let on_full = context.on_full;
         let hooks = hooks.iter().filter(|hook| hook.wants_decisions());
         if sinks.is_empty() && hooks.clone().next().is_none() {
-            let log = Self { queue: None, slots, queued: Vec::new(), on_full, dropped };
+            let log = Self { buffers: None, slots, queued: Vec::new(), on_full, dropped };
             return (Arc::new(log), Vec::new());
         }
-        let (queue, records) = mpsc::unbounded_channel();
+        let buffers = Arc::new(Buffers::new(context.cores));
         let mut tasks = Vec::new();
         let mut pumps = Vec::new();
         for (sink, lag) in sinks {
@@ -120,21 +132,27 @@ impl BufferedDecisionLog {
             let name = Arc::clone(sink.name());
             pumps.push(ToPump { name, queue: pump, queued: Arc::clone(&queued) });
             let (sink, lag) = (sink.clone(), Arc::clone(lag));
-            let pump = Pump { sink, lag, queued, source: Arc::clone(&context.source) };
+            let writer = LineWriter::new(&context.source);
+            let pump = Pump { sink, lag, queued, writer };
             tasks.push(tokio::spawn(pump.run(batches)));
         }
         let queued = pumps.iter().map(|pump| Arc::clone(&pump.queued)).collect();
         let hooks = hooks.map(|hook| ToHook::start(hook, &context.source, &mut tasks)).collect();
-        let collector =
-            Collector { pumps, hooks, slots: Arc::clone(&slots), context: context.clone() };
-        tasks.push(tokio::spawn(collector.run(records)));
-        (Arc::new(Self { queue: Some(queue), slots, queued, on_full, dropped }), tasks)
+        let collector = Collector {
+            buffers: Arc::clone(&buffers),
+            pumps,
+            hooks,
+            slots: Arc::clone(&slots),
+            context: context.clone(),
+        };
+        tasks.push(tokio::spawn(collector.run()));
+        (Arc::new(Self { buffers: Some(buffers), slots, queued, on_full, dropped }), tasks)
     }
 
     /// How many records some sink has not taken yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
-        let taken = self.slots.taken.load(Ordering::Relaxed);
+        let taken = self.slots.taken();
         let queued = self.queued.iter().map(|queued| queued.load(Ordering::Relaxed)).max();
         match self.on_full {
             OnFull::Refuse => taken,
@@ -145,7 +163,7 @@ impl BufferedDecisionLog {
     /// Whether requests are being refused because the buffer is full.
     #[must_use]
     pub fn refuses(&self) -> bool {
-        self.on_full == OnFull::Refuse && self.waiting() >= self.slots.capacity
+        self.on_full == OnFull::Refuse && self.waiting() >= self.slots.capacity()
     }
 
     fn full(&self) -> Result<(), DecisionLogFull> {
@@ -168,75 +186,29 @@ impl BufferedDecisionLog {
 
     fn tell_full(&self) {
         let refusing = self.on_full == OnFull::Refuse;
-        if !self.slots.told_full.swap(true, Ordering::Relaxed) {
-            DecisionLogFilled { capacity: self.slots.capacity, refusing }.emit();
+        if self.slots.first_full() {
+            DecisionLogFilled { capacity: self.slots.capacity(), refusing }.emit();
         }
     }
 }
 
 impl DecisionLog for BufferedDecisionLog {
-    fn record(&self, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
-        let Some(queue) = &self.queue else { return Ok(()) };
-        if !self.slots.take() {
-            return self.full();
-        }
-        queue.send(Told::Decision(record)).or_else(|_closed| {
+    fn record(&self, core: usize, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
+        let Some(buffers) = &self.buffers else { return Ok(()) };
+        let Some(ticket) = self.slots.take() else { return self.full() };
+        buffers.push(core, ticket, record).or_else(|_closed| {
             self.slots.free(1);
             self.full()
         })
     }
 
     fn cut(&self, cut: Arc<LeaseCut>) {
-        let Some(queue) = &self.queue else { return };
-        if !self.slots.take() {
-            return self.dropped_one();
-        }
-        if queue.send(Told::Cut(cut)).is_err() {
+        let Some(buffers) = &self.buffers else { return };
+        let Some(ticket) = self.slots.take() else { return self.dropped_one() };
+        if buffers.push_cut(ticket, cut).is_err() {
             self.slots.free(1);
             self.dropped_one();
         }
-    }
-}
-
-/// The room in the buffer.
-struct Slots {
-    taken: AtomicUsize,
-    capacity: usize,
-    told_full: AtomicBool,
-}
-
-impl Slots {
-    const fn new(capacity: usize) -> Self {
-        Self { taken: AtomicUsize::new(0), capacity, told_full: AtomicBool::new(false) }
-    }
-
-    fn take(&self) -> bool {
-        let free = self.taken.fetch_add(1, Ordering::Relaxed) < self.capacity;
-        if !free {
-            self.taken.fetch_sub(1, Ordering::Relaxed);
-        }
-        free
-    }
-
-    fn free(&self, count: usize) {
-        let before = self.taken.fetch_sub(count, Ordering::Relaxed);
-        if before.saturating_sub(count) < self.capacity / 4 * 3 {
-            self.told_full.store(false, Ordering::Relaxed);
-        }
-    }
-}
-
-/// Records on their way to the sinks. Their slots are free again when the last of them is gone.
-struct Batch {
-    records: Vec<Told>,
-    slots: Arc<Slots>,
-    /// How many slots they still hold.
-    held: usize,
-}
-
-impl Drop for Batch {
-    fn drop(&mut self) {
-        self.slots.free(self.held);
     }
 }
 
@@ -246,46 +218,53 @@ struct ToPump {
     queued: Arc<AtomicUsize>,
 }
 
-/// Takes records out of the buffer and hands each batch to every sink's pump.
+/// Takes records out of the buffers and hands each batch to every sink's pump.
 struct Collector {
+    buffers: Arc<Buffers>,
     pumps: Vec<ToPump>,
     hooks: Vec<ToHook>,
     slots: Arc<Slots>,
     context: LogContext,
 }
 
+/// However the collector ends: what nobody would take is refused.
+impl Drop for Collector {
+    fn drop(&mut self) {
+        self.buffers.close();
+    }
+}
+
 impl Collector {
-    async fn run(mut self, mut records: mpsc::UnboundedReceiver<Told>) {
+    async fn run(self) {
         let mut stop = self.context.stop.clone();
+        let (mut spare, mut is_idle) = (Vec::new(), true);
         loop {
-            let mut batch = Vec::new();
-            tokio::select! {
-                biased;
-                () = stopped(&mut stop) => break,
-                found = records.recv_many(&mut batch, 1) => if found == 0 { break },
+            if is_idle {
+                tokio::select! {
+                    biased;
+                    () = stopped(&mut stop) => break,
+                    () = self.buffers.filled() => (),
+                }
             }
             // Waiting here, and not for the next record, keeps the cores from waking this task
             // once for every record.
-            let _ = timeout(GATHER, stopped(&mut stop)).await;
-            self.drain(batch, &mut records);
+            if timeout(GATHER, stopped(&mut stop)).await.is_ok() {
+                break;
+            }
+            is_idle = !self.drain(&mut spare);
         }
-        records.close();
-        let mut rest = Vec::new();
-        while records.recv_many(&mut rest, BATCH).await > 0 {
-            self.hand_on(std::mem::take(&mut rest));
-        }
+        self.buffers.close();
+        self.drain(&mut spare);
     }
 
-    fn drain(&mut self, mut batch: Vec<Told>, records: &mut mpsc::UnboundedReceiver<Told>) {
-        while let Ok(record) = records.try_recv() {
-            batch.push(record);
-            if batch.len() >= BATCH {
-                self.hand_on(std::mem::take(&mut batch));
-            }
+    /// Whether there was anything.
+    fn drain(&self, spare: &mut Vec<(Ticket, Told)>) -> bool {
+        let mut all = self.buffers.take_all(spare).into_iter().map(|(_, told)| told);
+        let any = all.len() > 0;
+        while all.len() > 0 {
+            self.hand_on(all.by_ref().take(BATCH).collect());
         }
-        if !batch.is_empty() {
-            self.hand_on(batch);
-        }
+        any
     }
 
     fn hand_on(&self, records: Vec<Told>) {
@@ -320,47 +299,5 @@ async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-/// Delivers one sink's batches, in order; a failing sink is tried until it takes them.
-struct Pump {
-    sink: SinkHandle,
-    lag: Arc<Lag>,
-    queued: Arc<AtomicUsize>,
-    source: Arc<str>,
-}
-
-impl Pump {
-    async fn run(self, mut batches: mpsc::UnboundedReceiver<Arc<Batch>>) {
-        let mut batch = Vec::new();
-        while batches.recv_many(&mut batch, BATCHES_PER_WRITE).await > 0 {
-            let records = batch.iter().flat_map(|batch: &Arc<Batch>| &batch.records);
-            let count = records.clone().count();
-            self.lag.decisions(records.clone().map(Told::at).min());
-            let events: Events = records.map(|record| record.event(&self.source)).collect();
-            self.deliver(&events).await;
-            self.queued.fetch_sub(count, Ordering::Relaxed);
-            self.lag.decisions(None);
-            batch.clear();
-        }
-    }
-
-    async fn deliver(&self, events: &Events) {
-        let mut backoff = Backoff::default();
-        while let Err(fault) = self.sink.deliver(Arc::clone(events), Promise::Flushed).await {
-            sleep(self.failed(&fault, &mut backoff)).await;
-        }
-        let tries = backoff.after_success();
-        if tries > 0 {
-            SinkRecovered { sink: self.sink.name(), what: "decisions", tries }.emit();
-        }
-    }
-
-    fn failed(&self, fault: &SinkFault, backoff: &mut Backoff) -> Duration {
-        let retry_in = backoff.after_failure();
-        SinkFailed { sink: self.sink.name(), what: "decisions", fault, retry_in }.emit();
-        retry_in
-    }
-}
-
-mod hooks;
 #[cfg(test)]
 mod tests;

@@ -42,7 +42,7 @@ mod trimmer;
 pub mod webhook;
 
 pub use decisions::{BufferedDecisionLog, CAPACITY};
-pub use sink::{Delivered, Events, Promise, Sink, SinkFault, SinkHandle};
+pub use sink::{Delivered, Lines, Promise, Sink, SinkFault, SinkHandle};
 
 use lag::Lag;
 use relay::Relay;
@@ -72,6 +72,8 @@ pub struct OutboxParts<'a> {
     pub store: SharedStore,
     pub metrics: &'a Metrics,
     pub clock: SharedClock,
+    /// How many cores record decisions.
+    pub cores: usize,
 }
 
 impl Outbox {
@@ -98,7 +100,7 @@ impl Outbox {
         hooks: &[Arc<Webhook>],
         capacity: usize,
     ) -> Self {
-        let OutboxParts { config, source, public_url, store, metrics, clock } = parts;
+        let OutboxParts { config, source, public_url, store, metrics, clock, cores } = parts;
         let (stop, stopped) = watch::channel(false);
         let tasks_of_sinks: Vec<(Arc<str>, AbortHandle)> =
             sinks.iter().map(|sink| (Arc::clone(sink.name()), sink.task())).collect();
@@ -114,6 +116,7 @@ impl Outbox {
             metrics: metrics.clone(),
             on_full: config.on_full,
             capacity,
+            cores,
             stop: stopped.clone(),
         };
         let (log, mut tasks) = BufferedDecisionLog::start(&context, &sinks, hooks);

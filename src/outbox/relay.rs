@@ -21,7 +21,7 @@ use crate::telemetry::metrics::Metrics;
 
 use super::backoff::Backoff;
 use super::lag::Lag;
-use super::sink::{Promise, SinkFault, SinkHandle};
+use super::sink::{Lines, Promise, SinkFault, SinkHandle};
 
 /// Without a word from the store, this often every partition is looked at.
 const LOOK_AGAIN: Duration = Duration::from_secs(3);
@@ -120,7 +120,7 @@ impl Relay {
         self.lag.transitions(gathered.oldest);
         let found = !gathered.events.is_empty();
         if found {
-            self.sink.deliver(gathered.events.into(), Promise::Forced).await?;
+            self.sink.deliver(Lines::of(&gathered.events)?, Promise::Forced).await?;
             for (partition, seq) in gathered.upto {
                 if let Some(progress) = self.progress.get_mut(&partition) {
                     progress.delivered = seq;

@@ -9,8 +9,44 @@ use tokio::task::AbortHandle;
 
 use crate::cloudevents::CloudEvent;
 
-/// One batch, in the order in which it is to be delivered.
-pub type Events = Arc<[CloudEvent]>;
+/// One batch in the order in which it is to be delivered: JSON lines (<https://jsonlines.org>), one
+/// event each, every one ended.
+#[derive(Clone, Debug, Default)]
+pub struct Lines(Arc<Vec<u8>>);
+
+impl Lines {
+    /// # Errors
+    /// An event that cannot be written as JSON; there is none.
+    pub fn of(events: &[CloudEvent]) -> Result<Self, SinkFault> {
+        let mut lines = Vec::with_capacity(events.len() * 1024);
+        for event in events {
+            serde_json::to_writer(&mut lines, event)?;
+            lines.push(b'\n');
+        }
+        Ok(Self::from(lines))
+    }
+
+    /// Its memory, emptied, to be filled anew; `None` while somebody else still has it.
+    #[must_use]
+    pub fn into_memory(self) -> Option<Vec<u8>> {
+        let mut memory = Arc::into_inner(self.0)?;
+        memory.clear();
+        Some(memory)
+    }
+}
+
+/// Whole lines.
+impl From<Vec<u8>> for Lines {
+    fn from(lines: Vec<u8>) -> Self {
+        Self(Arc::new(lines))
+    }
+}
+
+impl AsRef<[u8]> for Lines {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 pub type Delivered<'a> = Pin<Box<dyn Future<Output = Result<(), SinkFault>> + Send + 'a>>;
 
@@ -41,7 +77,7 @@ pub enum Promise {
 /// Where events go.
 pub trait Sink: Send + 'static {
     /// Takes a batch. The answer is `Ok` only when the promise holds for every event.
-    fn deliver(&mut self, events: Events, promise: Promise) -> Delivered<'_>;
+    fn deliver(&mut self, lines: Lines, promise: Promise) -> Delivered<'_>;
 }
 
 /// The way to one sink. All who send share it; the sink's task ends with the last of them.
@@ -54,7 +90,7 @@ pub struct SinkHandle {
 
 #[derive(Debug)]
 struct Delivery {
-    events: Events,
+    lines: Lines,
     promise: Promise,
     done: oneshot::Sender<Result<(), SinkFault>>,
 }
@@ -83,17 +119,17 @@ impl SinkHandle {
     ///
     /// # Errors
     /// See [`SinkFault`]; the batch is to be sent again.
-    pub async fn deliver(&self, events: Events, promise: Promise) -> Result<(), SinkFault> {
+    pub async fn deliver(&self, lines: Lines, promise: Promise) -> Result<(), SinkFault> {
         let (done, answer) = oneshot::channel();
-        let sent = self.queue.send(Delivery { events, promise, done }).await;
+        let sent = self.queue.send(Delivery { lines, promise, done }).await;
         sent.map_err(|_closed| SinkFault::Stopped)?;
         answer.await.map_err(|_closed| SinkFault::Stopped)?
     }
 }
 
 async fn serve(mut sink: impl Sink, mut deliveries: mpsc::Receiver<Delivery>) {
-    while let Some(Delivery { events, promise, done }) = deliveries.recv().await {
-        let answer = sink.deliver(events, promise).await;
+    while let Some(Delivery { lines, promise, done }) = deliveries.recv().await {
+        let answer = sink.deliver(lines, promise).await;
         // Whoever asked may have been stopped meanwhile; what was delivered is delivered.
         let _ = done.send(answer);
     }

@@ -4,21 +4,23 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::Value;
+use smallvec::SmallVec;
 use tokio::sync::{Notify, broadcast};
 
-use super::sink::{Delivered, Events, Promise, Sink, SinkFault};
+use super::sink::{Delivered, Lines, Promise, Sink, SinkFault};
 use crate::cloudevents::{CloudEvent, sequence};
 use crate::domain::event::{Event, EventKind, Resource, Snapshot};
 use crate::domain::grant::Grant;
 use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId};
-use crate::domain::made::MadeTemplates;
+use crate::domain::made::{MadeTemplates, MadeVersion};
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
-use crate::domain::subject::{Actor, Subject};
+use crate::domain::subject::{Actor, Subject, SubjectKey};
 use crate::domain::time::Timestamp;
 use crate::domain::uses::Use;
 use crate::store::{
@@ -44,15 +46,16 @@ pub fn record(id: &(impl ToString + ?Sized)) -> Arc<DecisionRecord> {
         upstream_path: None,
         subject: Some("alice".into()),
         issuer: Some("https://idp".into()),
+        key: Some(SubjectKey::new("https://idp", "alice")),
         route: None,
-        grants: vec![],
+        grants: SmallVec::new(),
         action: None,
         resource: None,
         object_id: None,
         scope: None,
         attributes: None,
-        roles: vec![],
-        evaluated_policies: vec![],
+        roles: SmallVec::new(),
+        evaluated_policies: SmallVec::new(),
         rule: None,
         policy_scope: None,
         derived_roles: Vec::new(),
@@ -62,8 +65,14 @@ pub fn record(id: &(impl ToString + ?Sized)) -> Arc<DecisionRecord> {
 }
 
 /// Events whose ids are the numbers of `range`.
-pub fn events(range: Range<u32>) -> Events {
-    range.map(|id| CloudEvent::of_decision(&record(&id), SOURCE)).collect()
+pub fn events(range: Range<u32>) -> Lines {
+    let events: Vec<_> = range.map(|id| CloudEvent::of_decision(&record(&id), SOURCE)).collect();
+    Lines::of(&events).expect("serialises")
+}
+
+fn read(lines: &Lines) -> impl Iterator<Item = CloudEvent> {
+    let text = std::str::from_utf8(lines.as_ref()).expect("UTF-8");
+    text.lines().map(|line| serde_json::from_str(line).expect("an event"))
 }
 
 pub fn ids_in(path: &Path) -> Vec<String> {
@@ -120,7 +129,7 @@ impl Recorder {
 }
 
 impl Sink for Recorder {
-    fn deliver(&mut self, events: Events, _promise: Promise) -> Delivered<'_> {
+    fn deliver(&mut self, lines: Lines, _promise: Promise) -> Delivered<'_> {
         Box::pin(async move {
             self.set(|state| state.tries += 1);
             loop {
@@ -131,7 +140,7 @@ impl Sink for Recorder {
                 let _ = tokio::time::timeout(Duration::from_millis(5), change).await;
             }
             let mut state = self.0.lock().expect("no panic");
-            state.taken.extend(events.iter().cloned());
+            state.taken.extend(read(&lines));
             if state.broken { Err(SinkFault::Stopped) } else { Ok(()) }
         })
     }
@@ -147,6 +156,8 @@ pub struct EventStore {
     pub read_only: Mutex<bool>,
     /// Partitions that another process delivers.
     pub elsewhere: Mutex<BTreeSet<Partition>>,
+    /// How often somebody asked for one of them.
+    pub refused_claims: AtomicUsize,
     /// In the order of their ids.
     pub grants: Mutex<Vec<Grant>>,
     /// What was asked to go.
@@ -165,6 +176,7 @@ impl EventStore {
             unreadable: Mutex::default(),
             read_only: Mutex::default(),
             elsewhere: Mutex::default(),
+            refused_claims: AtomicUsize::default(),
             grants: Mutex::default(),
             retained: Mutex::default(),
             endless: Mutex::default(),
@@ -278,7 +290,11 @@ impl Store for EventStore {
     }
 
     fn claim<'a>(&'a self, _sink: &'a str, partition: Partition) -> Answer<'a, bool> {
-        Box::pin(async move { Ok(!self.elsewhere.lock().expect("no panic").contains(&partition)) })
+        Box::pin(async move {
+            let is_elsewhere = self.elsewhere.lock().expect("no panic").contains(&partition);
+            self.refused_claims.fetch_add(usize::from(is_elsewhere), Ordering::SeqCst);
+            Ok(!is_elsewhere)
+        })
     }
 
     fn set_cursor<'a>(&'a self, sink: &'a str, partition: Partition, seq: u64) -> Answer<'a, bool> {
@@ -365,7 +381,7 @@ impl Store for EventStore {
     fn killed(&self, _partition: Partition, _from: Option<KilledPlace>) -> Answer<'_, Killed> {
         unused()
     }
-    fn templates(&self, _known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
+    fn templates(&self, _known: Option<MadeVersion>) -> Answer<'_, Option<MadeTemplates>> {
         unused()
     }
     fn add_uses<'a>(&'a self, _: Partition, _: &'a [(GrantId, Use)]) -> Answer<'a, ()> {

@@ -89,13 +89,20 @@ pub(super) fn decision(
         allowed,
         reason: if allowed { Reason::Allowed } else { Reason::Denied },
         policy: Arc::clone(&verdict.policy),
-        scope: if verdict.scope.is_empty() { Arc::default() } else { verdict.scope.into() },
+        scope: if verdict.scope.is_empty() { no_scope() } else { verdict.scope.into() },
         rule: rule(&verdict.cause),
         derived_roles: checked.derived_roles.clone(),
         outputs: checked.outputs.iter().filter(|it| it.action == action).map(output).collect(),
         detail: detail(query, action, verdict),
         unknown_kind: matches!(verdict.cause, Cause::Unknown),
     }
+}
+
+/// One for each thread: the standard library's is one for all of them, and cores would fight for the
+/// count of who has it.
+fn no_scope() -> Arc<str> {
+    thread_local!(static NONE: Arc<str> = "".into());
+    NONE.with(Arc::clone)
 }
 
 fn rule(cause: &Cause<'_>) -> Option<Arc<str>> {

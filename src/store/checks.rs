@@ -12,7 +12,7 @@ use crate::domain::subject::SubjectKey;
 use super::keys;
 use super::memory::{Known, Learned, Memory, Standing, VerifiedMarkers};
 use super::record::{MarkersRecord, open_json, parse_head};
-use super::seal::{Opened, Sealer, invalid};
+use super::seal::{Sealer, invalid};
 use super::{Head, StoreFault};
 
 /// The seals and the memory of one process; shared by all its cores.
@@ -30,6 +30,8 @@ pub struct Base {
     pub markers: Arc<Markers>,
 }
 
+type VerifyResult = Result<VerifiedMarkers, StoreFault>;
+
 /// "Entry `seq` of the log has to be of this commit."
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Proof {
@@ -43,7 +45,8 @@ impl Checks {
         Self { sealer, memory: Memory::new(partitions), partitions }
     }
 
-    /// Checks head and markers of a reply. The base may be used once the proof, if there is one,
+    /// Checks head and markers of a reply; `verify` is [`Checks::markers`], or what it said of these
+    /// very bytes before. The base may be used once the proof, if there is one,
     /// was brought ([`Checks::prove`]).
     ///
     /// # Errors
@@ -53,14 +56,14 @@ impl Checks {
         partition: Partition,
         known: &Known,
         head: Option<&Bytes>,
-        markers: Option<&Bytes>,
+        (markers, verify): (Option<&Bytes>, impl FnOnce(&Bytes) -> VerifyResult),
     ) -> Result<(Base, Option<Proof>), StoreFault> {
         let missing = |what| StoreFault::Missing { partition, what };
         let head = head.ok_or_else(|| missing("head"))?;
         let key = || keys::head(partition);
         let head = parse_head(head).ok_or_else(|| invalid(&key(), "not a head"))?;
         let markers = markers.ok_or_else(|| missing("markers"))?;
-        let verified = self.markers(partition, markers)?;
+        let verified = verify(markers)?;
         if verified.epoch != head.epoch {
             return Err(invalid(&key(), "its epoch is not the one of the sealed markers"));
         }
@@ -129,19 +132,15 @@ impl Checks {
         self.memory.learn(partition, Learned { head: base.head, generation, subject })
     }
 
-    /// Verifies a live value.
+    /// Verifies markers.
     ///
     /// # Errors
-    /// A bad seal.
-    pub fn live(
+    /// A bad seal, or not the generation that was sealed.
+    pub fn markers(
         &self,
-        key: &keys::Key,
-        value: Option<&Bytes>,
-    ) -> Result<Option<Opened>, StoreFault> {
-        value.map(|value| self.sealer.open_record(key, value)).transpose()
-    }
-
-    fn markers(&self, partition: Partition, bytes: &Bytes) -> Result<VerifiedMarkers, StoreFault> {
+        partition: Partition,
+        bytes: &Bytes,
+    ) -> Result<VerifiedMarkers, StoreFault> {
         if let Some(verified) = self.memory.verified(partition, bytes) {
             return Ok(verified);
         }

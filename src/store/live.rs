@@ -25,6 +25,22 @@ pub struct LiveView {
     content: Bytes,
 }
 
+/// A live value whose seal was verified, and that is whole and of a known format. Over bytes of its
+/// own: whoever keeps it does not keep the buffer it was read into.
+#[derive(Clone, Debug)]
+pub struct Whole(Opened);
+
+impl Whole {
+    /// `None`: it is not whole, or of no known format.
+    pub(super) fn of(opened: Opened) -> Option<Self> {
+        compact::is_whole(&opened.content).then_some(Self(opened))
+    }
+
+    pub(super) fn version(&self) -> u64 {
+        self.0.version
+    }
+}
+
 /// What a view is of: until any of it moves, another read shows the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
@@ -63,29 +79,15 @@ pub enum NotLive<'a> {
 }
 
 impl LiveView {
-    /// `None` when the content is not a whole live value of a known format.
     pub(super) fn new(
         subject: SubjectKey,
         head: Head,
         markers: Arc<Markers>,
-        value: Option<Opened>,
-    ) -> Option<Self> {
-        let Some(Opened { version, content }) = value else {
-            return Some(Self { subject, head, markers, version: 0, content: Bytes::new() });
-        };
-        compact::is_whole(&content).then_some(Self { subject, head, markers, version, content })
-    }
-
-    /// The same view over bytes of its own: whoever keeps it does not keep the buffer it was read
-    /// into.
-    #[must_use]
-    pub fn detached(&self) -> Self {
-        let content = if self.content.is_empty() {
-            Bytes::new()
-        } else {
-            Bytes::copy_from_slice(&self.content)
-        };
-        Self { content, markers: Arc::clone(&self.markers), ..*self }
+        value: Option<Whole>,
+    ) -> Self {
+        let (version, content) =
+            value.map_or_else(Default::default, |Whole(it)| (it.version, it.content));
+        Self { subject, head, markers, version, content }
     }
 
     /// About how many bytes keeping this costs, with its markers.

@@ -15,7 +15,7 @@ use crate::domain::command::{SubjectState, Timer, Transition};
 use crate::domain::event::Event;
 use crate::domain::grant::{Grant, Tombstone};
 use crate::domain::ids::{CommitId, GrantId, Partition, PartitionCount, RequestId};
-use crate::domain::made::MadeTemplates;
+use crate::domain::made::{MadeTemplates, MadeVersion};
 use crate::domain::markers::{Generation, Markers};
 use crate::domain::request::Request;
 use crate::domain::subject::{Subject, SubjectKey};
@@ -42,6 +42,7 @@ pub mod redis;
 mod retention;
 pub mod revoked;
 pub mod seal;
+mod verified;
 mod versions;
 
 pub use crate::domain::markers::KillOrder;
@@ -294,7 +295,7 @@ pub trait Store: Send + Sync + 'static {
 
     /// Templates that were made over the API; `None`: they are those of the version that is `known`.
     /// One that cannot be trusted says so in its place.
-    fn templates(&self, known: Option<u64>) -> Answer<'_, Option<MadeTemplates>>;
+    fn templates(&self, known: Option<MadeVersion>) -> Answer<'_, Option<MadeTemplates>>;
 
     /// Adds to what is known of the use of grants, all of one partition. It is no part of any subject,
     /// is not sealed, decides nothing, may be lost in a crash, and goes with the grant's record.

@@ -1,8 +1,10 @@
 //! The gateway's reader, for any back end.
 
 use std::cmp::Reverse;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use crate::clock::SharedClock;
 use crate::domain::grant::Tombstone;
@@ -11,11 +13,12 @@ use crate::domain::subject::SubjectKey;
 
 use super::backend::{LiveSource, RawLive};
 use super::checks::{Base, Checks};
-use super::keys;
-use super::live::LiveView;
-use super::memory::Known;
+use super::keys::{self, Key};
+use super::live::{LiveView, Whole};
+use super::memory::{Known, VerifiedMarkers};
 use super::record::open_json;
 use super::seal::invalid;
+use super::verified::Verified;
 use super::{LiveReader, StoreFault};
 
 /// How long an ended grant is remembered.
@@ -27,11 +30,13 @@ pub struct Reader<S> {
     source: S,
     checks: Arc<Checks>,
     clock: SharedClock,
+    /// Of this core: nobody else waits for it.
+    verified: Arc<Mutex<Verified>>,
 }
 
 impl<S: LiveSource> Reader<S> {
     pub fn new(source: S, checks: Arc<Checks>, clock: SharedClock) -> Self {
-        Self { source, checks, clock }
+        Self { source, checks, clock, verified: Arc::default() }
     }
 
     /// Head and markers of a reply, once the log proved that nothing is lost that was known.
@@ -42,12 +47,47 @@ impl<S: LiveSource> Reader<S> {
         raw: &RawLive,
     ) -> Result<Base, StoreFault> {
         let (head, markers) = (raw.head.as_ref(), raw.markers.as_ref());
-        let (base, proof) = self.checks.base(partition, known, head, markers)?;
+        let verify = |bytes: &Bytes| self.markers(partition, bytes);
+        let (base, proof) = self.checks.base(partition, known, head, (markers, verify))?;
         if let Some(proof) = proof {
             let found = self.source.commit_at(partition, proof.seq).await?;
             self.checks.prove(partition, proof, found)?;
         }
         Ok(base)
+    }
+}
+
+impl<S> Reader<S> {
+    fn markers(&self, partition: Partition, bytes: &Bytes) -> Result<VerifiedMarkers, StoreFault> {
+        if let Some(known) = self.verified().markers(partition, bytes) {
+            return Ok(known.clone());
+        }
+        let verified = self.checks.markers(partition, bytes)?;
+        self.verified().remember_markers(partition, verified.clone());
+        Ok(verified)
+    }
+
+    fn live(
+        &self,
+        subject: SubjectKey,
+        key: &Key,
+        bytes: Option<&Bytes>,
+    ) -> Result<Option<Whole>, StoreFault> {
+        let Some(bytes) = bytes else { return Ok(None) };
+        if let Some(known) = self.verified().live(subject, bytes) {
+            return Ok(Some(known));
+        }
+        // A copy: a reply may be part of a much larger buffer, which would be kept with it.
+        let own = Bytes::copy_from_slice(bytes);
+        let opened = self.checks.sealer.open_record(key, &own)?;
+        let odd = || invalid(key, "not a live value of a known format");
+        let whole = Whole::of(opened).ok_or_else(odd)?;
+        self.verified().remember(subject, own, whole.clone());
+        Ok(Some(whole))
+    }
+
+    fn verified(&self) -> MutexGuard<'_, Verified> {
+        self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,14 +101,13 @@ impl<S: LiveSource> LiveReader for Reader<S> {
         let raw = self.source.live(partition, &key).await?;
 
         let base = self.believed(partition, &known, &raw).await?;
-        let live = checks.live(&key, raw.live.as_ref())?;
-        let seen = live.as_ref().map(|opened| (subject, opened.version));
+        let live = self.live(subject, &key, raw.live.as_ref())?;
+        let seen = live.as_ref().map(|whole| (subject, whole.version()));
         if let Some((_, version)) = seen {
             checks.version(partition, &known, &base, version)?;
         }
         checks.learn(partition, &known, &base, seen)?;
-        LiveView::new(subject, base.head, base.markers, live)
-            .ok_or_else(|| invalid(&key, "not a live value of a known format"))
+        Ok(LiveView::new(subject, base.head, base.markers, live))
     }
 
     async fn base(&self, partition: Partition) -> Result<Base, StoreFault> {

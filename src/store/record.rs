@@ -48,6 +48,9 @@ pub struct SubjectRecord {
     pub subject: Subject,
     pub pending: Vec<Listed<RequestId>>,
     pub open: Vec<Listed<GrantId>>,
+    /// Its kill switch was thrown: until then approvers decide on whatever it asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub supervised_until: Option<Timestamp>,
     /// Of the subject whose records the templates are that were made over the API.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub templates: Vec<ListedTemplate>,

@@ -4,7 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
+
 use crate::domain::ids::GrantId;
+use crate::domain::subject::SubjectKey;
 use crate::domain::time::Timestamp;
 
 use super::trace::TraceContext;
@@ -32,18 +35,20 @@ pub struct DecisionRecord {
     pub upstream_path: Option<Arc<str>>,
     pub subject: Option<Arc<str>>,
     pub issuer: Option<Arc<str>>,
+    /// Of that subject and issuer.
+    pub key: Option<SubjectKey>,
     /// The pattern of the rule that matched.
     pub route: Option<Arc<str>>,
     /// The live grants that permitted it, sorted.
-    pub grants: Vec<GrantId>,
+    pub grants: SmallVec<[GrantId; 2]>,
     pub action: Option<Arc<str>>,
     pub resource: Option<Arc<str>>,
     pub object_id: Option<Arc<str>>,
     pub scope: Option<Arc<str>>,
     /// Where the resource's own attributes came from: `source 0 (http)`, `default`.
     pub attributes: Option<Arc<str>>,
-    pub roles: Vec<Arc<str>>,
-    pub evaluated_policies: Vec<Arc<str>>,
+    pub roles: SmallVec<[Arc<str>; 4]>,
+    pub evaluated_policies: SmallVec<[Arc<str>; 1]>,
     /// The rule of the policy that decided, when one did.
     pub rule: Option<Arc<str>>,
     /// The scope of that policy; `None`: the root.
@@ -76,9 +81,11 @@ pub struct LeaseCut {
 
 /// Where records go. Shared by all cores; never blocks.
 pub trait DecisionLog: Send + Sync + 'static {
+    /// `core`: whose request it is, counted from 0; each core's records stay in order.
+    ///
     /// # Errors
     /// The buffer is full and the configuration says to refuse.
-    fn record(&self, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull>;
+    fn record(&self, core: usize, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull>;
 
     /// Tells of a cut, on the same way; dropped and counted when there is no room.
     fn cut(&self, cut: Arc<LeaseCut>);

@@ -6,42 +6,40 @@
 
 use std::cell::RefCell;
 use std::hash::Hash;
+use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::family::{Family, MetricConstructor};
-use prometheus_client::metrics::histogram::Histogram;
 use rustc_hash::FxHashMap;
 
 use super::events::gateway::Step;
 use super::metrics::{
-    HttpLabels, Metrics, RequestLabels, StepLabel, ToolLabel, TraceLabel, TracedCounter,
-    TracedHistogram, count,
+    CounterPart, HistogramPart, HttpLabels, Metrics, Part, RequestLabels, Spread, StepLabel,
+    ToolLabel, TracedCounter, TracedHistogram,
 };
 use super::trace::TraceId;
-
-type HistogramFamily<L, H> = Known<L, H, fn() -> H>;
 
 /// One core's way to the metrics that every request touches. Scraping sees each change at once.
 #[derive(Debug)]
 pub struct HotMetrics {
-    requests: Known<RequestLabels, TracedCounter, fn() -> TracedCounter>,
-    request_duration: HistogramFamily<ToolLabel, TracedHistogram>,
-    server: HistogramFamily<HttpLabels, Histogram>,
-    client: HistogramFamily<HttpLabels, Histogram>,
-    steps: [Histogram; Step::ALL.len()],
+    requests: Known<RequestLabels, TracedCounter, CounterPart, fn() -> TracedCounter>,
+    request_duration: Known<ToolLabel, TracedHistogram, HistogramPart, fn() -> TracedHistogram>,
+    server: Known<HttpLabels, Spread, Arc<Part>, fn() -> Spread>,
+    client: Known<HttpLabels, Spread, Arc<Part>, fn() -> Spread>,
+    steps: [Arc<Part>; Step::ALL.len()],
 }
 
 impl HotMetrics {
     #[must_use]
     pub fn of(metrics: &Metrics) -> Self {
         let step = |step: Step| {
-            metrics.step_duration.get_or_create_owned(&StepLabel { step: step.label() })
+            metrics.step_duration.get_or_create(&StepLabel { step: step.label() }).part()
         };
         Self {
-            requests: Known::of(&metrics.requests),
-            request_duration: Known::of(&metrics.request_duration),
-            server: Known::of(&metrics.http_server_duration),
-            client: Known::of(&metrics.http_client_duration),
+            requests: Known::of(&metrics.requests, TracedCounter::part),
+            request_duration: Known::of(&metrics.request_duration, TracedHistogram::part),
+            server: Known::of(&metrics.http_server_duration, Spread::part),
+            client: Known::of(&metrics.http_client_duration, Spread::part),
             steps: Step::ALL.map(step),
         }
     }
@@ -49,50 +47,49 @@ impl HotMetrics {
     /// Counts a request and its duration; `trace` leads from both to its trace.
     pub fn request(&self, labels: RequestLabels, took: Duration, trace: Option<TraceId>) {
         let of_tool = ToolLabel { tool: labels.tool.clone() };
-        self.requests.with(labels, |counter| count(counter, trace));
-        let exemplar = trace.map(|trace_id| TraceLabel { trace_id });
-        self.request_duration
-            .with(of_tool, |histogram| histogram.observe(took.as_secs_f64(), exemplar, None));
+        self.requests.with(labels, |part| part.count(trace));
+        self.request_duration.with(of_tool, |part| part.observe(took, trace));
     }
 
     pub fn server(&self, labels: HttpLabels, took: Duration) {
-        self.server.with(labels, |histogram| histogram.observe(took.as_secs_f64()));
+        self.server.with(labels, |part| part.observe(took));
     }
 
     pub fn client(&self, labels: HttpLabels, took: Duration) {
-        self.client.with(labels, |histogram| histogram.observe(took.as_secs_f64()));
+        self.client.with(labels, |part| part.observe(took));
     }
 
     pub fn step(&self, step: Step, took: Duration) {
         let [identity, grants, policy, upstream] = &self.steps;
-        let histogram = match step {
+        let part = match step {
             Step::Identity => identity,
             Step::Grants => grants,
             Step::Policy => policy,
             Step::Upstream => upstream,
         };
-        histogram.observe(took.as_secs_f64());
+        part.observe(took);
     }
 }
 
-/// A family, and those of its members that were asked for before.
+/// A family, and of those of its members that were asked for before what this core counts with.
 #[derive(Debug)]
-struct Known<L, M, C> {
+struct Known<L, M, O, C> {
     family: Family<L, M, C>,
-    members: RefCell<FxHashMap<L, M>>,
+    own: fn(&M) -> O,
+    members: RefCell<FxHashMap<L, O>>,
 }
 
-impl<L: Clone + Hash + Eq, M: Clone, C: MetricConstructor<M> + Clone> Known<L, M, C> {
-    fn of(family: &Family<L, M, C>) -> Self {
-        Self { family: family.clone(), members: RefCell::default() }
+impl<L: Clone + Hash + Eq, M, O, C: MetricConstructor<M> + Clone> Known<L, M, O, C> {
+    fn of(family: &Family<L, M, C>, own: fn(&M) -> O) -> Self {
+        Self { family: family.clone(), own, members: RefCell::default() }
     }
 
-    fn with(&self, labels: L, act: impl FnOnce(&M)) {
+    fn with(&self, labels: L, act: impl FnOnce(&O)) {
         let mut members = self.members.borrow_mut();
         if let Some(member) = members.get(&labels) {
             return act(member);
         }
-        let member = self.family.get_or_create_owned(&labels);
+        let member = (self.own)(&self.family.get_or_create(&labels));
         act(&member);
         members.insert(labels, member);
     }

@@ -36,10 +36,12 @@ impl MetricsHandle {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::telemetry::metrics::{
         ApprovalLabels, CauseLabel, HttpLabels, IssuerLabel, KindLabel, OutcomeLabel, ReloadLabel,
-        RequestLabels, SinkLabel, StepLabel, TemplateLabel, ToolLabel, ToolOutcome, count,
+        RequestLabels, SinkLabel, StepLabel, TemplateLabel, ToolLabel, ToolOutcome,
     };
 
     /// One value in every metric.
@@ -56,9 +58,12 @@ mod tests {
         let request =
             RequestLabels { tool: "notes".into(), outcome: "refused", reason: "no-grant" };
         let approval = ApprovalLabels { template: "reader".into(), outcome: "approved" };
-        count(&metrics.requests.get_or_create(&request), None);
-        metrics.request_duration.get_or_create(&tool()).observe(0.001, None, None);
-        metrics.step_duration.get_or_create(&StepLabel { step: "policy" }).observe(0.000_02);
+        metrics.requests.get_or_create(&request).count();
+        metrics.request_duration.get_or_create(&tool()).observe(Duration::from_millis(1));
+        metrics
+            .step_duration
+            .get_or_create(&StepLabel { step: "policy" })
+            .observe(Duration::from_micros(20));
         metrics.leases_cut.get_or_create(&CauseLabel { cause: "revoked" }).inc();
         metrics.connections_refused.get_or_create(&CauseLabel { cause: "tls" }).inc();
         metrics.policy_reloads.get_or_create(&ReloadLabel { outcome: "refused" }).inc();
@@ -80,8 +85,8 @@ mod tests {
         let outcome = |outcome| ToolOutcome { tool: "notes".into(), outcome };
         upstreams.connects.get_or_create(&outcome("failed")).inc();
         upstreams.retries.get_or_create(&outcome("granted")).inc();
-        metrics.http_server_duration.get_or_create(&http()).observe(0.001);
-        metrics.http_client_duration.get_or_create(&http()).observe(0.001);
+        metrics.http_server_duration.get_or_create(&http()).observe(Duration::from_millis(1));
+        metrics.http_client_duration.get_or_create(&http()).observe(Duration::from_millis(1));
     }
 
     const HTTP: &str = "http_request_method=\"GET\",http_response_status_code=\"403\",\

@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::{HeaderMap, HeaderName};
 
+use crate::domain::ids::hex_digits;
+
 pub const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// The only flag that version 00 knows: whoever asked may have recorded the trace.
 const SAMPLED: u8 = 1;
@@ -95,7 +97,7 @@ pub struct TraceId(pub [u8; 16]);
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+        f.write_str(std::str::from_utf8(digits(&self.0).as_flattened()).unwrap_or_default())
     }
 }
 
@@ -105,16 +107,25 @@ pub struct SpanId(pub [u8; 8]);
 
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", u64::from_be_bytes(self.0))
+        f.write_str(std::str::from_utf8(digits(&self.0).as_flattened()).unwrap_or_default())
     }
 }
 
 /// The header value.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (trace, span) = (u128::from_be_bytes(self.trace_id), u64::from_be_bytes(self.span_id));
-        write!(f, "00-{trace:032x}-{span:016x}-{:02x}", self.flags)
+        let parts = (TraceId(self.trace_id), SpanId(self.span_id));
+        f.write_str("00-")?;
+        parts.0.fmt(f)?;
+        f.write_str("-")?;
+        parts.1.fmt(f)?;
+        f.write_str("-")?;
+        f.write_str(std::str::from_utf8(&hex_digits(self.flags)).unwrap_or_default())
     }
+}
+
+fn digits<const N: usize>(bytes: &[u8; N]) -> [[u8; 2]; N] {
+    bytes.map(hex_digits)
 }
 
 fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {

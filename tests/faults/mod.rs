@@ -25,3 +25,5 @@ mod templates;
 mod times;
 mod world;
 mod writes;
+
+pub use world::PATIENT;

@@ -117,6 +117,9 @@ fn access_can_be_taken_away_and_nothing_else_written_while_memory_is_full() {
     world.grant("pia");
     let pending = world.api(0, "eve").submit("reader")["id"].as_str().expect("an id").to_owned();
     world.grant_for("quinn", &json!({ "duration": "PT3S" }));
+    let over = world.api(0, "uma").submit("reader")["id"].as_str().expect("an id").to_owned();
+    let denied = world.api(0, "bob").post(&format!("/requests/{over}/deny"), &json!({}));
+    assert_eq!(denied.status, 200, "{denied:?}");
     for user in ["nora", "omar", "pia", "quinn"] {
         assert_eq!(world.status(0, user), 200, "{user}");
     }
@@ -128,6 +131,7 @@ fn access_can_be_taken_away_and_nothing_else_written_while_memory_is_full() {
         submit(&world, 0, "tara"),
         world.api(0, "bob").post(&approve, &json!({})),
         world.api(0, "bob").post(&format!("/requests/{pending}/comments"), &json!({ "text": "x" })),
+        world.api(0, "bob").post(&format!("/requests/{over}/comments"), &json!({ "text": "x" })),
     ];
     for answer in writes {
         assert!(answer.status == 503 || answer.status == 404, "{answer:?}");

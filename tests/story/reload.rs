@@ -197,3 +197,29 @@ fn two_policies_that_change_together_never_answer_as_a_mixture() {
     }
     assert_eq!(world.visit("alice").problem(), "policy-denied");
 }
+
+#[test]
+fn a_file_that_comes_before_a_template_of_the_api_or_goes_is_told_in_the_log() {
+    let world = World::start();
+    let template = serde_json::json!({
+        "name": "night", "enabled": true, "accesses": ["warehouse:viewer"], "durations": ["PT1H"],
+        "steps": [{ "approvers": { "groups": ["leads"] } }],
+    });
+    let made = world.api("carol").call("PUT", "/templates/night", Some(&template));
+    assert_eq!(made.status, 201, "{made:?}");
+    let told = |words: &str| {
+        eventually(words, SOON, || {
+            let log = world.gateway.log();
+            log.lines().any(|line| line.contains(words) && line.contains("night")).then_some(())
+        });
+    };
+    let origin = || world.api("carol").get("/templates/night").json()["origin"].clone();
+    let file = world.folder.path().join("catalog/night.yaml");
+    let text = serde_json::json!({ "templates": [template] }).to_string();
+    fs::write(&file, text).expect("written");
+    told("a file hides a template that was made over the API");
+    assert_eq!(origin(), "file");
+    fs::remove_file(&file).expect("removed");
+    told("a template that was made over the API is in use again");
+    assert_eq!(origin(), "api");
+}

@@ -12,8 +12,9 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::super::body::Json;
 use super::super::error::Refusal;
-use super::super::execute::failed;
+use super::super::execute::{Answer, failed};
 use super::super::extract::Call;
+use super::super::kept::{self, Begun};
 use super::super::policy::{self, Target};
 use super::super::{Api, SharedApi, page, respond};
 use super::{Filters, Listing, next_link};
@@ -107,24 +108,40 @@ pub async fn list(
 pub async fn replay(
     State(api): State<SharedApi>,
     call: Call,
-    Json { value, .. }: Json<ReplayOrder>,
+    Json { value, bytes }: Json<ReplayOrder>,
 ) -> Result<Response, Refusal> {
     policy::require(&api, &call, &Target::any("audit"), "replay").await?;
     let sink = sink_named(&api, &value.sink)?;
     if value.id.as_ref().is_some_and(|id| id.len() > LONGEST_ID) {
         return Err(Refusal::invalid("/id", "too-long", "expected the id of an event"));
     }
+    if let Begun::Answered(answer) = kept::begin(&api, &call, &bytes).await? {
+        return Ok(respond::stored(answer));
+    }
+    let result = ReplayResult { replayed: mark(&api, &call, &sink, value.id).await? };
+    let body = serde_json::to_string(&result).map_err(|_| respond::unwritable())?;
+    let answer = Answer { status: 202, body, ..Answer::default() }.stored([0; 32]);
+    kept::finish(&api, &call, &bytes, &answer).await;
+    Ok(respond::stored(answer))
+}
+
+async fn mark(
+    api: &Api,
+    call: &Call,
+    sink: &Arc<str>,
+    id: Option<String>,
+) -> Result<usize, Refusal> {
     let mut count = 0;
     for partition in api.store.partitions().all() {
-        let change = LetterChange::Replay { id: value.id.clone() };
-        let changed = api.store.change_dead_letters(&sink, partition, change).await;
-        count += changed.map_err(|fault| failed(&api, fault, "dead-letters"))?.count;
+        let change = LetterChange::Replay { id: id.clone() };
+        let changed = api.store.change_dead_letters(sink, partition, change).await;
+        count += changed.map_err(|fault| failed(api, fault, "dead-letters"))?.count;
     }
-    if value.id.is_some() && count == 0 {
+    if id.is_some() && count == 0 {
         return Err(Refusal::not_found());
     }
-    ReplayAsked { sink: &sink, actor: &call.subject().name, count }.emit();
-    respond::json(StatusCode::ACCEPTED, &ReplayResult { replayed: count })
+    ReplayAsked { sink, actor: &call.subject().name, count }.emit();
+    Ok(count)
 }
 
 fn sink_named(api: &Api, asked: &str) -> Result<Arc<str>, Refusal> {

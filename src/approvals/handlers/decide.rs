@@ -10,6 +10,7 @@ use super::super::error::Refusal;
 use super::super::execute::{Idempotency, Named, Order, Outcome, execute};
 use super::super::extract::Call;
 use super::super::policy::{self, Sight, Target};
+use super::super::templates;
 use super::super::wire::RequestView;
 use super::super::{Api, SharedApi};
 use super::requests::own_decision;
@@ -18,6 +19,8 @@ use crate::domain::access::{Narrowing, PathPattern};
 use crate::domain::command::Command;
 use crate::domain::ids::RequestId;
 use crate::domain::request::{Bounds, Request};
+use crate::domain::rules::Eligible;
+use crate::domain::template::Catalog;
 use crate::iso8601;
 
 /// An approval, and how it makes the access shorter or narrower.
@@ -51,7 +54,7 @@ pub async fn approve(
     Path(id): Path<String>,
     OptionalJson { value, bytes }: OptionalJson<ApproveBody>,
 ) -> Result<Response, Refusal> {
-    decide(&api, &call, &id, "approve", &bytes, |id| approval(id, None, value)).await
+    decide(&api, &call, &id, &bytes, Verdict::Approve(None, value)).await
 }
 
 /// Approve the step that the path names; it has to be the current one.
@@ -65,7 +68,7 @@ pub async fn approve_step(
     OptionalJson { value, bytes }: OptionalJson<ApproveBody>,
 ) -> Result<Response, Refusal> {
     let step = step.parse::<u32>().map_err(|_| Refusal::not_found())?;
-    decide(&api, &call, &id, "approve", &bytes, |id| approval(id, Some(step), value)).await
+    decide(&api, &call, &id, &bytes, Verdict::Approve(Some(step), value)).await
 }
 
 /// Deny: the request ends with no grant.
@@ -78,7 +81,7 @@ pub async fn deny(
     Path(id): Path<String>,
     OptionalJson { value, bytes }: OptionalJson<ReasonBody>,
 ) -> Result<Response, Refusal> {
-    decide(&api, &call, &id, "deny", &bytes, |id| Ok(denial(id, None, value))).await
+    decide(&api, &call, &id, &bytes, Verdict::Deny(None, value)).await
 }
 
 /// Deny the step that the path names; it has to be the current one.
@@ -92,21 +95,35 @@ pub async fn deny_step(
     OptionalJson { value, bytes }: OptionalJson<ReasonBody>,
 ) -> Result<Response, Refusal> {
     let step = step.parse::<u32>().map_err(|_| Refusal::not_found())?;
-    decide(&api, &call, &id, "deny", &bytes, |id| Ok(denial(id, Some(step), value))).await
+    decide(&api, &call, &id, &bytes, Verdict::Deny(Some(step), value)).await
+}
+
+/// With the number of the step, where the path names one.
+enum Verdict {
+    Approve(Option<u32>, ApproveBody),
+    Deny(Option<u32>, ReasonBody),
 }
 
 async fn decide(
     api: &Api,
     call: &Call,
     id: &str,
-    action: &str,
     bytes: &[u8],
-    command: impl FnOnce(RequestId) -> Result<Command, Refusal>,
+    verdict: Verdict,
 ) -> Result<Response, Refusal> {
     let (request, sight) = find_request(api, call, id).await?;
+    let action = match verdict {
+        Verdict::Approve(..) => "approve",
+        Verdict::Deny(..) => "deny",
+    };
     let allowed = policy::require(api, call, &Target::request(&request), action).await;
     allowed.map_err(|denied| own_decision(&request, call, denied))?;
-    let command = command(request.id)?;
+    let command = match verdict {
+        Verdict::Approve(step, body) => {
+            approval(request.id, step, body, eligible_now(api, &request).await?)?
+        }
+        Verdict::Deny(step, body) => denial(request.id, step, body),
+    };
     change(api, call, &request, sight, command, bytes).await
 }
 
@@ -137,9 +154,29 @@ fn denial(request: RequestId, step: Option<u32>, body: ReasonBody) -> Command {
     Command::Deny { request, step, reason: body.reason.unwrap_or_default() }
 }
 
-fn approval(request: RequestId, step: Option<u32>, body: ApproveBody) -> Result<Command, Refusal> {
+fn approval(
+    request: RequestId,
+    step: Option<u32>,
+    body: ApproveBody,
+    eligible: Option<Eligible>,
+) -> Result<Command, Refusal> {
     let bounds = bounds(&body)?;
-    Ok(Command::Approve { request, step, comment: body.comment, bounds })
+    Ok(Command::Approve { request, step, comment: body.comment, bounds, eligible })
+}
+
+/// Who may activate the request's template, as it is now: read anew where the request hangs on it.
+async fn eligible_now(api: &Api, request: &Request) -> Result<Option<Eligible>, Refusal> {
+    if request.eligibility().is_none() {
+        return Ok(None);
+    }
+    let catalog = templates::confirmed(api, &request.template.name).await?;
+    Ok(eligible_in(&catalog, request))
+}
+
+/// Nobody, when the template is gone or off.
+pub(super) fn eligible_in(catalog: &Catalog, request: &Request) -> Option<Eligible> {
+    let template = catalog.templates.get(&request.template.name).filter(|it| it.enabled)?;
+    template.rules.eligible.clone()
 }
 
 fn bounds(body: &ApproveBody) -> Result<Bounds, Refusal> {

@@ -12,6 +12,7 @@ use super::super::execute::failed;
 use super::super::extract::Call;
 use super::super::policy::{self, Target};
 use super::super::{Api, SharedApi, respond};
+use super::decide::eligible_in;
 use super::find_request;
 use crate::domain::apply::apply;
 use crate::domain::command::{Authority, Command, SubjectState};
@@ -35,7 +36,7 @@ pub async fn get(
     let state = load(&api, &request).await?;
     let mut map = BTreeMap::from([("read", true)]);
     for (action, decision) in ACTIONS.into_iter().zip(decisions) {
-        let possible = would_work(&api, &call, &state, &dry(action, request.id))?;
+        let possible = would_work(&api, &call, &state, &dry(&api, action, &request))?;
         let shown = if action == "review_any" { "review" } else { action };
         *map.entry(shown).or_insert(false) |= decision.allowed && possible;
     }
@@ -53,7 +54,7 @@ pub(super) async fn may_approve(
 ) -> Result<bool, Refusal> {
     let allowed = policy::allows(api, call, &Target::request(request), "approve").await?;
     let state = load(api, request).await?;
-    Ok(allowed && would_work(api, call, &state, &dry("approve", request.id))?)
+    Ok(allowed && would_work(api, call, &state, &dry(api, "approve", request))?)
 }
 
 async fn load(api: &Api, request: &Request) -> Result<SubjectState, Refusal> {
@@ -64,10 +65,12 @@ async fn load(api: &Api, request: &Request) -> Result<SubjectState, Refusal> {
 }
 
 /// The command of an action, with the smallest input that it accepts.
-fn dry(action: &str, request: RequestId) -> Command {
+fn dry(api: &Api, action: &str, of: &Request) -> Command {
+    let request = of.id;
     match action {
         "approve" => {
-            Command::Approve { request, step: None, comment: None, bounds: Bounds::default() }
+            let (bounds, eligible) = (Bounds::default(), eligible_in(&api.catalog.load(), of));
+            Command::Approve { request, step: None, comment: None, bounds, eligible }
         }
         "deny" => Command::Deny { request, step: None, reason: String::new() },
         "cancel" => Command::Cancel { request, reason: String::new() },

@@ -9,6 +9,7 @@ use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::json;
+use tokio::time::{Instant, timeout_at};
 use utoipa::ToSchema;
 
 use super::super::error::Refusal;
@@ -33,6 +34,9 @@ const LATELY: Duration = Duration::from_hours(1);
 const MOST_REFUSED: usize = 100;
 /// About more rules than these no policy is asked.
 const MOST_RULES: usize = 500;
+/// Longer than this no policy is asked either.
+const LONGEST: Duration = Duration::from_secs(2);
+const OUT_OF_TIME: &str = "not asked: the policy took too long for a preview";
 
 const NOTES: [&str; 2] = [
     "the policy is asked with the patterns of the rules, without claims and other grants: a condition \
@@ -47,6 +51,8 @@ pub struct Preview {
     /// What its requester was refused at those tools since `refused_since`, newest first, 100 at most.
     pub refused: Vec<RefusedShown>,
     pub refused_since: String,
+    /// The policy took too long: it was not asked about every rule.
+    pub out_of_time: bool,
     /// How far this can be relied on.
     #[schema(value_type = Vec<String>)]
     pub notes: [&'static str; 2],
@@ -91,16 +97,21 @@ pub async fn get(
         return Err(Refusal::new(ProblemCode::NotEligible, detail));
     }
     let since = api.clock.now().minus(LATELY);
+    let until = Instant::now() + LONGEST;
+    let asking = Asking { api: &api, call: &call, requester: &request.requester, until };
     let mut accesses = Vec::new();
     let mut left = MOST_RULES;
     for access in &request.template.accesses {
-        let preview = preview(&api, &call, &request.requester, access, left).await;
+        let preview = asking.access(access, left).await;
         left -= preview.rules.len().min(left);
         accesses.push(preview);
     }
     let refused = refused(&api, &request, since);
     let refused_since = iso8601::time(since);
-    respond::json(StatusCode::OK, &Preview { accesses, refused, refused_since, notes: NOTES })
+    let mut rules = accesses.iter().flat_map(|access| &access.rules);
+    let out_of_time = rules.any(|rule| rule.detail == OUT_OF_TIME);
+    let preview = Preview { accesses, refused, refused_since, out_of_time, notes: NOTES };
+    respond::json(StatusCode::OK, &preview)
 }
 
 fn refused(api: &Api, request: &Request, since: Timestamp) -> Vec<RefusedShown> {
@@ -110,74 +121,81 @@ fn refused(api: &Api, request: &Request, since: Timestamp) -> Vec<RefusedShown> 
     api.explain.refusals(&WhoseRefusals { subject, tools: &tools, since, limit })
 }
 
-async fn preview(
-    api: &Api,
-    call: &Call,
-    requester: &Person,
-    access: &Access,
-    most: usize,
-) -> AccessPreview {
-    let known = api.tools.get(&access.tool).map(Vec::as_slice).unwrap_or_default();
-    let mut rules = Vec::new();
-    for rule in known.iter().take(most) {
-        rules.push(of_rule(api, call, requester, (access, rule)).await);
-    }
-    let (tool, role) = (access.tool.to_string(), access.role.to_string());
-    AccessPreview { tool, role, more: known.len() > rules.len(), rules }
+/// For whom the policy is asked, and how long.
+struct Asking<'a> {
+    api: &'a Api,
+    call: &'a Call,
+    requester: &'a Person,
+    until: Instant,
 }
 
-async fn of_rule(
-    api: &Api,
-    call: &Call,
-    requester: &Person,
-    (access, rule): (&Access, &ToolRule),
-) -> RulePreview {
-    let (word, allowed) = match rule.access {
-        AccessMode::Public => ("public", Some("anybody")),
-        AccessMode::Authenticated => ("authenticated", Some("everybody signed in")),
-        AccessMode::Policy => ("policy", None),
-        AccessMode::Grant => ("grant", None),
-    };
-    let (allowed, detail) = match allowed {
-        Some(who) => (Some(true), who.to_owned()),
-        None => ask(api, call, requester, access, rule).await,
-    };
-    RulePreview {
-        methods: rule.methods.iter().map(ToString::to_string).collect(),
-        path: rule.path.to_string(),
-        access: word,
-        action: rule.action.to_string(),
-        allowed,
-        detail,
+impl Asking<'_> {
+    async fn access(&self, access: &Access, most: usize) -> AccessPreview {
+        let known = self.api.tools.get(&access.tool).map(Vec::as_slice).unwrap_or_default();
+        let mut rules = Vec::new();
+        for rule in known.iter().take(most) {
+            rules.push(self.rule(access, rule).await);
+        }
+        let (tool, role) = (access.tool.to_string(), access.role.to_string());
+        AccessPreview { tool, role, more: known.len() > rules.len(), rules }
     }
-}
 
-/// As the gateway would ask for the requester with the role and nothing besides.
-async fn ask(
-    api: &Api,
-    call: &Call,
-    requester: &Person,
-    access: &Access,
-    rule: &ToolRule,
-) -> (Option<bool>, String) {
-    let implied = api.roles.hierarchy.implied(&access.role).map(|role| &**role);
-    let roles: Vec<&str> = [USER, &access.role].into_iter().chain(implied).collect();
-    let principal = members(json!({
-        "email": requester.email, "groups": requester.groups, "claims": {}, "grants": [],
-    }));
-    let method = rule.methods.first().map_or("GET", |method| &**method);
-    let resource = members(json!({ "tool": access.tool, "method": method, "path": rule.path }));
-    let query = Query {
-        principal: Principal { id: &requester.subject.name, roles: &roles, attr: &principal },
-        resource: Resource { kind: &rule.kind, id: &rule.id, scope: &rule.scope, attr: &resource },
-        claims: Some(&Attributes::new()),
-        actions: &[&rule.action],
-        decision: &call.traceparent,
-        token: None,
-    };
-    match api.decide.decide(&query).await.as_slice() {
-        [decision] => (verdict(decision, rule), decision.detail.to_string()),
-        _ => (None, "the policy gave no answer".to_owned()),
+    async fn rule(&self, access: &Access, rule: &ToolRule) -> RulePreview {
+        let (word, allowed) = match rule.access {
+            AccessMode::Public => ("public", Some("anybody")),
+            AccessMode::Authenticated => ("authenticated", Some("everybody signed in")),
+            AccessMode::Policy => ("policy", None),
+            AccessMode::Grant => ("grant", None),
+        };
+        let (allowed, detail) = match allowed {
+            Some(who) => (Some(true), who.to_owned()),
+            None => self.policy(access, rule).await,
+        };
+        RulePreview {
+            methods: rule.methods.iter().map(ToString::to_string).collect(),
+            path: rule.path.to_string(),
+            access: word,
+            action: rule.action.to_string(),
+            allowed,
+            detail,
+        }
+    }
+
+    async fn policy(&self, access: &Access, rule: &ToolRule) -> (Option<bool>, String) {
+        let late = || (None, OUT_OF_TIME.to_owned());
+        if Instant::now() >= self.until {
+            return late();
+        }
+        timeout_at(self.until, self.ask(access, rule)).await.unwrap_or_else(|_| late())
+    }
+
+    /// As the gateway would ask for the requester with the role and nothing besides.
+    async fn ask(&self, access: &Access, rule: &ToolRule) -> (Option<bool>, String) {
+        let Self { api, requester, .. } = self;
+        let implied = api.roles.hierarchy.implied(&access.role).map(|role| &**role);
+        let roles: Vec<&str> = [USER, &access.role].into_iter().chain(implied).collect();
+        let principal = members(json!({
+            "email": requester.email, "groups": requester.groups, "claims": {}, "grants": [],
+        }));
+        let method = rule.methods.first().map_or("GET", |method| &**method);
+        let resource = members(json!({ "tool": access.tool, "method": method, "path": rule.path }));
+        let query = Query {
+            principal: Principal { id: &requester.subject.name, roles: &roles, attr: &principal },
+            resource: Resource {
+                kind: &rule.kind,
+                id: &rule.id,
+                scope: &rule.scope,
+                attr: &resource,
+            },
+            claims: Some(&Attributes::new()),
+            actions: &[&rule.action],
+            decision: &self.call.traceparent,
+            token: None,
+        };
+        match api.decide.decide(&query).await.as_slice() {
+            [decision] => (verdict(decision, rule), decision.detail.to_string()),
+            _ => (None, "the policy gave no answer".to_owned()),
+        }
     }
 }
 

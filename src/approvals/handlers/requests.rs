@@ -14,13 +14,13 @@ use super::super::execute::{Answer, Idempotency, Named, Order, Outcome, execute,
 use super::super::extract::Call;
 use super::super::policy::{self, Sight, Target};
 use super::super::wire::{RequestView, StepView, etag};
-use super::super::{Api, SharedApi, auto_approve, page, respond};
+use super::super::{Api, SharedApi, auto_approve, page, respond, templates};
 use super::{Effect, Filters, Listing, conclude, find_request, listing, lists, show_request};
 use crate::domain::apply::request_status;
 use crate::domain::command::{Command, Submit};
 use crate::domain::request::Request;
 use crate::domain::subject::Person;
-use crate::domain::template::FieldValue;
+use crate::domain::template::{Catalog, FieldValue};
 use crate::iso8601;
 use crate::problem::ProblemCode;
 
@@ -71,7 +71,8 @@ pub async fn create(
     let action = if on_behalf { "create_on_behalf" } else { "create" };
     let target = Target::submission(&value.template, &requester.subject.name);
     policy::require(&api, &call, &target, action).await?;
-    let mut submit = submission(&api, value, requester)?;
+    let catalog = templates::confirmed(&api, &value.template).await?;
+    let mut submit = submission(&api, &catalog, value, requester)?;
     submit.rule_holds = auto_approve::holds(&api, &call, &submit);
     submit_it(&api, &call, submit, &bytes).await
 }
@@ -119,8 +120,12 @@ fn requester(api: &Api, call: &Call, body: &NewRequest) -> Result<Person, Refusa
     Ok(Person { email, ..Person::named(subject) })
 }
 
-fn submission(api: &Api, body: NewRequest, requester: Person) -> Result<Submit, Refusal> {
-    let catalog = api.catalog.load();
+fn submission(
+    api: &Api,
+    catalog: &Catalog,
+    body: NewRequest,
+    requester: Person,
+) -> Result<Submit, Refusal> {
     let template = catalog.templates.get(body.template.as_str());
     let template = template.filter(|template| template.is_visible_to(&requester)).cloned();
     let template = template.ok_or_else(|| {

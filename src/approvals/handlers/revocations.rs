@@ -11,6 +11,7 @@ use super::super::body::Json;
 use super::super::error::Refusal;
 use super::super::execute::{Answer, Done, Idempotency, Named, Order, Outcome, execute, failed};
 use super::super::extract::Call;
+use super::super::kept::{self, Begun};
 use super::super::policy::{self, Target};
 use super::super::{Api, SharedApi, respond};
 use super::{Effect, conclude};
@@ -20,9 +21,12 @@ use crate::domain::command::Command;
 use crate::domain::ids::OrderId;
 use crate::domain::markers::KillTarget;
 use crate::domain::subject::Subject;
+use crate::domain::time::Timestamp;
 use crate::entropy;
+use crate::iso8601;
+use crate::problem::ProblemCode;
 use crate::store::{Durability, KillOrder, StoreFault};
-use crate::telemetry::events::approvals::Killed;
+use crate::telemetry::events::approvals::{Killed, SubjectKilled};
 
 /// Partitions that a kill is written to at the same time; commits have 32 connections at most.
 const AT_ONCE: usize = 16;
@@ -35,6 +39,9 @@ pub struct KillSwitch {
     pub tool: Option<String>,
     pub template: Option<String>,
     pub reason: String,
+    /// RFC 3339, with `subject` alone: until then approvers decide on whatever the subject asks for,
+    /// and there is no break-glass for it. Left out: for a day.
+    pub until: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -48,7 +55,7 @@ pub struct KillResult {
 }
 
 enum Switch {
-    Subject(Subject),
+    Subject(Subject, Option<Timestamp>),
     Target(KillTarget),
 }
 
@@ -62,7 +69,13 @@ pub async fn create(
 ) -> Result<Response, Refusal> {
     policy::require(&api, &call, &Target::any("grant"), "kill_switch").await?;
     match switch(&api, &value)? {
-        Switch::Subject(subject) => of_subject(&api, &call, &subject, value.reason, &bytes).await,
+        Switch::Subject(subject, until) => {
+            let command = Command::RevokeSubject { reason: value.reason.clone(), until };
+            let done = of_subject(&api, &call, &subject, command, &bytes).await?;
+            let (subject, actor) = (&*subject.name, &*call.subject().name);
+            SubjectKilled { subject, actor, reason: &value.reason }.emit();
+            conclude(done, Effect::Takes)
+        }
         Switch::Target(target) => everywhere(&api, &call, target, &value.reason, &bytes).await,
     }
 }
@@ -73,12 +86,18 @@ fn switch(api: &Api, body: &KillSwitch) -> Result<Switch, Refusal> {
         let detail = format!("expected at most {MAX_TEXT} characters, found {length}");
         return Err(Refusal::invalid("/reason", "too-long", detail));
     }
+    let until = body.until.as_deref().map(iso8601::parse_time).transpose();
+    let until = until.map_err(|e| Refusal::invalid("/until", "invalid", e.to_string()))?;
+    if until.is_some() && body.subject.is_none() {
+        let detail = "expected no time for a tool or a template";
+        return Err(Refusal::invalid("/until", "not-together", detail));
+    }
     match (body.subject.as_deref(), body.tool.as_deref(), body.template.as_deref()) {
         (Some(name), None, None) => {
             let detail = "no configured issuer has a subject of that name";
             let subject = api.subjects.resolve(name);
             subject
-                .map(Switch::Subject)
+                .map(|subject| Switch::Subject(subject, until))
                 .ok_or_else(|| Refusal::invalid("/subject", "unknown", detail))
         }
         (None, Some(tool), None) if is_name(tool) => {
@@ -103,13 +122,13 @@ async fn of_subject(
     api: &Api,
     call: &Call,
     subject: &Subject,
-    reason: String,
+    command: Command,
     bytes: &[u8],
-) -> Result<Response, Refusal> {
+) -> Result<Done, Refusal> {
     let order = Order {
         subject,
         target: Named::Nothing,
-        command: Command::RevokeSubject { reason },
+        command,
         actor: call.actor(),
         fired: None,
         idempotency: Idempotency::of(call, subject, bytes),
@@ -117,7 +136,7 @@ async fn of_subject(
         traceparent: Some(&call.traceparent),
         answer: &counted,
     };
-    conclude(execute(api, &order).await?, Effect::Takes)
+    execute(api, &order).await
 }
 
 /// What came of an order.
@@ -178,7 +197,8 @@ fn answered(result: &KillResult) -> Result<Answer, Refusal> {
     Ok(Answer { status: 200, body, ..Answer::default() })
 }
 
-/// A retry with the same idempotency key leaves alone the partitions that were reached.
+/// A retry with the same idempotency key leaves alone the partitions that were reached; another body
+/// under it is refused. Should the store not say whether there was one, the switch is thrown.
 async fn everywhere(
     api: &SharedApi,
     call: &Call,
@@ -186,6 +206,13 @@ async fn everywhere(
     reason: &str,
     bytes: &[u8],
 ) -> Result<Response, Refusal> {
+    match kept::begin(api, call, bytes).await {
+        // Its answer is always the same. What was begun is thrown again: as one order.
+        Ok(Begun::Go | Begun::Answered(_)) => (),
+        Err(refusal) if refusal.code == ProblemCode::IdempotencyMismatch => return Err(refusal),
+        // Logged.
+        Err(_unknown) => (),
+    }
     let by = call.subject().clone();
     let id = match Idempotency::of(call, &by, bytes) {
         Some(idempotency) => idempotency.order_id(),

@@ -12,14 +12,15 @@ use super::super::body::JsonObject;
 use super::super::error::Refusal;
 use super::super::execute::{Answer, Idempotency, Named, Order, Outcome, execute, failed};
 use super::super::extract::Call;
+use super::super::kept;
 use super::super::policy::{self, Target};
 use super::super::templates::refresh;
 use super::super::{Api, SharedApi, respond};
 use super::{Effect, Listing, conclude, listing};
 use crate::catalog;
 use crate::domain::access::is_name;
-use crate::domain::command::Command;
-use crate::domain::made;
+use crate::domain::command::{Command, Meant};
+use crate::domain::made::{self, Made};
 use crate::domain::template::Template;
 use crate::problem::{ProblemCode, ProblemError};
 
@@ -90,7 +91,8 @@ pub async fn put(
     Path(name): Path<String>,
     JsonObject { members, bytes }: JsonObject,
 ) -> Result<Response, Refusal> {
-    let exists = exists(&api, &name).await?;
+    let there = there(&api, &name).await?;
+    let exists = there.is_some();
     let template = match read(&api, &name, members) {
         Ok(template) => template,
         // Whoever may not write at all is not told what is wrong with it.
@@ -101,12 +103,21 @@ pub async fn put(
     };
     let before = api.catalog.load().templates.get(&template.name).cloned();
     let asked = Target::template_change(&template, before.as_deref());
-    require_write(&api, &call, &asked, exists).await?;
+    let is_same =
+        there.is_some_and(|made| made.says(&template)) || is_again(&api, &call, &bytes).await?;
+    // Whoever made it may send the same call again, also without being allowed to change it.
+    let meant = if exists && is_same && !policy::allows(&api, &call, &asked, "update").await? {
+        require_write(&api, &call, &asked, false).await?;
+        Meant::Same
+    } else {
+        require_write(&api, &call, &asked, exists).await?;
+        if exists { Meant::Change } else { Meant::New }
+    };
     let template = Arc::new(template);
     refuse_in_files(&api, &name)?;
     let name = template.name.clone();
     let answer = |outcome: &Outcome<'_>| answer_put(outcome, &name);
-    let command = Command::PutTemplate { template, exists };
+    let command = Command::PutTemplate { template, meant };
     change(&api, &call, &name, command, (&bytes, Effect::Gives), &answer).await
 }
 
@@ -119,7 +130,7 @@ pub async fn delete(
     Path(name): Path<String>,
 ) -> Result<Response, Refusal> {
     policy::require(&api, &call, &target(&name), "delete").await?;
-    if !exists(&api, &name).await? {
+    if there(&api, &name).await?.is_none() {
         refuse_in_files(&api, &name)?;
     }
     let name: Arc<str> = name.into();
@@ -148,10 +159,16 @@ fn target(name: &str) -> Target {
     if is_name(name) { Target::template(name) } else { Target::any("template") }
 }
 
-async fn exists(api: &Api, name: &str) -> Result<bool, Refusal> {
+async fn there(api: &Api, name: &str) -> Result<Option<Made>, Refusal> {
     let made = api.store.templates(None).await;
     let made = made.map_err(|fault| failed(api, fault, "templates"))?.unwrap_or_default();
-    Ok(made.templates.get(name).is_some_and(|made| !made.is_deleted()))
+    Ok(made.templates.get(name).filter(|made| !made.is_deleted()).cloned())
+}
+
+/// Whether the very call was answered before.
+async fn is_again(api: &Api, call: &Call, bytes: &[u8]) -> Result<bool, Refusal> {
+    let subject = made::subject();
+    kept::is_answered(api, &subject, Idempotency::of(call, &subject, bytes).as_ref()).await
 }
 
 fn read(

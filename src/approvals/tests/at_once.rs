@@ -150,6 +150,39 @@ async fn a_kill_ends_the_access_of_a_break_glass_and_leaves_its_debt() {
     assert_eq!(next.problem(), (409, "review-debt".into()));
     let shown = world.get("bob", &format!("/requests/{id}")).await;
     assert_eq!(shown.body["status"], "approved");
+    // The review settles the debt, and not what the kill switch says.
+    assert_eq!(world.review("bob", &id).await.status, 200);
+    assert_eq!(world.break_glass("alice", "notes").await.problem(), (403, "suspended".into()));
+    world.clock.advance(HOUR * 24);
+    assert_eq!(world.break_glass("alice", "notes").await.status, 201);
+}
+
+#[tokio::test]
+async fn after_a_kill_switch_approvers_decide_until_the_time_that_it_names() {
+    let world = World::new();
+    world.change("closed", |template| {
+        template.steps = vec![super::harness::step(&["on-call-leads"], 1)];
+        let subjects = vec!["alice".into()];
+        template.rules.eligible = Some(Eligible { subjects, ..Eligible::default() });
+    });
+    let kill = |until: &str| {
+        let body = json!({ "subject": "alice", "reason": "stolen", "until": until });
+        world.post("root", "/revocations", body)
+    };
+    assert_eq!(world.ask("alice", "closed").await.body["status"], "approved");
+    let killed = kill("2027-01-15T10:00:00Z").await;
+    assert_eq!((killed.status.as_u16(), &killed.body["revoked"]), (200, &json!(1)));
+    let asked = world.ask("alice", "closed").await;
+    assert_eq!(asked.body["status"], "pending", "{}", asked.text);
+    assert_eq!(world.approve("bob", &asked.id()).await.status, 200);
+    for (until, pointer) in [("yesterday", "/until"), ("2027-01-15T08:00:00Z", "/until")] {
+        let refused = kill(until).await;
+        assert_eq!((refused.problem().0, refused.pointers()), (422, vec![pointer]), "{until}");
+    }
+    let tool = json!({ "tool": "notes", "reason": "x", "until": "2027-01-15T10:00:00Z" });
+    assert_eq!(world.post("root", "/revocations", tool).await.pointers(), ["/until"]);
+    world.clock.advance(HOUR * 2);
+    assert_eq!(world.ask("alice", "closed").await.body["status"], "approved");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use super::super::timers;
 use super::harness::World;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, Partition, PartitionCount, RequestId};
-use crate::domain::made::MadeTemplates;
+use crate::domain::made::{MadeTemplates, MadeVersion};
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::time::Timestamp;
@@ -41,6 +41,8 @@ pub struct Faults {
     /// How often it is not told that they are kept.
     pub unsettled: AtomicUsize,
     pub draws: AtomicUsize,
+    /// Reads of what was made over the API that fail.
+    pub templates: AtomicUsize,
 }
 
 pub struct Faulty {
@@ -136,7 +138,10 @@ impl Store for Faulty {
         self.inner.killed(p, from)
     }
 
-    fn templates(&self, known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
+    fn templates(&self, known: Option<MadeVersion>) -> Answer<'_, Option<MadeTemplates>> {
+        if strikes(&self.faults.templates) {
+            return Box::pin(async { fault() });
+        }
         self.inner.templates(known)
     }
 
@@ -288,6 +293,95 @@ async fn a_kill_that_missed_a_partition_says_so_and_a_retry_completes() {
     assert_eq!(world.post("root", "/revocations", body).await.status, 200);
     let grant = world.get("alice", &format!("/grants/{grant}")).await;
     assert_eq!(grant.body["status"], "revoked");
+}
+
+#[tokio::test]
+async fn another_body_under_the_key_of_a_kill_is_refused_and_throws_nothing() {
+    let (world, faults) = world();
+    let kill = async |body: serde_json::Value| {
+        let headers = [("idempotency-key", "k")];
+        world.call("root", "POST /revocations", Some(body), &headers).await
+    };
+    let first = kill(json!({ "tool": "notes", "reason": "incident" })).await;
+    let (_, grant) = world.granted("alice").await;
+    for other in [
+        json!({ "tool": "notes", "reason": "another" }),
+        json!({ "tool": "vault", "reason": "incident" }),
+        json!({ "template": "notes", "reason": "incident" }),
+    ] {
+        assert_eq!(kill(other).await.problem(), (409, "idempotency-mismatch".into()));
+    }
+    let again = kill(json!({ "tool": "notes", "reason": "incident" })).await;
+    assert_eq!((again.status, &again.text), (first.status, &first.text));
+    let shown = world.get("alice", &format!("/grants/{grant}")).await;
+    assert_eq!(shown.body["status"], "active", "nothing but the first was thrown");
+    for partition in world.api.store.partitions().all() {
+        assert_eq!(world.api.store.markers(partition).await.expect("markers").generation, 1);
+    }
+    // A day later it is another call.
+    world.clock.advance(std::time::Duration::from_secs(24 * 60 * 60));
+    assert_eq!(kill(json!({ "tool": "vault", "reason": "incident" })).await.status, 200);
+    // Where the store does not say whether there was one, the switch is thrown.
+    faults.loads.store(1, Ordering::SeqCst);
+    assert_eq!(kill(json!({ "tool": "notes", "reason": "now" })).await.status, 200);
+    let markers = world.api.store.markers(Partition(9)).await.expect("markers");
+    assert_eq!(markers.generation, 3);
+}
+
+#[tokio::test]
+async fn nothing_is_asked_for_under_a_template_that_cannot_be_confirmed() {
+    let (world, faults) = world();
+    let body = json!({
+        "enabled": true, "accesses": ["notes:operator"], "durations": ["PT30M", "PT1H"],
+        "steps": [{ "approvers": { "groups": ["on-call-leads"] } }],
+    });
+    assert_eq!(world.call("root", "PUT /templates/new", Some(body), &[]).await.status, 201);
+    for template in ["new", "unknown"] {
+        faults.templates.store(1, Ordering::SeqCst);
+        let refused = world.ask("alice", template).await;
+        assert_eq!(refused.problem(), (503, "store-unreachable".into()), "{template}");
+    }
+    // What stands in a file needs nobody's word, once it is known what does not.
+    faults.templates.store(1, Ordering::SeqCst);
+    assert_eq!(world.ask("alice", "notes").await.status, 201);
+    faults.templates.store(0, Ordering::SeqCst);
+    assert_eq!(world.ask("alice", "new").await.status, 201);
+}
+
+#[tokio::test]
+async fn an_eligibility_is_approved_only_under_the_template_as_it_is_now() {
+    let (world, faults) = world();
+    let body = |subjects: &[&str], enabled: bool| {
+        json!({
+            "enabled": enabled, "accesses": ["notes:operator"], "durations": ["PT30M", "PT1H"],
+            "steps": [{ "approvers": { "groups": ["on-call-leads"] } }],
+            "eligible": { "subjects": subjects, "approval": true },
+        })
+    };
+    let put = async |body| {
+        let put = world.call("root", "PUT /templates/new", Some(body), &[]).await;
+        assert!(put.status.is_success(), "{}", put.text);
+    };
+    put(body(&["alice", "dave"], true)).await;
+    let (alice, dave) = (world.ask("alice", "new").await.id(), world.ask("dave", "new").await.id());
+    put(body(&["dave"], true)).await;
+    let refused = world.approve("bob", &alice).await;
+    assert_eq!(refused.problem(), (403, "not-eligible".into()));
+    let may = async |id: &str| {
+        let map = world.get("bob", &format!("/requests/{id}/permissions")).await;
+        map.body["approve"].clone()
+    };
+    assert_eq!((may(&alice).await, may(&dave).await), (json!(false), json!(true)));
+    put(body(&["dave"], false)).await;
+    assert_eq!(world.approve("bob", &dave).await.problem(), (403, "not-eligible".into()));
+    put(body(&["dave"], true)).await;
+    faults.templates.store(1, Ordering::SeqCst);
+    let unknown = world.approve("bob", &dave).await;
+    assert_eq!(unknown.problem(), (503, "store-unreachable".into()));
+    assert_eq!(world.approve("bob", &dave).await.status, 200);
+    // It is still pending, and can be denied.
+    let denied = world.post("bob", &format!("/requests/{alice}/deny"), json!({})).await;
+    assert_eq!(denied.status, 200, "{}", denied.text);
 }
 
 #[tokio::test]

@@ -110,3 +110,30 @@ async fn an_admin_has_one_or_all_sent_again_and_nobody_else_does() {
     let long = json!({ "sink": "siem", "id": "x".repeat(200) });
     assert_eq!(world.post("root", REPLAY, long).await.pointers(), ["/id"]);
 }
+
+#[tokio::test]
+async fn a_replay_is_ordered_once_for_each_key() {
+    let world = world().await;
+    let replay = async |body: serde_json::Value, key| {
+        let headers = [("idempotency-key", key)];
+        world.call("root", &format!("POST {REPLAY}"), Some(body), &headers).await
+    };
+    let first = replay(json!({ "sink": "siem" }), "one").await;
+    assert_eq!((first.status.as_u16(), &first.body), (202, &json!({ "replayed": 3 })));
+    // All are settled meanwhile: another order would find nothing.
+    for (partition, seq) in [(5, 9), (5, 3), (63, 1)] {
+        let change = LetterChange::Remove(EventPlace { seq, index: 0 });
+        let partition = Partition(partition);
+        world.api.store.change_dead_letters("webhook:siem", partition, change).await.expect("gone");
+    }
+    let again = replay(json!({ "sink": "siem" }), "one").await;
+    assert_eq!((again.status, &again.text), (first.status, &first.text));
+    let other = replay(json!({ "sink": "other" }), "one").await;
+    assert_eq!(other.problem(), (409, "idempotency-mismatch".into()));
+    let letters =
+        world.api.store.dead_letters("webhook:other", Partition(0)).await.expect("it reads");
+    assert!(!letters.0[0].replay, "nothing of it was done");
+    assert_eq!(replay(json!({ "sink": "siem" }), "two").await.body, json!({ "replayed": 0 }));
+    world.clock.advance(std::time::Duration::from_secs(24 * 60 * 60));
+    assert_eq!(replay(json!({ "sink": "other" }), "one").await.body, json!({ "replayed": 1 }));
+}

@@ -248,3 +248,19 @@ async fn a_preview_without_a_policy_says_that_nothing_could_decide() {
     let refused = world.get("bob", &format!("/requests/{id}/preview")).await;
     assert_eq!(refused.problem(), (503, "policy-unreachable".into()));
 }
+
+#[tokio::test]
+async fn a_preview_whose_policy_hangs_ends_and_says_so() {
+    let world = World::new();
+    let id = world.ask("alice", "notes").await.id();
+    let path = format!("/requests/{id}/preview");
+    let whole = world.get("bob", &path).await;
+    assert_eq!(whole.body["out_of_time"], false, "{}", whole.text);
+    world.policy.hangs.store(true, Ordering::SeqCst);
+    let shown = world.get("bob", &path).await;
+    assert_eq!((shown.status.as_u16(), &shown.body["out_of_time"]), (200, &json!(true)));
+    let rules = shown.body["accesses"][0]["rules"].as_array().expect("rules");
+    let told: Vec<_> = rules.iter().map(|rule| rule["allowed"].clone()).collect();
+    assert_eq!(told, [json!(true), json!(null), json!(null)], "{}", shown.text);
+    assert_eq!(rules[2]["detail"], "not asked: the policy took too long for a preview");
+}

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 
 use super::super::templates::refresh;
 use super::harness::{Policy, World, api};
+use crate::catalog::Turned;
 use crate::domain::made;
 use crate::domain::people::{Member, People};
+use crate::domain::template::Catalog;
 use crate::store::keys;
 
 fn body() -> Value {
@@ -189,6 +191,29 @@ async fn a_change_depends_on_the_version_that_was_read_and_is_made_once_for_each
 }
 
 #[tokio::test]
+async fn who_may_only_make_templates_gets_the_same_answer_again_and_changes_none() {
+    let world = World::new();
+    let key = ("idempotency-key", "one");
+    let first = put(&world, "mia", body(), &[key]).await;
+    assert_eq!(first.status, 201, "{}", first.text);
+    let again = put(&world, "mia", body(), &[key]).await;
+    assert_eq!((again.status, &again.text), (first.status, &first.text));
+    let other = put(&world, "mia", changed("title", json!("Other")), &[key]).await;
+    assert_eq!(other.problem(), (409, "idempotency-mismatch".into()));
+    // Without a key the same content is nothing new either, and any other is a change.
+    assert_eq!(put(&world, "mia", body(), &[]).await.status, 200);
+    let other = put(&world, "mia", changed("title", json!("Other")), &[]).await;
+    assert_eq!(other.problem(), (403, "policy-denied".into()));
+    assert_eq!(put(&world, "root", changed("title", json!("Other")), &[]).await.status, 200);
+    // What was changed meanwhile does not change what was answered.
+    let again = put(&world, "mia", body(), &[key]).await;
+    assert_eq!((again.status, &again.text), (first.status, &first.text));
+    assert_eq!(put(&world, "mia", body(), &[]).await.problem(), (403, "policy-denied".into()));
+    assert_eq!(world.get("root", "/templates/new").await.body["template"]["title"], "Other");
+    assert_eq!(put(&world, "dave", body(), &[]).await.problem(), (403, "policy-denied".into()));
+}
+
+#[tokio::test]
 async fn a_deleted_template_is_gone_and_made_anew_under_the_next_number() {
     let world = World::new();
     put(&world, "root", body(), &[]).await;
@@ -222,10 +247,17 @@ async fn another_process_takes_what_was_made_and_files_win_over_it() {
     let of_file =
         crate::domain::template::Template { made: None, ..(*files.templates["new"]).clone() };
     files.templates.insert("new".into(), Arc::new(of_file));
-    other.shelf.put_files(files);
+    let nothing = Vec::new;
+    let hidden = Turned { hidden: vec!["new".into()], back: nothing() };
+    assert_eq!(other.shelf.put_files(files.clone()), hidden);
     let merged = other.catalog.load_full();
     assert_eq!((merged.templates.len(), merged.templates["new"].made), (1, None));
     assert_eq!(merged.also_granted.len(), 1);
+    // The same files again; then the file is gone.
+    assert_eq!(other.shelf.put_files(files), Turned::default());
+    let back = Turned { hidden: nothing(), back: vec!["new".into()] };
+    assert_eq!(other.shelf.put_files(Catalog::default()), back);
+    assert_eq!(other.catalog.load().templates["new"].made, Some(1));
 }
 
 #[tokio::test]
@@ -243,8 +275,6 @@ async fn a_template_that_cannot_be_read_is_not_there_and_its_roles_stay_those_of
     assert!(!catalog.templates.contains_key("new"));
     assert_eq!(catalog.also_granted, ["notes:operator".parse().expect("an access")]);
     assert_eq!(world.api.shelf.known(), None, "it is looked at again");
-    assert_eq!(world.ask("alice", "new").await.pointers(), ["/template"]);
-    // The next look finds it whole again.
-    refresh(&world.api).await.expect("it reads");
+    // The next look, which whoever asks for it brings about, finds it whole again.
     assert_eq!(world.ask("alice", "new").await.status, 201);
 }

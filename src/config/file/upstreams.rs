@@ -2,7 +2,16 @@
 
 use schemars::JsonSchema;
 
-use super::{Count, Flag, Span, Text};
+use super::{Count, Flag, Span, Text, Texts};
+
+/// Who is asked for the names of the upstreams that do not stand in the hosts file
+#[derive(JsonSchema)]
+#[schemars(deny_unknown_fields)]
+pub struct Resolver {
+    /// IP or IP:PORT, instead of the servers in /etc/resolv.conf
+    #[schemars(length(min = 1))]
+    pub servers: Texts,
+}
 
 /// For https upstreams
 #[derive(JsonSchema)]

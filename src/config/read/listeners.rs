@@ -91,21 +91,20 @@ fn admin(at: &At<'_>, strict: bool) -> Option<(SocketAddr, Option<TlsConfig>, Op
 fn token(at: &At<'_>, strict: bool) -> Option<AdminToken> {
     let expected = "32 to 4096 visible ASCII characters, for example from the environment: \
                     \"${NAME}\", or `{ file: FILE }`";
-    let text = if at.is_map() {
+    let (text, file) = if at.is_map() {
         let map = at.map(expected)?;
         let file = map.need("file", "the file with the token", |at| files::secret(at, strict));
         map.finish();
-        String::from_utf8_lossy(file?.1.trim_ascii()).into_owned()
+        let (path, bytes) = file?;
+        (String::from_utf8_lossy(bytes.trim_ascii()).into_owned(), Some(path))
     } else {
         match at.quiet_text() {
-            Ok(text) => text,
+            Ok(text) => (text, None),
             Err(found) => return at.refuse_as(found, expected),
         }
     };
-    let fits =
-        (32..=4096).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
-    if fits {
-        Some(AdminToken(text.into()))
+    if AdminToken::fits(&text) {
+        Some(AdminToken { text: text.into(), file })
     } else {
         at.refuse_as("a token that is none (not shown)", expected)
     }

@@ -1,5 +1,6 @@
 //! `tools[].upstreams` and what holds for them: TLS, choice, health, limits.
 
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -67,6 +68,7 @@ pub fn options(
     strict: bool,
 ) -> Option<UpstreamOptions> {
     let usual = UpstreamOptions::default();
+    let dns = map.or("resolver", usual.dns, servers);
     let tls = map.or("tls", usual.tls, |at| tls(at, upstreams, strict));
     let balance = balance(map);
     let health = map.maybe("health", |at| {
@@ -81,6 +83,7 @@ pub fn options(
         at.count(&(1..=1_000_000)).and_then(|count| usize::try_from(count).ok())
     });
     Some(UpstreamOptions {
+        dns: dns?,
         tls: tls?,
         balance: balance?,
         health: health?,
@@ -88,6 +91,23 @@ pub fn options(
         retry_budget: retry_budget?,
         max_concurrent: max_concurrent?,
     })
+}
+
+fn servers(at: &At<'_>) -> Option<Arc<[SocketAddr]>> {
+    let map = at.map("`{ servers: [IP] }`")?;
+    let found = map.need("servers", "a list of at least one IP or IP:PORT", |at| {
+        let expected = "a list of at least one IP or IP:PORT (UDP and TCP, 53 without a port)";
+        let found = at.filled(expected, |at| at.parse(expected, server))?;
+        distinct(at, "server", &found).then_some(found)
+    });
+    map.finish();
+    Some(found?.into())
+}
+
+fn server(text: &str) -> Option<SocketAddr> {
+    let of_ip = |ip: IpAddr| SocketAddr::new(ip, 53);
+    let found = text.parse().or_else(|_no_port| text.parse().map(of_ip)).ok()?;
+    (found.port() != 0 && !found.ip().is_unspecified()).then_some(found)
 }
 
 fn tls(at: &At<'_>, upstreams: Option<&[Upstream]>, strict: bool) -> Option<UpstreamTls> {

@@ -159,7 +159,7 @@ fn off_loopback_the_admin_listener_has_tls_and_a_token() {
     );
     let loaded = folder.load(&changed("store:", &listeners)).map_err(|p| p.to_string());
     let config = loaded.expect("loads").config;
-    assert_eq!(config.listeners.admin_token, Some(AdminToken(token.into())));
+    assert_eq!(config.listeners.admin_token, Some(AdminToken { text: token.into(), file: None }));
     assert!(config.listeners.admin_tls.is_some());
     assert!(!format!("{config:?}").contains(token), "it is a secret");
 }

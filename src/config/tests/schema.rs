@@ -31,7 +31,7 @@ listeners: { zzzzzzzz: 1, api: { zzzzzzzz: 1, address: "127.0.0.1:1" }, proxy: [
 store: { zzzzzzzz: 1, embedded: { zzzzzzzz: 1, path: ./data }, seal_keys: [{ zzzzzzzz: 1, id: k, file: ./seal.key }] }
 issuers: [{ zzzzzzzz: 1, issuer: a, jwks_file: ./jwks.json, audiences: [a], claims: { zzzzzzzz: 1 } }]
 api: { zzzzzzzz: 1 }
-tools: [{ zzzzzzzz: 1, name: a, hosts: [a], upstreams: ["https://a"], tls: { zzzzzzzz: 1 }, balance: consistent_hash, hash: { zzzzzzzz: 1, header: a }, health: { zzzzzzzz: 1, check: tcp }, ejection: { zzzzzzzz: 1 }, timeouts: { zzzzzzzz: 1 }, rules: [{ zzzzzzzz: 1, path: /, action: a }] }]
+tools: [{ zzzzzzzz: 1, name: a, hosts: [a], upstreams: ["https://a"], resolver: { zzzzzzzz: 1, servers: [10.0.0.1] }, tls: { zzzzzzzz: 1 }, balance: consistent_hash, hash: { zzzzzzzz: 1, header: a }, health: { zzzzzzzz: 1, check: tcp }, ejection: { zzzzzzzz: 1 }, timeouts: { zzzzzzzz: 1 }, rules: [{ zzzzzzzz: 1, path: /, action: a }] }]
 limits: { zzzzzzzz: 1 }
 policy: { zzzzzzzz: 1, directory: ./policies, cerbos: { zzzzzzzz: 1, address: "unix:/pdp" }, shadow: { zzzzzzzz: 1, engine: embedded }, providers: [{ zzzzzzzz: 1, resource: a, key: { zzzzzzzz: 1 }, validate: [{ zzzzzzzz: 1, require: a, otherwise: denied }], sources: [{ http: { zzzzzzzz: 1, url: "http://127.0.0.1/{key}", cache: { zzzzzzzz: 1, ttl: 1s } } }, { redis: { zzzzzzzz: 1, url: "redis://127.0.0.1", key: "{key}" } }] }] }
 catalog: { zzzzzzzz: 1, directory: ./catalog }
@@ -41,11 +41,11 @@ audit: { zzzzzzzz: 1, decisions: { zzzzzzzz: 1 }, sinks: [{ zzzzzzzz: 1, file: {
     let mut problems = folder.load(text).expect_err("unknown keys").0;
     // The shadow of this file is refused, too.
     problems.retain(|problem| problem.path.ends_with("zzzzzzzz"));
-    assert_eq!(problems.len(), 37, "{problems:?}");
+    assert_eq!(problems.len(), 38, "{problems:?}");
     let redis = r#"redis: { zzzzzzzz: 1, sentinel: { zzzzzzzz: 1, master: m, nodes: ["redis://127.0.0.1"] }, tls: { zzzzzzzz: 1 } }"#;
     let redis = super::changed("embedded: { path: ./data }", redis);
     problems.extend(folder.load(&redis).expect_err("unknown keys").0);
-    assert_eq!(problems.len(), 40, "{problems:?}");
+    assert_eq!(problems.len(), 41, "{problems:?}");
     let schema = file::schema();
     for problem in problems {
         let words = problem.expected.strip_prefix("one of the keys ").expect("a list of keys");

@@ -2,12 +2,14 @@
 
 use super::super::command::Submit;
 use super::super::course::Review;
+use super::super::iso8601;
 use super::super::refused::{FieldError, Refused};
 use super::super::rules::BreakGlass;
 use super::{Context, invalid};
 
 /// Refusals in order: the template has none; not for the requester; asked for somebody else; an
-/// earlier one of the subject, of any template, is not reviewed.
+/// earlier one of the subject, of any template, is not reviewed; the subject's kill switch was thrown
+/// lately.
 pub(super) fn may_break<'a>(
     context: &Context<'_>,
     submit: &'a Submit,
@@ -24,9 +26,15 @@ pub(super) fn may_break<'a>(
         return Err(invalid(vec![FieldError::new("/subject", "not-together", detail)]));
     }
     let mut requests = context.state.requests.values();
-    match requests.find(|request| request.course.owed().is_some()) {
-        Some(owed) => Err(Refused::ReviewDebt(owed.id)),
+    if let Some(owed) = requests.find(|request| request.course.owed().is_some()) {
+        return Err(Refused::ReviewDebt(owed.id));
+    }
+    match context.supervised_until() {
         None => Ok(rule),
+        Some(until) => {
+            let subject = context.state.subject.name.clone();
+            Err(Refused::Supervised { subject, until: iso8601::time(until) })
+        }
     }
 }
 

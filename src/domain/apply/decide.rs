@@ -6,6 +6,7 @@ use super::super::event::{Event, EventKind, Resource, Snapshot};
 use super::super::ids::RequestId;
 use super::super::refused::{FieldError, Refused};
 use super::super::request::{Approval, Bounds, Request, RequestStatus};
+use super::super::rules::Eligible;
 use super::super::subject::Person;
 use super::super::template::{Approvers, Step};
 use super::super::time::Timestamp;
@@ -19,11 +20,14 @@ pub(super) struct Vote<'a> {
     pub step: Option<u32>,
     pub comment: Option<&'a str>,
     pub bounds: &'a Bounds,
+    /// Who may activate the template now.
+    pub eligible: Option<&'a Eligible>,
 }
 
 /// Refusals in order: no such request; no longer pending; subject suspended; another step than the
-/// current one; own request; not among the step's approvers; already counted; values not accepted;
-/// an earlier approver's end has passed; separation of duties; too many live grants.
+/// current one; own request; not among the step's approvers; already counted; the requester is not
+/// eligible any more; values not accepted; an earlier approver's end has passed; separation of
+/// duties; too many live grants.
 pub(super) fn approve(
     context: &Context<'_>,
     id: RequestId,
@@ -35,6 +39,7 @@ pub(super) fn approve(
     if request.approvals.iter().any(|approval| approval.by.is_same_person(person)) {
         return Err(Refused::AlreadyApproved);
     }
+    refuse_ineligible(context, request, vote.eligible)?;
     check_text(vote.comment.unwrap_or_default(), "/comment")?;
     check_bounds(context.now, request, vote.bounds)?;
 
@@ -55,6 +60,22 @@ pub(super) fn approve(
     grant_all(context, request, after)
 }
 
+/// An eligibility that let its requester ask has to hold when it is approved: as it was then, and as
+/// the template says it now.
+fn refuse_ineligible(
+    context: &Context<'_>,
+    request: &Request,
+    eligible: Option<&Eligible>,
+) -> Result<(), Refused> {
+    let Some(then) = request.eligibility() else { return Ok(()) };
+    let holds = |it: &Eligible| it.holds_for(&request.requester, context.now);
+    if holds(then) && eligible.is_some_and(holds) {
+        return Ok(());
+    }
+    let (subject, template) = (request.subject().name.clone(), request.template.name.clone());
+    Err(Refused::NotEligible { subject, template })
+}
+
 /// The last approval: what was asked for is given.
 fn grant_all(
     context: &Context<'_>,
@@ -68,7 +89,7 @@ fn grant_all(
         timers: escalate::forgotten(before).into_iter().chain(timers).collect(),
         requests: vec![after],
         grants,
-        templates: Vec::new(),
+        ..Transition::default()
     })
 }
 

@@ -1,20 +1,24 @@
 //! How grants and undecided requests end: revoked, released, killed, or by their timers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::super::command::{Authority, Timer, TimerChange, Transition};
 use super::super::event::{Event, EventKind, Resource, Snapshot};
 use super::super::grant::{Ended, EndedWhy, Grant, GrantStatus};
 use super::super::ids::{GrantId, RequestId};
 use super::super::markers::Kill;
-use super::super::refused::Refused;
+use super::super::refused::{FieldError, Refused};
 use super::super::request::{Request, RequestStatus};
 use super::super::subject::{Actor, Person};
 use super::super::time::Timestamp;
 use super::{
-    Context, check_text, decide, grant_status, kill_that_cancelled, kill_that_revoked,
+    Context, check_text, decide, grant_status, invalid, kill_that_cancelled, kill_that_revoked,
     request_status, warn,
 };
+
+/// How long after its kill switch a subject gets nothing without approvers, where no time was named.
+pub const SUPERVISED_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// How the reason in an event begins, of an end that was made a second time.
 const RECONCILED: &str = "ended again by reconcile";
@@ -51,12 +55,24 @@ pub(super) fn release(
 }
 
 /// Revokes every open grant and cancels every pending request; what a kill or its time ended
-/// already keeps that end. Refused only for its reason's length; with nothing to end it changes
-/// nothing.
-pub(super) fn revoke_subject(context: &Context<'_>, reason: &str) -> Result<Transition, Refused> {
+/// already keeps that end. Until `until` approvers decide on whatever the subject asks for. Refused
+/// only for its reason's length, and for an `until` that has passed.
+pub(super) fn revoke_subject(
+    context: &Context<'_>,
+    reason: &str,
+    until: Option<Timestamp>,
+) -> Result<Transition, Refused> {
     check_text(reason, "/reason")?;
     let (state, now) = (context.state, context.now);
-    let mut all = Transition::default();
+    if until.is_some_and(|until| until <= now) {
+        let detail = "expected a time from now on";
+        return Err(invalid(vec![FieldError::new("/until", "out-of-range", detail)]));
+    }
+    // Who names a time means it; who names none takes nothing back of what stands.
+    let usual = || now.plus(SUPERVISED_FOR).max(state.supervised_until.unwrap_or_default());
+    let supervised_until = Some(until.unwrap_or_else(usual));
+    let supervised_until = supervised_until.filter(|_| supervised_until != state.supervised_until);
+    let mut all = Transition { supervised_until, ..Transition::default() };
     let markers = &state.markers;
     for grant in state.grants.values().filter(|grant| refuse_ended(context, grant).is_ok()) {
         all.append(ended(context, grant, ending(context, EndedWhy::Revoked, reason)));

@@ -61,16 +61,21 @@ pub(super) fn give(context: &Context<'_>, request: &mut Request) -> Result<Given
 /// The earliest end that any approver set, at most the asked duration from now; what an eligibility
 /// gives ends with it.
 fn agreed_end(now: Timestamp, request: &Request) -> Timestamp {
-    let until = request.template.rules.eligible.as_ref().and_then(|eligible| eligible.until);
     let asked = now.plus(request.duration);
-    let asked = match request.course.way {
-        Way::Eligibility => until.map_or(asked, |until| asked.min(until)),
-        Way::Approvers | Way::Rule { .. } | Way::BreakGlass { .. } => asked,
-    };
+    let asked = end_of_eligibility(request).map_or(asked, |until| asked.min(until));
     request.approvals.iter().fold(asked, |end, Approval { bounds, .. }| {
         let shorter = bounds.duration_ms.map(|millis| now.plus(Duration::from_millis(millis)));
         end.min(shorter.unwrap_or(end)).min(bounds.expires_at.unwrap_or(end))
     })
+}
+
+/// Where nothing but an eligibility that ends let the requester ask, or nobody else decided.
+fn end_of_eligibility(request: &Request) -> Option<Timestamp> {
+    let eligible = match request.course.way {
+        Way::Eligibility => request.template.rules.eligible.as_ref(),
+        Way::Approvers | Way::Rule { .. } | Way::BreakGlass { .. } => request.eligibility(),
+    };
+    eligible.and_then(|eligible| eligible.until)
 }
 
 fn grant(
@@ -121,8 +126,8 @@ fn terms(request: &Request) -> Terms {
     }
 }
 
-/// What an approver said about the end stays, and so does the end of a break-glass: such a grant is
-/// not extended.
+/// What an approver said about the end stays, and so do the end of a break-glass and that of an
+/// eligibility: such a grant is not extended.
 fn extension(request: &Request) -> Option<Extension> {
     let is_bound = |bounds: &Bounds| bounds.duration_ms.is_some() || bounds.expires_at.is_some();
     let Course { way, .. } = &request.course;
@@ -130,6 +135,7 @@ fn extension(request: &Request) -> Option<Extension> {
         // A rule, and an eligibility, is asked anew for longer access.
         Way::BreakGlass { .. } | Way::Rule { .. } | Way::Eligibility => None,
         Way::Approvers if request.approvals.iter().any(|it| is_bound(&it.bounds)) => None,
+        Way::Approvers if end_of_eligibility(request).is_some() => None,
         Way::Approvers => request.template.rules.extension.clone(),
     }
 }

@@ -25,6 +25,7 @@ mod warn;
 pub use confirm::CONFIRM_AFTER;
 pub use decide::MAX_NARROWINGS;
 pub use due::due_at;
+pub use end::SUPERVISED_FOR;
 pub use submit::{MAX_GRANTS, MAX_PENDING};
 
 use super::command::{Command, SubjectState, Transition};
@@ -63,8 +64,9 @@ pub fn apply(
     let context = Context { state, actor, seed, now };
     match command {
         Command::Submit(submit) => submit::submit(&context, submit),
-        Command::Approve { request, step, comment, bounds } => {
-            let vote = decide::Vote { step: *step, comment: comment.as_deref(), bounds };
+        Command::Approve { request, step, comment, bounds, eligible } => {
+            let (step, comment, eligible) = (*step, comment.as_deref(), eligible.as_ref());
+            let vote = decide::Vote { step, comment, bounds, eligible };
             decide::approve(&context, *request, &vote)
         }
         Command::Deny { request, step, reason } => decide::deny(&context, *request, *step, reason),
@@ -83,9 +85,9 @@ pub fn apply(
         Command::Escalate { request } => escalate::escalate(&context, *request),
         Command::WarnOfEnd { grant } => warn::warn_of_end(&context, *grant),
         Command::RemindOfReview { request } => review::remind(&context, *request),
-        Command::PutTemplate { template, exists } => templates::put(&context, template, *exists),
+        Command::PutTemplate { template, meant } => templates::put(&context, template, *meant),
         Command::DeleteTemplate { name } => templates::delete(&context, name),
-        Command::RevokeSubject { reason } => end::revoke_subject(&context, reason),
+        Command::RevokeSubject { reason, until } => end::revoke_subject(&context, reason, *until),
         Command::Sweep => Ok(end::sweep(&context)),
         Command::TimeOutRequest { request } => end::time_out(&context, *request),
         Command::ExpireGrant { grant } => end::expire(&context, *grant),
@@ -157,6 +159,11 @@ impl Context<'_> {
 
     fn grant(&self, id: GrantId) -> Result<&Grant, Refused> {
         self.state.grants.get(&id).ok_or(Refused::NoSuchGrant)
+    }
+
+    /// Until when the subject gets nothing without approvers, if that is not over.
+    fn supervised_until(&self) -> Option<Timestamp> {
+        self.state.supervised_until.filter(|until| self.now < *until)
     }
 
     fn refuse_suspended(&self) -> Result<(), Refused> {

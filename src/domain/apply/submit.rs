@@ -26,7 +26,9 @@ pub const MAX_PENDING: usize = 64;
 /// accepted (all of them at once); separation of duties; a request for the same template pending;
 /// too many pending; too many live grants; nobody who could approve.
 ///
-/// What needs no approver is given in the same commit. Break-glass does not wait for what is pending.
+/// What needs no approver is given in the same commit, unless the subject's kill switch was thrown
+/// lately: then approvers decide, and there is no break-glass. Break-glass does not wait for what is
+/// pending.
 pub(super) fn submit(context: &Context<'_>, submit: &Submit) -> Result<Transition, Refused> {
     context.refuse_suspended()?;
     if !submit.template.is_visible_to(&submit.requester) {
@@ -60,6 +62,9 @@ fn way(context: &Context<'_>, submit: &Submit) -> Result<Way, Refused> {
         return Ok(Way::Approvers);
     }
     let rules = &template.rules;
+    if context.supervised_until().is_some() {
+        return Ok(Way::Approvers);
+    }
     match (&rules.eligible, &rules.auto_approve) {
         (Some(eligible), _)
             if !eligible.needs_approval && eligible.holds_for(requester, context.now) =>

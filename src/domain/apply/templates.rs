@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::super::access::Access;
-use super::super::command::Transition;
+use super::super::command::{Meant, Transition};
 use super::super::event::{Event, EventKind, Resource, Snapshot};
 use super::super::hash::sha256;
 use super::super::ids::hex;
@@ -13,25 +13,31 @@ use super::super::refused::Refused;
 use super::super::template::Template;
 use super::Context;
 
-/// Refusals in order: it is there or not, other than the caller saw; too many names. The same
+/// Refusals in order: it is not as the caller saw it; too many names. The same
 /// content again changes nothing. Whether the content is good is the catalog's question.
 pub(super) fn put(
     context: &Context<'_>,
     template: &Arc<Template>,
-    exists: bool,
+    meant: Meant,
 ) -> Result<Transition, Refused> {
     let name = template.name.clone();
     let before = context.state.templates.get(&name);
-    if before.is_some_and(|made| !made.is_deleted()) != exists {
+    let exists = before.is_some_and(|made| !made.is_deleted());
+    let is_as_seen = match meant {
+        Meant::New => !exists,
+        Meant::Change => exists,
+        Meant::Same => before.is_some_and(|made| made.says(template)),
+    };
+    if !is_as_seen {
         return Err(Refused::TemplateMoved(name));
     }
     if before.is_none() && context.state.templates.len() >= MOST_TEMPLATES {
         return Err(Refused::TooManyTemplates { limit: MOST_TEMPLATES });
     }
-    let (version, there) = (next(before), before.and_then(Made::template));
-    if there.is_some_and(|old| Template { made: old.made, ..(**template).clone() } == **old) {
+    if before.is_some_and(|made| made.says(template)) {
         return Ok(Transition::default());
     }
+    let version = next(before);
     let template = Arc::new(Template { made: Some(version), ..(**template).clone() });
     Ok(changed(context, before, TemplateChange { name, version, template: Some(template) }))
 }

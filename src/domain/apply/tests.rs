@@ -18,6 +18,7 @@ use super::*;
 
 mod escalating;
 mod extending;
+mod supervised;
 mod warning;
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -39,6 +40,7 @@ impl World {
             version: 0,
             confirms_later: false,
             markers: Arc::new(Markers::default()),
+            supervised_until: None,
             requests: BTreeMap::new(),
             grants: BTreeMap::new(),
             templates: BTreeMap::new(),
@@ -54,6 +56,7 @@ impl World {
         self.seed += 1;
         let done = apply(&self.state, command, actor, Seed([self.seed; 16]), self.now)?;
         self.state.version += 1;
+        self.state.supervised_until = done.supervised_until.or(self.state.supervised_until);
         for request in &done.requests {
             self.state.requests.insert(request.id, request.clone());
         }
@@ -141,11 +144,17 @@ fn submission(template: &Arc<Template>, requester: &Person) -> Command {
 }
 
 fn approval(request: RequestId) -> Command {
-    Command::Approve { request, step: None, comment: None, bounds: Bounds::default() }
+    Command::Approve {
+        request,
+        step: None,
+        comment: None,
+        bounds: Bounds::default(),
+        eligible: None,
+    }
 }
 
 fn bounded(request: RequestId, bounds: Bounds) -> Command {
-    Command::Approve { request, step: None, comment: None, bounds }
+    Command::Approve { request, step: None, comment: None, bounds, eligible: None }
 }
 
 fn deny(request: RequestId) -> Command {
@@ -210,8 +219,13 @@ fn steps_are_decided_in_order_and_each_needs_its_number_of_people() {
     assert_eq!(world.approve(&lead("bob"), request).err(), Some(Refused::AlreadyApproved));
     let second = world.approve(&lead("ben"), request).expect("second of two");
     assert_eq!(second.events[0].kind, EventKind::RequestStepApproved);
-    let another =
-        Command::Approve { request, step: Some(1), comment: None, bounds: Bounds::default() };
+    let another = Command::Approve {
+        request,
+        step: Some(1),
+        comment: None,
+        bounds: Bounds::default(),
+        eligible: None,
+    };
     let refused = world.try_do(&carol, &another);
     assert_eq!(refused.err(), Some(Refused::AnotherStep { asked: 1, current: 2 }));
     assert_eq!(world.approve(&carol, request).expect("last").grants.len(), 1);
@@ -510,7 +524,7 @@ fn revoking_a_subject_ends_every_grant_and_request_with_an_event_each() {
     world.granted();
     world.granted();
     world.submit(&one_step());
-    let command = Command::RevokeSubject { reason: "left".into() };
+    let command = Command::RevokeSubject { reason: "left".into(), until: None };
     let done = world.try_do(&lead("bob"), &command).expect("revoked");
     assert_eq!((done.grants.len(), done.requests.len(), done.events.len()), (2, 1, 3));
     assert!(world.try_do(&lead("bob"), &command).expect("again").is_empty());
@@ -521,8 +535,9 @@ fn revoking_a_subject_leaves_a_request_past_its_deadline_expired() {
     let mut world = World::new();
     let request = world.submit(&one_step());
     world.now = world.state.requests[&request].pending_until;
-    let command = Command::RevokeSubject { reason: "left".into() };
-    assert!(world.try_do(&lead("bob"), &command).expect("nothing to end").is_empty());
+    let command = Command::RevokeSubject { reason: "left".into(), until: None };
+    let done = world.try_do(&lead("bob"), &command).expect("nothing to end");
+    assert!(done.events.is_empty() && done.requests.is_empty());
     let swept = world.run(&Actor::System, &Command::TimeOutRequest { request }).expect("swept");
     assert_eq!(swept.events[0].kind, EventKind::RequestExpired);
 }
@@ -597,11 +612,12 @@ fn revoking_a_subject_leaves_what_a_kill_or_its_time_ended() {
     world.granted();
     world.submit(&one_step());
     world.kill(KillTarget::Everything);
-    let command = Command::RevokeSubject { reason: "left".into() };
-    assert!(world.try_do(&lead("bob"), &command).expect("revoked").is_empty());
+    let command = Command::RevokeSubject { reason: "left".into(), until: None };
+    let ends_nothing = |done: Transition| done.events.is_empty() && done.grants.is_empty();
+    assert!(ends_nothing(world.try_do(&lead("bob"), &command).expect("revoked")));
     world.submit(&one_step());
     world.now = world.now.plus(HOUR * 24);
-    assert!(world.try_do(&lead("bob"), &command).expect("revoked").is_empty());
+    assert!(ends_nothing(world.try_do(&lead("bob"), &command).expect("revoked")));
 }
 
 #[test]

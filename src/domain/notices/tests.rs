@@ -84,6 +84,7 @@ fn world() -> World {
         version: 0,
         confirms_later: false,
         markers: Arc::new(Markers::default()),
+        supervised_until: None,
         requests: BTreeMap::new(),
         grants: BTreeMap::new(),
         templates: BTreeMap::new(),
@@ -164,7 +165,13 @@ impl World {
 }
 
 fn approve(request: RequestId) -> Command {
-    Command::Approve { request, step: None, comment: None, bounds: Bounds::default() }
+    Command::Approve {
+        request,
+        step: None,
+        comment: None,
+        bounds: Bounds::default(),
+        eligible: None,
+    }
 }
 
 fn words(recipients: &[Recipient]) -> Vec<String> {

@@ -17,8 +17,17 @@ pub(super) enum Due {
     Abort,
 }
 
+/// Before this nothing can be due: a connection that is busy, or waits for its next request, is not
+/// looked at for as long as that. What is due earlier is told by [`sooner`].
 pub(super) fn first_check<P: Ports>(core: &Core<P>) -> Duration {
-    core.shared.limits.header_timeout.min(core.shared.limits.idle_timeout)
+    core.shared.limits.idle_timeout
+}
+
+/// A deadline that began since the connection was looked at; asked whenever it moved.
+pub(super) fn sooner<P: Ports>(core: &Core<P>, seen: &Watch) -> Option<Instant> {
+    let limits = &core.shared.limits;
+    let head = seen.head_since().map(|begun| begun + limits.header_timeout);
+    seen.stall_ends(limits.idle_timeout).or(head)
 }
 
 /// The first deadline that has come, or when to look again.
@@ -40,8 +49,7 @@ pub(super) fn due<P: Ports>(core: &Core<P>, seen: &Watch, now: Instant) -> Due {
         if at <= now {
             return Due::End;
         }
-        // A head may begin at any moment; its own deadline is shorter.
-        return Due::Nothing(at.min(now + limits.header_timeout));
+        return Due::Nothing(at);
     }
     Due::Nothing(now + first_check(core))
 }

@@ -17,7 +17,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::deadlines::{Due, due, first_check};
+use super::deadlines::{Due, due, first_check, sooner};
 use super::http2::Begun;
 use super::peer::Peer;
 use crate::gateway::core::Core;
@@ -47,7 +47,8 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
         let (core, seen, peer) = (Rc::clone(&core), Rc::clone(&seen), Rc::clone(&peer));
         let opening = &opening;
         async move {
-            let mut response = serve::answer(&*core, &peer, request).await;
+            // Much larger than what an idle connection needs, and soon free for the next request.
+            let mut response = Box::pin(serve::answer(&*core, &peer, request)).await;
             if let Some(tunnel) = response.body_mut().take_tunnel() {
                 seen.switches();
                 opening.set(Some(tunnel));
@@ -84,6 +85,9 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
                 ending = true;
                 Pin::new(&mut connection).graceful_shutdown();
                 continue;
+            }
+            if let Some(at) = sooner(&core, &seen).filter(|at| *at < deadline.deadline()) {
+                deadline.as_mut().reset(at);
             }
             if deadline.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;

@@ -32,7 +32,7 @@ pub async fn serve<P: Ports>(
         // Larger than what a plain connection needs, so it has an allocation of its own.
         return Box::pin(tls::serve(core, (stream, ip), tls, phase)).await;
     }
-    let peer = Rc::new(Peer { ip, secure: false, name: None });
+    let peer = Rc::new(Peer::new(ip, false, None));
     let once = (Rc::clone(&core), Rc::clone(&peer), phase.clone());
     if let Some(begun) = http1::serve(core, stream, peer, (speaks.http2, phase)).await {
         let (core, peer, phase) = once;

@@ -26,7 +26,7 @@ pub async fn serve<P: Ports>(
     let (_, session) = stream.get_ref();
     let name = session.server_name().map(|name| Rc::from(name.to_ascii_lowercase()));
     let speaks_http2 = session.alpn_protocol() == Some(H2);
-    let peer = Rc::new(Peer { ip, secure: true, name });
+    let peer = Rc::new(Peer::new(ip, true, name));
     if speaks_http2 {
         http2::serve(core, http2::Begun::new(stream), peer, phase).await;
     } else {

@@ -32,6 +32,7 @@ use crate::gateway::lease::{Held, Lease};
 use crate::gateway::limits::Slot;
 use crate::gateway::ports::Ports;
 use crate::gateway::refusal::Refusal;
+use crate::gateway::texts::Texts;
 use crate::gateway::tunnel::{self, Handshake};
 
 use exchange::Wants;
@@ -73,14 +74,18 @@ pub async fn forward<P: Ports>(
     let context = along.place.context.with_span(core.ids.span());
     let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
     let wants = Wants { trailers: http2::wants_trailers(&head.headers), tunnel: asked.is_some() };
-    let mut request = outbound(permit, head, &along, context, body);
+    let mut request = outbound((permit, &core.texts), head, &along, context, body);
     if asked.is_some() {
         tunnel::mark(request.headers_mut());
     }
     let started = Instant::now();
     let about = (&progress, &mut lease, wants);
     let exchange = exchange::exchange(core, permit, request, about, &span);
-    let mut answer = exchange.instrument(span.0.clone()).await;
+    let mut answer = if span.0.is_disabled() {
+        exchange.await
+    } else {
+        Box::pin(exchange.instrument(span.0.clone())).await
+    };
     let (tool, mut agreed) = (&permit.tool().config.name, None);
     if let Ok(response) = &answer {
         match answer::switched(tool, asked.as_ref(), response) {
@@ -121,14 +126,13 @@ fn rules<P>(core: &Core<P>, permit: &Permit, head: &Parts) -> Rules {
 }
 
 fn outbound(
-    permit: &Permit,
+    (permit, texts): (&Permit, &Texts),
     mut head: Parts,
     along: &Along<'_>,
     context: TraceContext,
     body: ClientBody,
 ) -> Request<ClientBody> {
     let tool = &permit.tool().config;
-    let grants: Vec<String> = permit.grants().iter().map(ToString::to_string).collect();
     headers::rewrite_request(
         &mut head.headers,
         &Outbound {
@@ -138,10 +142,11 @@ fn outbound(
             credential: &tool.credential,
             forward_credential: tool.forward_credential,
             identity: permit.identity(),
-            grants: &grants.join(","),
+            grants: permit.grants(),
             request_id: &along.request_id,
-            traceparent: &context.to_string(),
+            trace: context,
             keep_tracestate: along.place.is_continued(),
+            texts,
         },
     );
     let mut request = Request::new(body);

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
@@ -19,6 +20,8 @@ const LINGER_BYTES: usize = 256 * 1024;
 const HELD_READ: usize = 4 * 1024;
 /// How much is held behind a request for an upgrade until its answer is there.
 const HELD_UNDECIDED: usize = 64 * 1024;
+/// Responses up to this size, head and body, are written in one piece.
+const SMALL: usize = 1024;
 /// What a client of HTTP/2 says first (RFC 9113, section 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
@@ -270,6 +273,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         cx: &mut Context<'_>,
         bytes: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        let total = bytes.iter().map(|part| part.len()).sum::<usize>();
+        if total <= SMALL {
+            // Cheaper copied together than handed to the system in pieces.
+            let mut whole = SmallVec::<[u8; SMALL]>::new();
+            bytes.iter().for_each(|part| whole.extend_from_slice(part));
+            return self.poll_write(cx, &whole);
+        }
         self.may_write()?;
         let polled = Pin::new(&mut self.io).poll_write_vectored(cx, bytes);
         self.note_write(&polled, cx);

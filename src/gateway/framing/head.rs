@@ -169,19 +169,28 @@ fn request_line(line: &[u8], limits: HeadLimits) -> Result<Version, Violation> {
 /// What the URI type would cut or refuse by itself is refused here, so that exactly one place
 /// answers.
 pub fn check_target(target: &[u8]) -> Result<(), Violation> {
-    let mut plain = target.first() == Some(&b'/');
+    if target.first() == Some(&b'/') && target.iter().fold(true, |good, &b| good & is_plain(b)) {
+        return Ok(());
+    }
     for &byte in target {
         match byte {
             b'#' => return Err(Violation::Head("a # in the target")),
             0..=b' ' | 0x7f..=0xff => {
                 return Err(Violation::Head("a control, blank or non-ASCII byte in the target"));
             }
-            b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' => plain = false,
             _ => (),
         }
     }
-    if plain || http::Uri::try_from(target).is_ok() {
+    if http::Uri::try_from(target).is_ok() {
         return Ok(());
     }
     Err(Violation::Head("a byte in the target that a URI cannot have"))
+}
+
+/// Bytes of which the URI type takes any sequence behind a slash. Without a branch, see
+/// [`is_field_value`](super::bytes::is_field_value).
+const fn is_plain(byte: u8) -> bool {
+    let odd = (byte == b'"') | (byte == b'#') | (byte == b'<') | (byte == b'>');
+    let odder = (byte == b'^') | (byte == b'`') | ((byte >= b'{') & (byte <= b'}'));
+    (byte > b' ') & (byte < 0x7f) & !odd & !odder
 }

@@ -5,13 +5,17 @@ mod credential;
 mod names;
 mod trailers;
 
+use std::fmt::Write;
+
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::connection::Peer;
+use super::texts::Texts;
 use crate::config::{AccessMode, CredentialSource};
+use crate::domain::ids::GrantId;
 use crate::identity::Identity;
-use crate::telemetry::trace::TRACEPARENT;
+use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 
 use names::{Folded, HOP_BY_HOP, NOT_FROM_CLIENTS};
 pub use names::{is_protected, is_spelling_of};
@@ -31,11 +35,12 @@ pub struct Outbound<'a> {
     pub credential: &'a CredentialSource,
     pub forward_credential: bool,
     pub identity: Option<&'a Identity>,
-    /// Sorted, comma-separated; empty without any.
-    pub grants: &'a str,
+    /// Sorted.
+    pub grants: &'a [GrantId],
     pub request_id: &'a HeaderValue,
-    pub traceparent: &'a str,
+    pub trace: TraceContext,
     pub keep_tracestate: bool,
+    pub texts: &'a Texts,
 }
 
 /// Turns the client's headers into those that the tool gets.
@@ -55,7 +60,7 @@ pub fn rewrite_request(headers: &mut HeaderMap, out: &Outbound<'_>) {
     added::add_forwarded(headers, out);
     added::add_identity(headers, out);
     headers.insert(REQUEST_ID, out.request_id.clone());
-    set(headers, TRACEPARENT, out.traceparent);
+    set(headers, TRACEPARENT, out.texts.value(|text| write!(text, "{}", out.trace)));
 }
 
 /// Cleans the headers of a tool's response.
@@ -110,11 +115,11 @@ fn remove_nominated(headers: &mut HeaderMap) {
     }
 }
 
-/// Every value given here is visible ASCII; one that is not would be left out, and so would the
-/// client's copy, which is already gone.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: &str) {
-    match HeaderValue::from_str(value) {
-        Ok(value) => drop(headers.insert(name, value)),
-        Err(_) => drop(headers.remove(name)),
+/// Every value given here is visible ASCII; one that is not would be left out (`None`), and so would
+/// the client's copy, which is already gone.
+fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    match value {
+        Some(value) => drop(headers.insert(name, value)),
+        None => drop(headers.remove(name)),
     }
 }

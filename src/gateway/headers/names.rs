@@ -77,7 +77,8 @@ impl Folded {
 
     pub(super) fn is_any(&self, patterns: &[&str]) -> bool {
         // Most are told apart by their first letter.
-        let may_be = |pattern: &str| pattern.as_bytes().first() == self.bytes.first();
+        let first = self.bytes[0];
+        let may_be = |pattern: &str| pattern.as_bytes().first() == Some(&first);
         patterns.iter().any(|pattern| may_be(pattern) && self.is(pattern))
     }
 }

@@ -11,9 +11,9 @@ use crate::config::AccessMode;
 use crate::domain::ids::GrantId;
 use crate::domain::markers::KillTarget;
 use crate::domain::time::Timestamp;
-use crate::gateway::admit::{NotPermitted, permitted};
+use crate::gateway::admit::{Matched, NotPermitted, permitted};
 use crate::gateway::core::Core;
-use crate::gateway::ports::{Decide, Fate, Live, LiveSet, MatchedGrant, Ports};
+use crate::gateway::ports::{Decide, Fate, Live, LiveSet, Ports};
 use crate::gateway::record::{Grounds, Trail};
 use crate::gateway::target::Target;
 use crate::problem::ProblemCode;
@@ -26,7 +26,7 @@ const TOLD_WITHIN: Duration = Duration::from_millis(200);
 
 pub enum Again {
     /// These grants permit it, or it needs none.
-    Stays(Vec<MatchedGrant>),
+    Stays(Matched),
     /// And since when, where that is known.
     Ends(Cause, Option<Timestamp>),
     /// Nobody could tell.

@@ -3,6 +3,8 @@ use std::sync::Arc;
 use super::super::record::Grounds;
 use super::ring::Ring;
 use super::{BYTES, Entry, ROOM, Recent};
+use smallvec::SmallVec;
+
 use crate::domain::time::Timestamp;
 use crate::identity::{Identity, Proof};
 use crate::resources::{Known, Origin, Provided};
@@ -22,15 +24,16 @@ fn record(id: String) -> DecisionRecord {
         upstream_path: None,
         subject: None,
         issuer: None,
+        key: None,
         route: None,
-        grants: Vec::new(),
+        grants: SmallVec::new(),
         action: None,
         resource: None,
         object_id: None,
         scope: None,
         attributes: None,
-        roles: Vec::new(),
-        evaluated_policies: Vec::new(),
+        roles: SmallVec::new(),
+        evaluated_policies: SmallVec::new(),
         rule: None,
         policy_scope: None,
         derived_roles: Vec::new(),

@@ -30,7 +30,7 @@ async fn a_hostile_head_is_answered_bare_and_reaches_nobody() {
         outcome: "refused",
         reason: "bad-request",
     };
-    let counted = gateway.shared.metrics.requests.get_or_create(&labels).get().0;
+    let counted = gateway.shared.metrics.requests.get_or_create(&labels).value();
     assert_eq!(counted, u64::try_from(hostile_heads().len()).expect("few"));
 }
 

@@ -187,16 +187,22 @@ impl Raw {
     /// The payload of the next frame of this kind.
     pub async fn next_of(&mut self, kind: u8) -> Option<Vec<u8>> {
         loop {
-            let mut head = [0; 9];
-            let read = timeout(PATIENCE, self.stream.read_exact(&mut head)).await;
-            read.expect("a frame, or the end").ok()?;
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            let mut payload = vec![0; usize::try_from(length).expect("short")];
-            timeout(PATIENCE, self.stream.read_exact(&mut payload)).await.expect("in time").ok()?;
-            if head[3] == kind {
+            let (found, _, payload) = self.next().await?;
+            if found == kind {
                 return Some(payload);
             }
         }
+    }
+
+    /// The next frame: its kind, flags and payload.
+    pub async fn next(&mut self) -> Option<(u8, u8, Vec<u8>)> {
+        let mut head = [0; 9];
+        let read = timeout(PATIENCE, self.stream.read_exact(&mut head)).await;
+        read.expect("a frame, or the end").ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; usize::try_from(length).expect("short")];
+        timeout(PATIENCE, self.stream.read_exact(&mut payload)).await.expect("in time").ok()?;
+        Some((head[3], head[4], payload))
     }
 
     /// Whether the connection ends, whatever is said before.

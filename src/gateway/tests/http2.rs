@@ -232,7 +232,7 @@ async fn heads_that_are_too_large_get_the_status_of_http1() {
     let many = (0..41).fold(ask("GET", "/healthz"), |ask, n| ask.header(format!("x-{n}"), "1"));
     assert_eq!(client.call(many).await.status, 431);
     let labels = RequestLabels { tool: "none".into(), outcome: "refused", reason: "bad-request" };
-    assert_eq!(gateway.shared.metrics.requests.get_or_create(&labels).get().0, 3);
+    assert_eq!(gateway.shared.metrics.requests.get_or_create(&labels).value(), 3);
     // Far too large: the library's own answer.
     let huge = ask("GET", "/healthz").header("x-huge", "a".repeat(30_000));
     assert_eq!(client.call(huge).await.status, 431);
@@ -407,7 +407,7 @@ async fn a_panic_ends_one_stream_and_is_counted() {
     gateway.world.change(|state| state.verdict = Verdict::Allow);
     assert_eq!(client.get("/policy/a").await.status, 200);
     let labels = RequestLabels { tool: "none".into(), outcome: "failed", reason: "panic" };
-    assert_eq!(gateway.shared.metrics.requests.get_or_create(&labels).get().0, 1);
+    assert_eq!(gateway.shared.metrics.requests.get_or_create(&labels).value(), 1);
 }
 
 #[tokio::test]

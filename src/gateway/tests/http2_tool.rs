@@ -24,6 +24,8 @@ pub enum Does {
     SaysGoodbye,
     /// Nothing, ever.
     Nothing,
+    /// Answers at once, and neither reads the body nor gives it up.
+    AnswersUnread,
     /// A longer body than it announced.
     SaysTooMuch,
     /// gRPC: every piece comes back at once, and `grpc-status: 0` at the end.
@@ -131,6 +133,13 @@ impl Http2Tool {
         if matches!(does, Does::Echoes) {
             return self.echo((head, body), reply, connection).await;
         }
+        if matches!(does, Does::AnswersUnread) {
+            self.note(connection, &head, Vec::new());
+            let answer = Response::new(());
+            let Ok(mut stream) = reply.send_response(answer, false) else { return };
+            let _gone = stream.send_data(Bytes::from_static(b"early"), true);
+            return std::future::pending().await;
+        }
         let mut read = Vec::new();
         while let Some(Ok(piece)) = body.data().await {
             let _broken = body.flow_control().release_capacity(piece.len());
@@ -152,6 +161,7 @@ impl Http2Tool {
             | Does::Serves(_)
             | Does::Echoes
             | Does::Refuses
+            | Does::AnswersUnread
             | Does::Resets(_) => {
                 let head = response(200).body(()).expect("a head");
                 let Ok(mut stream) = reply.send_response(head, false) else { return };

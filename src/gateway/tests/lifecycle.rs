@@ -80,7 +80,7 @@ async fn a_panic_ends_one_connection_and_nothing_else() {
     gateway.world.change(|state| state.verdict = Verdict::Allow);
     assert_eq!(gateway.get("/policy/a").await.status, 200);
     let labels = RequestLabels { tool: "none".into(), outcome: "failed", reason: "panic" };
-    assert_eq!(gateway.shared.metrics.requests.get_or_create(&labels).get().0, 1);
+    assert_eq!(gateway.shared.metrics.requests.get_or_create(&labels).value(), 1);
     assert_eq!(gateway.tool.seen().len(), 1);
 }
 
@@ -131,7 +131,7 @@ async fn what_happens_is_counted_under_closed_labels() {
         ("notes", "refused", "store-unreachable"),
     ] {
         let labels = RequestLabels { tool: tool.into(), outcome, reason };
-        assert_eq!(metrics.requests.get_or_create(&labels).get().0, 1, "{tool} {reason}");
+        assert_eq!(metrics.requests.get_or_create(&labels).value(), 1, "{tool} {reason}");
     }
     assert_eq!(metrics.store_errors.get_or_create(&KindLabel { kind: "deadline" }).get(), 1);
     let mut registry = prometheus_client::registry::Registry::default();

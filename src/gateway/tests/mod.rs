@@ -3,6 +3,8 @@
 
 mod admission;
 mod balance;
+mod conformance;
+mod dns;
 mod endings;
 mod explaining;
 mod floods;
@@ -18,6 +20,7 @@ mod http2_tunnels;
 mod large;
 mod leases;
 mod lifecycle;
+mod names;
 mod pacing;
 mod pool;
 mod resources;

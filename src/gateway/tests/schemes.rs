@@ -126,6 +126,31 @@ async fn a_tool_that_asks_who_we_are_is_shown_the_configured_certificate() {
 }
 
 #[tokio::test]
+async fn tls_files_are_read_anew_and_bad_ones_leave_the_old_in_use() {
+    let (authority, other) = (Authority::new(), Authority::new());
+    let tool = Tool::tls(acceptor(&authority, &["localhost"], &[], true)).await;
+    // Each request has to connect anew.
+    let last = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    tool.answers(|_| Answer::Last(last.to_vec()));
+    let ours = other.pair("client", &["client"]);
+    let tls = UpstreamTls { client: Some(ours.clone()), ..trusting(&authority) };
+    let gateway = Harness::with(limits(), https("localhost", tool.address.port(), &tls)).await;
+    let reload = || gateway.shared.routes.load().tool_named("notes").upstreams.reload();
+    assert_eq!(gateway.get("/healthz").await.status, 502, "a stranger's certificate");
+    let good = authority.pair("client", &["client"]);
+    std::fs::copy(&good.0, &ours.0).expect("copied");
+    let told = reload().expect_err("the key is still the old one's");
+    assert!(told.starts_with("tools: notes: tls."), "{told}");
+    assert_eq!(gateway.get("/healthz").await.status, 502);
+    std::fs::copy(&good.1, &ours.1).expect("copied");
+    assert_eq!(reload(), Ok(()));
+    assert_eq!(gateway.get("/healthz").await.text(), "ok");
+    std::fs::write(&ours.1, "no key").expect("written");
+    assert!(reload().is_err());
+    assert_eq!(gateway.get("/healthz").await.text(), "ok", "with the old pair");
+}
+
+#[tokio::test]
 async fn files_that_cannot_be_used_are_told_before_anything_starts() {
     let (authority, other) = (Authority::new(), Authority::new());
     let (chain, _) = authority.pair("client", &["client"]);

@@ -74,6 +74,32 @@ async fn a_tool_that_has_answered_and_takes_no_more_of_the_body_loses_its_connec
 }
 
 #[tokio::test]
+async fn a_tool_of_http2_that_has_answered_and_takes_no_more_of_the_body_loses_its_connection() {
+    let tool = Http2Tool::start(None).await;
+    tool.does(|head, _| match head.method().as_str() {
+        "POST" => Does::AnswersUnread,
+        _ => Does::Answers,
+    });
+    let upstream = Upstream::H2c { host: "127.0.0.1".into(), port: tool.address.port() };
+    let gateway = Harness::with(limits(), |config| config.upstreams = vec![upstream.clone()]).await;
+    gateway.world.grant(1, "alice", "notes", "operator");
+    let mut client = gateway.client().await;
+    client.send(with("POST", "/a", &format!("Content-Length: {BODY}\r\n")).as_bytes()).await;
+    let upload = tokio::spawn(async move {
+        let answer = client.next().await.expect("a response").text();
+        let mut stream = client.stream;
+        (answer, stream.write_all(&vec![b'x'; BODY]).await)
+    });
+    timeout(PATIENCE, until(|| open_to_tool(&gateway) == 1)).await.expect("it begins");
+    timeout(PATIENCE, until(|| open_to_tool(&gateway) == 0)).await.expect("it ends");
+    let (answer, sent) = upload.await.expect("no panic");
+    assert_eq!(answer, "early");
+    assert!(sent.is_err(), "and so does the client's");
+    assert_eq!(gateway.get("/healthz").await.text(), "ok");
+    assert_eq!(tool.connections(), 2);
+}
+
+#[tokio::test]
 async fn a_stream_that_a_request_makes_the_tool_reset_is_no_fault_of_its_connection() {
     let (one, two) = (Http2Tool::start(None).await, Http2Tool::start(None).await);
     let at =

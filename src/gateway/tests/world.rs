@@ -125,6 +125,7 @@ pub fn person(name: &str, groups: &[&str], roles: &[&str]) -> Identity {
         claims: Arc::new(claims.as_object().cloned().unwrap_or_default()),
         expires_at: START.plus(std::time::Duration::from_hours(1)),
         proof: crate::identity::Proof::default(),
+        prepared: crate::identity::Prepared::default(),
     }
 }
 
@@ -225,7 +226,7 @@ impl World {
 }
 
 impl DecisionLog for World {
-    fn record(&self, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
+    fn record(&self, _core: usize, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
         if self.log_full.load(Ordering::SeqCst) {
             return Err(DecisionLogFull);
         }

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 use crate::config::{EjectionConfig, Upstream};
 
 use super::names::{Host, Reached};
-use super::tls::{Tls, TlsTarget};
+use super::resolver::Resolver;
+use super::tls::TlsTarget;
 
 /// One backend, as all cores see it. Nothing of it decides on access: one that is unhealthy or
 /// ejected is only asked last.
@@ -29,20 +30,21 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// # Errors
-    /// Its host cannot be verified under TLS.
-    pub fn new(upstream: &Upstream, tls: &Tls) -> Result<Self, String> {
-        Ok(Self {
+    #[must_use]
+    pub fn new(upstream: &Upstream, tls: Option<TlsTarget>, resolver: &Resolver) -> Self {
+        Self {
             upstream: upstream.clone(),
-            tls: tls.target(upstream)?,
-            host: upstream.host_and_port().map(|(host, port)| Host::new(host, port)),
+            tls,
+            host: upstream
+                .host_and_port()
+                .map(|(host, port)| Host::new(host, port, resolver.clone())),
             name: upstream.to_string().into(),
             unhealthy: AtomicBool::new(false),
             failures: AtomicU32::new(0),
             ejections: AtomicU32::new(0),
             ejected_until: AtomicU64::new(0),
             began: Instant::now(),
-        })
+        }
     }
 
     #[must_use]

@@ -183,14 +183,13 @@ impl std::fmt::Debug for Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{HashKey, Upstream, UpstreamTls};
-    use crate::gateway::upstream::tls::Tls;
+    use crate::config::{HashKey, Upstream};
+    use crate::gateway::upstream::resolver::Resolver;
 
     fn backends(count: u16) -> Vec<Arc<Backend>> {
         let made = (0..count).map(|at| {
             let upstream = Upstream::Http { host: "127.0.0.1".into(), port: 8000 + at };
-            let tls = Tls::open(&UpstreamTls::default(), &[]).expect("none");
-            Arc::new(Backend::new(&upstream, &tls).expect("a backend"))
+            Arc::new(Backend::new(&upstream, None, &Resolver::default()))
         });
         made.collect()
     }

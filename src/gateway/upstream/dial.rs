@@ -36,8 +36,7 @@ pub async fn dial(backend: &Backend, http1: bool) -> io::Result<(Link, Protocol,
         (Upstream::Http { .. }, _) => Ok((Link::Tcp(stream), Protocol::Http1, reached)),
         (Upstream::H2c { .. }, _) => Ok((Link::Tcp(stream), Protocol::Http2, reached)),
         (Upstream::Https { .. }, Some(tls)) => {
-            let connector = if http1 { &tls.http1 } else { &tls.connector };
-            let stream = connector.connect(tls.name.clone(), stream).await?;
+            let stream = tls.connector(http1).connect(tls.name.clone(), stream).await?;
             let protocol = match stream.get_ref().1.alpn_protocol() {
                 Some(b"h2") => Protocol::Http2,
                 Some(_) | None => Protocol::Http1,

@@ -153,6 +153,11 @@ impl Lent {
     /// The backend answered with a head.
     pub fn answered(&self, status: StatusCode) {
         let (tool, backend) = (&self.busy.0.tool, &self.busy.0.backend);
+        if let (Sender::Http2(stream, _), Some(request)) = (&self.sender, &self.request)
+            && !request.ended.get()
+        {
+            stream.bounds_upload(request, tool.timeouts.response);
+        }
         // What gateways and overloaded servers say; other errors are the request's own.
         match status.as_u16() {
             502..=504 => tool.failed(backend),

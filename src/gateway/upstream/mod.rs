@@ -17,6 +17,7 @@ mod lent;
 mod link;
 mod names;
 mod pool;
+mod resolver;
 mod shared;
 mod tls;
 mod upstreams;

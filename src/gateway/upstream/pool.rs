@@ -13,6 +13,7 @@ use std::time::Duration;
 use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
 use tokio::sync::OnceCell;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backend::Backend;
@@ -293,7 +294,8 @@ impl BackendPool {
             }
             Protocol::Http2 => {
                 let stream = TokioIo::new(link);
-                let handshake = http2::Builder::new(Local)
+                let local = Local::default();
+                let handshake = http2::Builder::new(local.clone())
                     .initial_stream_window_size(STREAM_WINDOW)
                     .initial_connection_window_size(STREAM_WINDOW * MOST_STREAMS)
                     .handshake(stream)
@@ -311,7 +313,8 @@ impl BackendPool {
                     let _ended = driven.await;
                     drop(open);
                 });
-                Ok(Opened::Http2(Shared::new(sender, allowed, reached)))
+                let driver = local.first.borrow().clone();
+                Ok(Opened::Http2(Shared::new(sender, allowed, driver, reached)))
             }
         }
     }
@@ -355,13 +358,17 @@ enum Opened {
 }
 
 /// Runs what hyper needs beside a connection on this core.
-#[derive(Clone, Copy, Debug)]
-struct Local;
+#[derive(Clone, Debug, Default)]
+struct Local {
+    /// The connection itself: it is begun in the handshake, before there is a request.
+    first: Rc<RefCell<Option<AbortHandle>>>,
+}
 
 impl<F: Future + 'static> hyper::rt::Executor<F> for Local {
     fn execute(&self, work: F) {
-        tokio::task::spawn_local(async {
+        let task = tokio::task::spawn_local(async {
             drop(work.await);
         });
+        self.first.borrow_mut().get_or_insert_with(|| task.abort_handle());
     }
 }

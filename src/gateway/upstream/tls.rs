@@ -1,8 +1,10 @@
 //! TLS to tools: whom we trust, and who we say that we are. The name in the certificate is always
-//! verified against the configured host.
+//! verified against the configured host. The files are read anew on a reload; connections that are
+//! open keep what they began with.
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
@@ -10,22 +12,18 @@ use crate::config::{Upstream, UpstreamTls};
 use crate::tls::{self, Trust};
 
 /// What the https backends of a tool share; `None` when it has none.
-#[derive(Clone)]
-pub struct Tls(Option<Connectors>);
+pub struct Tls(Option<Arc<ArcSwap<Connectors>>>);
 
-#[derive(Clone)]
-struct Connectors {
+/// For the next connection.
+pub struct Connectors {
     usual: TlsConnector,
     http1: TlsConnector,
-    offers_http2: bool,
 }
 
 /// How one backend is spoken to inside TLS.
 #[derive(Clone)]
 pub struct TlsTarget {
-    pub connector: TlsConnector,
-    /// Offers HTTP/1.1 alone.
-    pub http1: TlsConnector,
+    current: Arc<ArcSwap<Connectors>>,
     pub name: ServerName<'static>,
     /// HTTP/2 is offered.
     pub offers_http2: bool,
@@ -40,6 +38,49 @@ impl Tls {
         if !upstreams.iter().any(|it| matches!(it, Upstream::Https { .. })) {
             return Ok(Self(None));
         }
+        Ok(Self(Some(Arc::new(ArcSwap::from_pointee(Connectors::open(config)?)))))
+    }
+
+    /// Reads the files anew; new connections use what they say.
+    ///
+    /// # Errors
+    /// As for [`Tls::open`]; what was read before stays in use.
+    pub fn reload(&self, config: &UpstreamTls) -> Result<(), String> {
+        if let Some(current) = &self.0 {
+            current.store(Arc::new(Connectors::open(config)?));
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// The host is neither a DNS name nor an IP address.
+    pub fn target(
+        &self,
+        upstream: &Upstream,
+        config: &UpstreamTls,
+    ) -> Result<Option<TlsTarget>, String> {
+        let (Upstream::Https { host, .. }, Some(current)) = (upstream, &self.0) else {
+            return Ok(None);
+        };
+        let name = ServerName::try_from(host.to_string());
+        let name = name.map_err(|_unusable| {
+            format!("upstreams: found {upstream}, whose host no certificate can name")
+        })?;
+        Ok(Some(TlsTarget { current: Arc::clone(current), name, offers_http2: config.http2 }))
+    }
+}
+
+impl TlsTarget {
+    /// `http1`: offers HTTP/1.1 alone.
+    #[must_use]
+    pub fn connector(&self, http1: bool) -> TlsConnector {
+        let current = self.current.load();
+        if http1 { current.http1.clone() } else { current.usual.clone() }
+    }
+}
+
+impl Connectors {
+    fn open(config: &UpstreamTls) -> Result<Self, String> {
         let pair = config.client.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
         let mut client = tls::client(Trust { ca: config.ca.as_deref(), client: pair })
             .map_err(|why| format!("tls.{}: {why}", why.key()))?;
@@ -48,22 +89,14 @@ impl Tls {
         if config.http2 {
             client.alpn_protocols.insert(0, b"h2".to_vec());
         }
-        let (usual, offers_http2) = (TlsConnector::from(Arc::new(client)), config.http2);
-        Ok(Self(Some(Connectors { usual, http1, offers_http2 })))
+        Ok(Self { usual: TlsConnector::from(Arc::new(client)), http1 })
     }
+}
 
-    /// # Errors
-    /// The host is neither a DNS name nor an IP address.
-    pub fn target(&self, upstream: &Upstream) -> Result<Option<TlsTarget>, String> {
-        let Upstream::Https { host, .. } = upstream else { return Ok(None) };
-        let Some(Connectors { usual, http1, offers_http2 }) = self.0.clone() else {
-            return Ok(None);
-        };
-        let name = ServerName::try_from(host.to_string());
-        let name = name.map_err(|_unusable| {
-            format!("upstreams: found {upstream}, whose host no certificate can name")
-        })?;
-        Ok(Some(TlsTarget { connector: usual, http1, name, offers_http2 }))
+/// Keys stand in it.
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Tls")
     }
 }
 

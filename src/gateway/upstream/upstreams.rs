@@ -3,12 +3,13 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::config::{ToolConfig, ToolTimeouts, UpstreamOptions};
+use crate::config::{ToolConfig, ToolTimeouts, Upstream, UpstreamOptions};
 use crate::telemetry::events::upstreams::{BackendEjected, ToolMetrics};
 use crate::telemetry::metrics::Metrics;
 
 use super::backend::Backend;
 use super::choose::Ring;
+use super::resolver::Resolver;
 use super::tls::Tls;
 
 /// Numbers are never used twice, so that what a core keeps under one is never another tool's.
@@ -27,6 +28,7 @@ pub struct Upstreams {
     /// There where backends are found by hash.
     pub ring: Option<Ring>,
     pub metrics: ToolMetrics,
+    tls: Tls,
     taken: AtomicUsize,
     ejecting: Mutex<()>,
 }
@@ -40,8 +42,13 @@ impl Upstreams {
     /// TLS files that cannot be used, with the key path below the tool.
     pub fn open(config: &ToolConfig, metrics: &Metrics) -> Result<Arc<Self>, String> {
         let tls = Tls::open(&config.upstream.tls, &config.upstreams)?;
-        let backends = config.upstreams.iter().map(|it| Backend::new(it, &tls).map(Arc::new));
-        let backends: Vec<Arc<Backend>> = backends.collect::<Result<_, _>>()?;
+        let resolver = Resolver::new(Arc::clone(&config.upstream.dns));
+        let backend = |it: &Upstream| {
+            let target = tls.target(it, &config.upstream.tls)?;
+            Ok(Arc::new(Backend::new(it, target, &resolver)))
+        };
+        let backends: Vec<Arc<Backend>> =
+            config.upstreams.iter().map(backend).collect::<Result<_, String>>()?;
         Ok(Arc::new(Self {
             number: NEXT.fetch_add(1, Ordering::Relaxed),
             tool: Arc::clone(&config.name),
@@ -49,10 +56,20 @@ impl Upstreams {
             options: config.upstream.clone(),
             ring: Ring::of(&config.upstream.balance, &backends),
             backends,
+            tls,
             metrics: ToolMetrics::new(metrics, &config.name),
             taken: AtomicUsize::new(0),
             ejecting: Mutex::default(),
         }))
+    }
+
+    /// Reads the TLS files anew.
+    ///
+    /// # Errors
+    /// Which of them cannot be used; what was read before stays in use.
+    pub fn reload(&self) -> Result<(), String> {
+        let reloaded = self.tls.reload(&self.options.tls);
+        reloaded.map_err(|why| format!("tools: {}: {why}", self.tool))
     }
 
     /// A place, where the tool has a limit of its own.

@@ -113,6 +113,7 @@ fn weighing(claims_bytes: usize) -> Memory {
         claims: Arc::default(),
         expires_at: at(NOW),
         proof: crate::identity::Proof { claims_bytes, ..Default::default() },
+        prepared: crate::identity::Prepared::default(),
     };
     let found = Found::Good {
         identity: Arc::new(identity),

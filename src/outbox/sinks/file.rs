@@ -9,9 +9,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use crate::outbox::sink::{Delivered, Events, Promise, Sink, SinkFault};
-
-use super::json_lines;
+use crate::outbox::sink::{Delivered, Lines, Promise, Sink, SinkFault};
 
 #[derive(Debug)]
 pub struct FileSink {
@@ -34,13 +32,11 @@ impl FileSink {
 }
 
 impl Sink for FileSink {
-    fn deliver(&mut self, events: Events, promise: Promise) -> Delivered<'_> {
+    fn deliver(&mut self, lines: Lines, promise: Promise) -> Delivered<'_> {
         Box::pin(async move {
             let (path, file) = (self.path.clone(), self.file.take());
-            let written = tokio::task::spawn_blocking(move || {
-                let lines = json_lines(&events)?;
-                Ok::<_, SinkFault>(append(&path, file, &lines, promise)?)
-            });
+            let written =
+                tokio::task::spawn_blocking(move || append(&path, file, lines.as_ref(), promise));
             self.file = Some(written.await.map_err(|_ended| SinkFault::Stopped)??);
             Ok(())
         })

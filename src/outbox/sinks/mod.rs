@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::config::SinkConfig;
 
-use super::sink::{Events, SinkFault, SinkHandle};
+use super::sink::SinkHandle;
 
 mod file;
 mod writer;
@@ -62,14 +62,4 @@ impl BatchSink {
             Self::Stdout => "stdout".to_owned(),
         }
     }
-}
-
-/// JSON lines (<https://jsonlines.org>): one event each, every one ended.
-fn json_lines(events: &Events) -> Result<Vec<u8>, SinkFault> {
-    let mut lines = Vec::with_capacity(events.len() * 1024);
-    for event in events.iter() {
-        serde_json::to_writer(&mut lines, event)?;
-        lines.push(b'\n');
-    }
-    Ok(lines)
 }

@@ -2,9 +2,7 @@
 
 use std::io::Write;
 
-use crate::outbox::sink::{Delivered, Events, Promise, Sink, SinkFault};
-
-use super::json_lines;
+use crate::outbox::sink::{Delivered, Lines, Promise, Sink, SinkFault};
 
 /// Delivered means: handed to the operating system. What becomes of a pipe's content afterwards is
 /// not ours to know.
@@ -23,12 +21,12 @@ impl<W: Write + Send + 'static> WriterSink<W> {
 }
 
 impl<W: Write + Send + 'static> Sink for WriterSink<W> {
-    fn deliver(&mut self, events: Events, _promise: Promise) -> Delivered<'_> {
+    fn deliver(&mut self, lines: Lines, _promise: Promise) -> Delivered<'_> {
         Box::pin(async move {
             let mut writer = self.writer.take().ok_or(SinkFault::Stopped)?;
             let torn = self.torn;
             let task = tokio::task::spawn_blocking(move || {
-                let written = write(&mut writer, torn, &events);
+                let written = write(&mut writer, torn, lines.as_ref());
                 (writer, written)
             });
             let (writer, written) = task.await.map_err(|_ended| SinkFault::Stopped)?;
@@ -39,12 +37,12 @@ impl<W: Write + Send + 'static> Sink for WriterSink<W> {
     }
 }
 
-fn write(writer: &mut impl Write, torn: bool, events: &Events) -> Result<(), SinkFault> {
-    let mut lines = json_lines(events)?;
+fn write(writer: &mut impl Write, torn: bool, lines: &[u8]) -> Result<(), SinkFault> {
     if torn {
-        lines.insert(0, b'\n');
+        writer.write_all(&[b"\n", lines].concat())?;
+    } else {
+        writer.write_all(lines)?;
     }
-    writer.write_all(&lines)?;
     Ok(writer.flush()?)
 }
 

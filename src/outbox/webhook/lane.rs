@@ -197,6 +197,7 @@ impl Lane {
     fn lose(&mut self) {
         self.held = None;
         self.queue.clear();
+        self.replay = Replay::default();
         self.next_event();
     }
 

@@ -189,3 +189,23 @@ fn removed(timer: Timer) -> Transition {
     let timers = vec![crate::domain::command::TimerChange::Remove { timer }];
     Transition { timers, ..Transition::default() }
 }
+
+pub async fn until_when_a_subject_is_supervised_is_kept_with_it<W: World>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    let until = Some(START.plus(HOUR));
+    assert_eq!(process.load(&alice()).await.state.supervised_until, None);
+    let held = Transition { supervised_until: until, ..Transition::default() };
+    process.write(&alice(), held).await;
+    // By every process, whatever is committed later, and after all of them stopped.
+    process.write(&alice(), of_grants(&[&grant(&alice(), START)])).await;
+    assert_eq!(world.process().load(&alice()).await.state.supervised_until, until);
+    drop(process);
+    let world = world.reopened().await;
+    let other = world.process();
+    assert_eq!(other.load(&alice()).await.state.supervised_until, until);
+    let later =
+        Transition { supervised_until: Some(START.plus(HOUR * 2)), ..Transition::default() };
+    other.write(&alice(), later).await;
+    assert_eq!(other.load(&alice()).await.state.supervised_until, Some(START.plus(HOUR * 2)));
+}

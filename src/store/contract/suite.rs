@@ -27,6 +27,7 @@ macro_rules! contract_suite {
             endings: grants_past_their_end_make_room;
             endings: a_timer_is_due_once_and_gone_when_it_fired;
             endings: a_timer_set_again_moves;
+            endings: until_when_a_subject_is_supervised_is_kept_with_it;
             endings: a_look_for_due_timers_reads_only_what_is_due;
             markers: a_kill_hits_old_grants_and_not_new_ones;
             markers: an_order_that_was_carried_out_spares_what_was_granted_since;
@@ -55,6 +56,7 @@ macro_rules! contract_suite {
             templates: a_template_that_cannot_be_trusted_is_not_there_and_hides_no_other;
             templates: an_older_template_put_back_is_not_believed;
             templates: a_deleted_template_keeps_its_number;
+            templates: a_version_of_the_templates_is_that_of_its_epoch_and_no_older_store_passes_for_it;
             time_travel: an_older_head_closes_the_partition_until_its_epoch_is_raised;
             time_travel: the_base_of_a_partition_is_believed_like_every_read;
             time_travel: another_head_at_the_same_place_closes_the_partition;

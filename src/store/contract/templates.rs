@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::domain::apply::apply;
-use crate::domain::command::{Command, Transition};
+use crate::domain::command::{Command, Meant, Transition};
 use crate::domain::ids::Seed;
-use crate::domain::made::{self, Content, MadeTemplates, TemplateChange};
+use crate::domain::made::{self, Content, MadeTemplates, MadeVersion, TemplateChange};
 use crate::domain::subject::Actor;
 use crate::domain::template::Template;
 use crate::store::keys;
@@ -37,19 +37,20 @@ fn named(name: &str) -> Arc<Template> {
 }
 
 fn put(name: &str) -> Command {
-    Command::PutTemplate { template: named(name), exists: false }
+    Command::PutTemplate { template: named(name), meant: Meant::New }
 }
 
 fn change(name: &str) -> Command {
     let changed = Template { title: "Changed".into(), ..(*named(name)).clone() };
-    Command::PutTemplate { template: Arc::new(changed), exists: true }
+    Command::PutTemplate { template: Arc::new(changed), meant: Meant::Change }
 }
 
 pub async fn what_was_made_reads_back_and_is_not_read_twice<W: World>() {
     let world = W::fresh().await;
     let (one, two) = (world.process(), world.process());
-    assert_eq!(one.made().await, MadeTemplates::default());
-    assert_eq!(one.store.templates(Some(0)).await, Ok(None));
+    let none = one.made().await;
+    assert_eq!((none.version.number, none.templates.len()), (0, 0));
+    assert_eq!(one.store.templates(Some(none.version)).await, Ok(None));
     one.make(put("a")).await;
     one.make(put("b")).await;
     one.make(change("a")).await;
@@ -65,6 +66,26 @@ pub async fn what_was_made_reads_back_and_is_not_read_twice<W: World>() {
     drop((one, two));
     let world = world.reopened().await;
     assert_eq!(world.process().made().await.templates.len(), 3);
+}
+
+pub async fn a_version_of_the_templates_is_that_of_its_epoch_and_no_older_store_passes_for_it<
+    W: World,
+>() {
+    let world = W::fresh().await;
+    let process = world.process();
+    process.make(put("a")).await;
+    let made = process.made().await;
+    // After a repair the same number may come again, for something else.
+    let other = MadeVersion { epoch: made.version.epoch + 1, ..made.version };
+    assert_eq!(process.store.templates(Some(other)).await, Ok(Some(made.clone())));
+    let head = keys::head(partition(&made::subject()));
+    let old = world.get(&head).await.expect("a head");
+    process.make(put("b")).await;
+    let known = process.made().await.version;
+    assert_eq!(process.store.templates(Some(known)).await, Ok(None));
+    world.put(&head, old).await;
+    let answer = process.store.templates(Some(known)).await;
+    assert!(rolled_back(&answer), "{answer:?}");
 }
 
 pub async fn a_template_and_its_event_are_one_commit_of_nobody_else<W: World>() {
@@ -108,7 +129,7 @@ pub async fn a_template_that_cannot_be_trusted_is_not_there_and_hides_no_other<W
         assert!(made.templates["b"].template().is_some());
     }
     // Making it anew heals it, under the next number.
-    process.make(Command::PutTemplate { template: named("a"), exists: true }).await;
+    process.make(Command::PutTemplate { template: named("a"), meant: Meant::Change }).await;
     let healed = process.made().await;
     let version = healed.templates["a"].template().map(|template| template.made);
     assert_eq!(version, Some(Some(2)));

@@ -227,6 +227,7 @@ fn new_record(commit: &Commit) -> SubjectRecord {
         subject: commit.subject.clone(),
         pending: Vec::new(),
         open: Vec::new(),
+        supervised_until: None,
         templates: Vec::new(),
     }
 }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::domain::access::is_name;
-use crate::domain::command::TimerChange;
+use crate::domain::command::{TimerChange, Transition};
+use crate::domain::event::EventKind;
 use crate::domain::grant::{Grant, Tombstone};
 use crate::domain::ids::{GrantId, Partition};
 use crate::domain::made::{self, TemplateChange};
@@ -199,6 +200,8 @@ impl<'a> Writes<'a> {
             record.templates.retain(|listed| listed.name != change.name);
             record.templates.push(listed_template(change, version));
         }
+        let until = self.commit.transition.supervised_until;
+        record.supervised_until = until.or(record.supervised_until);
         self.put(keys::subject(self.partition, self.subject), &record, None)
     }
 
@@ -288,7 +291,33 @@ pub fn only_ends(commit: &Commit) -> bool {
         | RequestStatus::Cancelled { .. }
         | RequestStatus::Expired { .. } => true,
     };
-    commit.transition.grants.iter().all(|grant| grant.ended.is_some())
-        && commit.transition.requests.iter().all(request_ends)
-        && commit.transition.templates.is_empty()
+    let Transition { grants, requests, events, templates, .. } = &commit.transition;
+    grants.iter().all(|grant| grant.ended.is_some())
+        && requests.iter().all(request_ends)
+        // What is over already may be talked about: that ends nothing.
+        && events.iter().all(|event| is_end(event.kind))
+        && templates.is_empty()
+}
+
+const fn is_end(kind: EventKind) -> bool {
+    match kind {
+        EventKind::RequestDenied
+        | EventKind::RequestCancelled
+        | EventKind::RequestExpired
+        | EventKind::GrantExpired
+        | EventKind::GrantRevoked
+        | EventKind::GrantReleased => true,
+        EventKind::RequestSubmitted
+        | EventKind::RequestCommented
+        | EventKind::RequestStepApproved
+        | EventKind::RequestApproved
+        | EventKind::RequestEscalated
+        | EventKind::GrantActivated
+        | EventKind::GrantExtended
+        | EventKind::GrantExpiring
+        | EventKind::BreakglassUsed
+        | EventKind::BreakglassReviewed
+        | EventKind::BreakglassOverdue
+        | EventKind::TemplateChanged => false,
+    }
 }

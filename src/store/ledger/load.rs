@@ -135,6 +135,7 @@ impl<B: Backend> Ledger<B> {
             version,
             confirms_later: self.backend.can_lose_commits(),
             markers: base.markers,
+            supervised_until: record.as_ref().and_then(|record| record.supervised_until),
             requests: open_items(sealer, load.subject, &requests, request_values)?,
             grants: open_items(sealer, load.subject, &grants, grant_values)?,
             templates: open_templates(sealer, partition, templates, templates_values),

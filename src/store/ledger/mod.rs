@@ -9,7 +9,7 @@ use bytes::Bytes;
 use crate::clock::SharedClock;
 use crate::domain::grant::Grant;
 use crate::domain::ids::{GrantId, Partition, PartitionCount, RequestId};
-use crate::domain::made::MadeTemplates;
+use crate::domain::made::{MadeTemplates, MadeVersion};
 use crate::domain::markers::Markers;
 use crate::domain::request::Request;
 use crate::domain::time::Timestamp;
@@ -66,7 +66,8 @@ impl<B: Backend> Ledger<B> {
         head: Option<&Bytes>,
         markers: Option<&Bytes>,
     ) -> Result<Base, StoreFault> {
-        let (base, proof) = self.checks.base(partition, known, head, markers)?;
+        let verify = |bytes: &Bytes| self.checks.markers(partition, bytes);
+        let (base, proof) = self.checks.base(partition, known, head, (markers, verify))?;
         if let Some(proof) = proof {
             let found = self.backend.commit_at(partition, proof.seq).await?;
             self.checks.prove(partition, proof, found)?;
@@ -174,7 +175,7 @@ impl<B: Backend> Store for Ledger<B> {
         Box::pin(self.killed_page(partition, from))
     }
 
-    fn templates(&self, known: Option<u64>) -> Answer<'_, Option<MadeTemplates>> {
+    fn templates(&self, known: Option<MadeVersion>) -> Answer<'_, Option<MadeTemplates>> {
         Box::pin(self.templates_since(known))
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::domain::ids::Partition;
-use crate::domain::made::{self, Content, Made, MadeTemplates};
+use crate::domain::made::{self, Content, Made, MadeTemplates, MadeVersion};
 use crate::domain::template::Template;
 use crate::store::backend::Backend;
 use crate::store::keys;
@@ -20,27 +20,36 @@ impl<B: Backend> Ledger<B> {
     /// `None`: they are those of the version that is `known`.
     pub(super) async fn templates_since(
         &self,
-        known: Option<u64>,
+        known: Option<MadeVersion>,
     ) -> Result<Option<MadeTemplates>, StoreFault> {
         let subject = made::subject();
-        if known.is_some() && known == Some(self.templates_version().await?) {
+        let seen = self.templates_version().await?;
+        if known == Some(seen) {
             return Ok(None);
         }
         let load = Load { subject: &subject, request: None, grant: None, idempotency: None };
         let state = self.load_subject(load).await?.state;
-        Ok(Some(MadeTemplates { version: state.version, templates: state.templates }))
+        // Should the epoch have been raised in between, the next look finds another version.
+        let version = MadeVersion { number: state.version, ..seen };
+        Ok(Some(MadeTemplates { version, templates: state.templates }))
     }
 
-    /// Of the subject record alone: where it is another one than is known, everything is read and
-    /// checked.
-    async fn templates_version(&self) -> Result<u64, StoreFault> {
+    /// Of head, markers and subject record alone: where it is another one than is known, everything
+    /// is read. A store that went back in time is a fault, never a version.
+    async fn templates_version(&self) -> Result<MadeVersion, StoreFault> {
         let subject = made::subject();
         let key = subject.key();
         let partition = key.partition(self.checks.partitions);
         let anchor_key = keys::subject(partition, key);
-        let [anchor] = self.get(partition, [anchor_key]).await?;
+        let known = self.checks.memory.known(partition, Some(key));
+        let keys = [keys::head(partition), keys::markers(partition), anchor_key];
+        let [head, markers, anchor] = self.get(partition, keys).await?;
+        let base = self.base(partition, &known, head.as_ref(), markers.as_ref()).await?;
         let record = self.open_anchor(&anchor_key, anchor.as_ref(), &subject)?;
-        Ok(record.map_or(0, |(version, _)| version))
+        let number = record.map_or(0, |(version, _)| version);
+        self.checks.version(partition, &known, &base, number)?;
+        self.checks.learn(partition, &known, &base, Some((key, number)))?;
+        Ok(MadeVersion { epoch: base.head.epoch, number })
     }
 }
 

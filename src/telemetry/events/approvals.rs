@@ -144,3 +144,18 @@ impl Killed<'_> {
         tracing::warn!(?target, actor, reason, reached, partitions, "kill switch");
     }
 }
+
+/// The kill switch was thrown for a subject: told also when nothing was there to end.
+pub struct SubjectKilled<'a> {
+    pub subject: &'a str,
+    pub actor: &'a str,
+    pub reason: &'a str,
+}
+
+impl SubjectKilled<'_> {
+    pub fn emit(&self) {
+        let Self { subject, actor, .. } = self;
+        let reason = bounded::text(self.reason, bounded::TEXT);
+        tracing::warn!(subject, actor, reason, "kill switch of a subject");
+    }
+}

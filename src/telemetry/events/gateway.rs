@@ -13,7 +13,7 @@ use crate::store::StoreFault;
 use crate::telemetry::decision::LeaseCut;
 use crate::telemetry::events::store_failed;
 use crate::telemetry::hot::HotMetrics;
-use crate::telemetry::metrics::{CauseLabel, HttpLabels, Metrics, Name, RequestLabels, count};
+use crate::telemetry::metrics::{CauseLabel, HttpLabels, Metrics, Name, RequestLabels};
 use crate::telemetry::seldom::Seldom;
 use crate::telemetry::spans::{self, ClientSpan, ServerSpan, method_name};
 use crate::telemetry::trace::TraceId;
@@ -206,7 +206,7 @@ impl HeadRefused {
             outcome: "refused",
             reason: ProblemCode::BadRequest.code(),
         };
-        count(&metrics.requests.get_or_create(&labels), None);
+        metrics.requests.get_or_create(&labels).count();
         tracing::debug!(why = self.0, "a request head was refused");
     }
 }
@@ -218,7 +218,7 @@ pub struct ConnectionPanicked;
 impl ConnectionPanicked {
     pub fn emit(&self, metrics: &Metrics) {
         let labels = RequestLabels { tool: "none".into(), outcome: "failed", reason: "panic" };
-        count(&metrics.requests.get_or_create(&labels), None);
+        metrics.requests.get_or_create(&labels).count();
         tracing::error!("a connection's task panicked");
     }
 }

@@ -2,39 +2,40 @@
 //! template names come from the configuration, everything else from enums.
 
 mod labels;
+mod spread;
+mod traced;
 mod upstreams;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64};
 
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::exemplar::{CounterWithExemplar, HistogramWithExemplars};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::trace::TraceId;
 pub use labels::*;
+pub use spread::{Part, Spread};
+pub use traced::{CounterPart, HistogramPart, TracedCounter, TracedHistogram};
 pub use upstreams::{ToolOutcome, UpstreamMetrics};
 
 pub type Name = Arc<str>;
 
-pub type TracedCounter = CounterWithExemplar<TraceLabel>;
-pub type TracedHistogram = HistogramWithExemplars<TraceLabel>;
 pub type FloatGauge = Gauge<f64, AtomicU64>;
 pub type Histograms<L> = Family<L, Histogram, fn() -> Histogram>;
+pub type Spreads<L> = Family<L, Spread, fn() -> Spread>;
 
 /// Every metric of the process. Cloning shares them.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     pub requests: Family<RequestLabels, TracedCounter>,
     pub request_duration: Family<ToolLabel, TracedHistogram, fn() -> TracedHistogram>,
-    pub step_duration: Histograms<StepLabel>,
+    pub step_duration: Spreads<StepLabel>,
     pub open_leases: Gauge<i64, AtomicI64>,
     pub leases_cut: Family<CauseLabel, Counter>,
     pub tunnels_closed: Family<EndLabel, Counter>,
@@ -62,15 +63,15 @@ pub struct Metrics {
     pub policy_errors: Family<KindLabel, Counter>,
     pub policy_shadow: Family<OutcomeLabel, Counter>,
     pub decisions_dropped: Counter,
-    pub http_server_duration: Histograms<HttpLabels>,
-    pub http_client_duration: Histograms<HttpLabels>,
+    pub http_server_duration: Spreads<HttpLabels>,
+    pub http_client_duration: Spreads<HttpLabels>,
     pub http_server_active: Gauge,
     pub upstreams: UpstreamMetrics,
 }
 
-const REQUEST_BUCKETS: [f64; 14] =
+static REQUEST_BUCKETS: [f64; 14] =
     [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
-const STEP_BUCKETS: [f64; 12] = [
+static STEP_BUCKETS: [f64; 12] = [
     0.000_01, 0.000_025, 0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.01, 0.05, 0.25,
     1.0,
 ];
@@ -82,28 +83,19 @@ fn request_histogram() -> Histogram {
 }
 
 fn traced_histogram() -> TracedHistogram {
-    TracedHistogram::new(REQUEST_BUCKETS.into_iter())
+    TracedHistogram::new(&REQUEST_BUCKETS)
 }
 
-fn step_histogram() -> Histogram {
-    Histogram::new(STEP_BUCKETS)
+fn spread_requests() -> Spread {
+    Spread::new(&REQUEST_BUCKETS)
+}
+
+fn spread_steps() -> Spread {
+    Spread::new(&STEP_BUCKETS)
 }
 
 fn wait_histogram() -> Histogram {
     Histogram::new(WAIT_BUCKETS)
-}
-
-/// Counts one. The last exemplar stays until another one comes.
-pub fn count(counter: &TracedCounter, trace: Option<TraceId>) {
-    match trace {
-        Some(trace_id) => {
-            counter.inc_by(1, Some(TraceLabel { trace_id }), None);
-        }
-        // Not `inc_by`: without an exemplar it would forget the one that is there.
-        None => {
-            counter.inner().fetch_add(1, Ordering::Relaxed);
-        }
-    }
 }
 
 /// Makes a family show its help and type also before it has its first member.
@@ -146,7 +138,7 @@ impl Metrics {
         Self {
             requests: Family::default(),
             request_duration: Family::new_with_constructor(traced_histogram),
-            step_duration: Family::new_with_constructor(step_histogram),
+            step_duration: Family::new_with_constructor(spread_steps),
             open_leases: Gauge::default(),
             leases_cut: Family::default(),
             tunnels_closed: Family::default(),
@@ -174,8 +166,8 @@ impl Metrics {
             policy_errors: Family::default(),
             policy_shadow: Family::default(),
             decisions_dropped: Counter::default(),
-            http_server_duration: Family::new_with_constructor(request_histogram),
-            http_client_duration: Family::new_with_constructor(request_histogram),
+            http_server_duration: Family::new_with_constructor(spread_requests),
+            http_client_duration: Family::new_with_constructor(spread_requests),
             http_server_active: Gauge::default(),
             upstreams: UpstreamMetrics::default(),
         }

@@ -1,5 +1,10 @@
-//! What the floor and the helper share.
+//! What the peers share.
 
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Socket, Type};
+
+pub mod grants;
 pub mod token;
 
 #[global_allocator]
@@ -7,7 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// `host:port` from the environment.
 #[must_use]
-pub fn address(name: &str) -> std::net::SocketAddr {
+pub fn address(name: &str) -> SocketAddr {
     setting(name).parse().unwrap_or_else(|_| panic!("{name} has to be ADDRESS:PORT"))
 }
 
@@ -45,4 +50,19 @@ pub fn take_reply(input: &[u8]) -> Option<(bool, usize)> {
     let Ok(length) = length.parse::<usize>() else { return Some((false, line + 2)) };
     let total = line + 2 + length + 2;
     (input.len() >= total).then_some((true, total))
+}
+
+/// One of several that share an address.
+///
+/// # Panics
+/// When the address is not free.
+#[must_use]
+pub fn listener(address: SocketAddr) -> TcpListener {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
+    socket.set_reuse_address(true).expect("reuse");
+    socket.set_reuse_port(true).expect("reuse");
+    socket.bind(&address.into()).expect("the address is free");
+    socket.listen(1024).expect("listens");
+    socket.set_nonblocking(true).expect("does not block");
+    socket.into()
 }

@@ -26,7 +26,8 @@ impl Tokens {
     pub fn from_environment() -> Self {
         let text = std::fs::read(crate::setting("JWKS")).expect("the key set");
         let set: Value = serde_json::from_slice(&text).expect("JSON");
-        let keys = set["keys"].as_array().expect("keys").iter().map(key).collect();
+        let keys = set["keys"].as_array().expect("keys").iter();
+        let keys = keys.filter(|key| key["kty"] == "EC").map(key).collect();
         let (issuer, audience) = (crate::setting("ISSUER"), crate::setting("AUDIENCE"));
         Self { keys, issuer, audience, remembered: HashMap::new() }
     }

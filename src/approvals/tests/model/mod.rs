@@ -159,8 +159,9 @@ async fn submit<W: World>(
     assert_eq!(done.is_some(), may, "{who} {what} {break_glass}");
     let Some((ids, grants)) = done else { return };
     let now = real.clock.now();
+    let at_once = break_glass || (TEMPLATES[what].1 == 0 && !reference.is_supervised(who));
     let mut asked = Asked::new(ids[0], who, what, now);
-    assert_eq!(grants.len(), usize::from(break_glass || TEMPLATES[what].1 == 0));
+    assert_eq!(grants.len(), usize::from(at_once));
     if let Some(&id) = grants.first() {
         asked.status = "approved";
         asked.debt = break_glass.then(|| now.plus(REVIEW_WITHIN));
@@ -176,7 +177,9 @@ async fn approve<W: World>(real: &Real<W>, reference: &mut Reference, nth: usize
     let now = real.clock.now();
     let Some(asked) = recent(&mut reference.asked, nth) else { return };
     let (request, bounds, who, what) = (asked.id, Bounds::default(), asked.who, asked.what);
-    let command = Command::Approve { request, step: None, comment: None, bounds };
+    // Everybody stays who they are.
+    let eligible = real.api().catalog.load().templates[TEMPLATES[what].0].rules.eligible.clone();
+    let command = Command::Approve { request, step: None, comment: None, bounds, eligible };
     let done = real.run(who, person(DECIDERS[by]), Named::Request(request), command).await;
     let is_last = asked.approvals.len() + 1 >= TEMPLATES[what].1;
     let counts = asked.may_be_decided(by) && !asked.approvals.contains(&by);
@@ -270,9 +273,10 @@ async fn step<W: World>(real: &mut Real<W>, reference: &mut Reference, op: Op) {
             agree(&mut given.status, "active", "released", done.is_some());
         }
         Op::RevokeSubject { who } => {
-            let command = Command::RevokeSubject { reason: text() };
+            let command = Command::RevokeSubject { reason: text(), until: None };
             assert!(real.run(who, person("bob"), Named::Nothing, command).await.is_some());
             reference.end(|whose, _| whose == who);
+            reference.supervised[who] = Some(real.clock.now().plus(HOUR * 24));
         }
         Op::Kill { what, by_template } => {
             // A second kill of a target takes the place of the first, so that one is swept before.

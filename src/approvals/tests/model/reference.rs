@@ -48,6 +48,8 @@ pub struct Reference {
     pub given: Vec<Given>,
     /// What the kill switch was thrown for: by template, or by tool.
     pub killed: BTreeSet<(usize, bool)>,
+    /// Until when approvers decide on everything.
+    pub supervised: [Option<Timestamp>; HOLDERS.len()],
 }
 
 impl Asked {
@@ -86,7 +88,11 @@ impl Reference {
 
     pub fn may_break_glass(&self, who: usize, what: usize) -> bool {
         let owes = self.asked.iter().any(|asked| asked.who == who && asked.owes());
-        what == NOTES && !owes && !self.conflicts(who, what)
+        what == NOTES && !owes && !self.is_supervised(who) && !self.conflicts(who, what)
+    }
+
+    pub fn is_supervised(&self, who: usize) -> bool {
+        self.supervised[who].is_some()
     }
 
     pub fn end(&mut self, hit: impl Fn(usize, usize) -> bool) {
@@ -97,6 +103,9 @@ impl Reference {
     }
 
     pub fn pass(&mut self, now: Timestamp) {
+        for until in &mut self.supervised {
+            *until = until.filter(|until| now < *until);
+        }
         let over =
             |asked: &&mut Asked| asked.status == "pending" && asked.made.plus(HOUR * 24) <= now;
         self.asked.iter_mut().filter(over).for_each(|asked| asked.status = "expired");

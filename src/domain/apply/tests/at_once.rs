@@ -261,8 +261,9 @@ fn neither_kill_switch_nor_timers_touch_a_debt() {
     world.kill(KillTarget::Tool("warehouse".into()));
     let swept = world.run(&Actor::System, &Command::Sweep).expect("swept");
     assert!(swept.requests.is_empty() && swept.grants.len() == 1);
-    let command = Command::RevokeSubject { reason: "left".into() };
-    assert!(world.try_do(&lead("bob"), &command).expect("nothing").is_empty());
+    let command = Command::RevokeSubject { reason: "left".into(), until: None };
+    let done = world.try_do(&lead("bob"), &command).expect("killed");
+    assert!(done.requests.is_empty() && done.grants.is_empty());
     world.now = START.plus(DAY * 30);
     let timer = Command::TimeOutRequest { request };
     assert_eq!(world.run(&Actor::System, &timer).err(), Some(Refused::NothingDue));

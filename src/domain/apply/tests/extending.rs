@@ -227,7 +227,7 @@ fn whatever_ends_a_grant_takes_its_timers_along() {
             world.try_do(&lead("bob"), &revoke(grant, Authority::Approver)).expect("revoked")
         },
         |world, _| {
-            let all = Command::RevokeSubject { reason: String::new() };
+            let all = Command::RevokeSubject { reason: String::new(), until: None };
             world.try_do(&lead("bob"), &all).expect("revoked")
         },
         |world, _| {

@@ -1,5 +1,6 @@
 //! What a request is refused for: duties that must not come together, approvers that are not there.
 
+use super::super::super::hierarchy::RoleHierarchy;
 use super::super::super::people::{Member, People};
 use super::super::super::rules::Escalation;
 use super::super::super::template::Catalog;
@@ -60,7 +61,7 @@ fn duties_are_pairs_of_accesses_whichever_template_grants_them() {
         templates: all.into_iter().map(|it| (it.name.clone(), it)).collect(),
         ..Catalog::default()
     };
-    catalog.pair_duties();
+    catalog.pair_duties(&RoleHierarchy::default());
     let of = |name: &str| catalog.templates[name].clone();
     let mut world = World::new();
     world.hold(&of("till"));
@@ -68,6 +69,45 @@ fn duties_are_pairs_of_accesses_whichever_template_grants_them() {
     let mut world = World::new();
     let both = world.ask(&of("both")).err();
     assert_eq!(both, Some(conflict("ledger:payer", "ledger:checker")), "in one template");
+}
+
+#[test]
+fn duties_look_through_the_role_hierarchy() {
+    let of = |role: &str| role.into();
+    let hierarchy = RoleHierarchy::of(&[
+        (of("admin"), of("editor")),
+        (of("editor"), of("viewer")),
+        (of("chief"), of("checker")),
+    ]);
+    let all = [
+        duty("strict", "ledger:checker", &["ledger:viewer"]),
+        duty("plain", "ledger:viewer", &[]),
+        duty("high", "ledger:admin", &[]),
+        duty("chief", "ledger:chief", &[]),
+        duty("elsewhere", "vault:admin", &[]),
+        duty("below", "ledger:reader", &[]),
+    ];
+    let mut catalog = Catalog {
+        templates: all.into_iter().map(|it| (it.name.clone(), it)).collect(),
+        ..Catalog::default()
+    };
+    catalog.pair_duties(&hierarchy.expect("no cycle"));
+    let of = |name: &str| catalog.templates[name].clone();
+    let held_then_asked = |held: &str, wanted: &str| {
+        let mut world = World::new();
+        world.hold(&of(held));
+        world.ask(&of(wanted)).err()
+    };
+    for (one, other) in [("strict", "high"), ("chief", "plain"), ("chief", "high")] {
+        for (held, wanted) in [(one, other), (other, one)] {
+            let refused = held_then_asked(held, wanted);
+            assert!(matches!(refused, Some(Refused::DutiesConflict { .. })), "{held} {wanted}");
+        }
+    }
+    for other in ["elsewhere", "below"] {
+        assert_eq!(held_then_asked("strict", other), None);
+    }
+    assert_eq!(held_then_asked("plain", "high"), None);
 }
 
 #[test]

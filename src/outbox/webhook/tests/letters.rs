@@ -100,6 +100,36 @@ async fn a_process_that_stops_leaves_what_is_to_be_sent_again_to_the_next() {
 }
 
 #[tokio::test]
+async fn a_lane_that_was_lost_and_comes_back_sends_nothing_again_that_another_process_settled() {
+    let receiver = Receiver::start(|_| Reply::Status(400)).await;
+    let store = EventStore::new();
+    let scene = Scene::start(&store, &[config("siem", &receiver)]);
+    store.append(0, 3);
+    scene.pass_until("all are given up", || store.cursor_of(SINK, 0) == 2).await;
+    let dead = letters(&store).await;
+    receiver.behave(|_| Reply::Late(200));
+    assert_eq!(replay(&store, None).await, 3);
+    eventually("the first is under way", || receiver.count() == 10).await;
+    // Meanwhile another process takes the partition, and settles all of them.
+    store.elsewhere.lock().expect("no panic").insert(Partition(0));
+    for letter in &dead {
+        let change = LetterChange::Remove(letter.place);
+        store.change_dead_letters(SINK, Partition(0), change).await.expect("removed");
+    }
+    let refused = || store.refused_claims.load(std::sync::atomic::Ordering::SeqCst);
+    eventually("it looks whether it may go on", || refused() > 0).await;
+    store.elsewhere.lock().expect("no panic").clear();
+    receiver.behave(|_| Reply::Status(200));
+    receiver.go_on();
+    // The first of them joins a commit that is through.
+    store.append(0, 21);
+    eventually("what is new arrived", || receiver.count() >= 30).await;
+    let again: Vec<String> = receiver.ids().split_off(10);
+    assert!(dead.iter().all(|letter| !again.contains(&letter.id)), "{again:?}");
+    assert!(letters(&store).await.is_empty());
+}
+
+#[tokio::test]
 async fn a_letter_whose_event_is_gone_goes_with_it() {
     let receiver = Receiver::start(|_| Reply::Status(400)).await;
     let store = EventStore::new();

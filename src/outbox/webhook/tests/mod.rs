@@ -58,6 +58,7 @@ impl Scene {
             store: store.clone(),
             metrics: &metrics,
             clock: clock.clone(),
+            cores: 1,
         };
         let outbox = Outbox::start(parts).expect("starts");
         Self { store, clock, metrics, outbox }

@@ -109,8 +109,17 @@ fn number(text: &[u8]) -> Result<i64, Broken> {
         [b'1'..=b'9', ..] => digits.iter().all(u8::is_ascii_digit),
         _ => false,
     };
-    let text = std::str::from_utf8(text).map_err(|_bytes| Broken)?;
-    if canonical { text.parse().map_err(|_too_large| Broken) } else { Err(Broken) }
+    if !canonical {
+        return Err(Broken);
+    }
+    let sign = if digits.len() == text.len() { 1 } else { -1 };
+    digits
+        .iter()
+        .try_fold(0_i64, |number, digit| {
+            let digit = i64::from(digit - b'0');
+            number.checked_mul(10)?.checked_add(sign * digit)
+        })
+        .ok_or(Broken)
 }
 
 /// A whole reply, taken apart from the front. Whoever asks for a value of another kind than the next

@@ -13,9 +13,8 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll;
-use socket2::{Domain, Socket, Type};
 use tidegate_bench_peers::token::Tokens;
-use tidegate_bench_peers::{address, grant_key, push_get, take_reply};
+use tidegate_bench_peers::{address, grant_key, listener, push_get, take_reply};
 
 const LISTENER: u64 = u64::MAX;
 const REDIS: u64 = u64::MAX - 1;
@@ -198,14 +197,4 @@ fn pair_of(event: u64) -> usize {
 fn watch(epoll: &OwnedFd, source: impl AsFd, number: u64) {
     let data = epoll::EventData::new_u64(number);
     epoll::add(epoll, source, data, epoll::EventFlags::IN).expect("epoll");
-}
-
-fn listener(address: SocketAddr) -> TcpListener {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
-    socket.set_reuse_address(true).expect("reuse");
-    socket.set_reuse_port(true).expect("reuse");
-    socket.bind(&address.into()).expect("the address is free");
-    socket.listen(1024).expect("listens");
-    socket.set_nonblocking(true).expect("does not block");
-    socket.into()
 }

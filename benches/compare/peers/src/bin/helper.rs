@@ -6,21 +6,13 @@
 //!
 //! `helper ADDRESS`, with REDIS.
 
-use std::collections::VecDeque;
-use std::time::Duration;
-
 use bytes::{Bytes, BytesMut};
 use h2::RecvStream;
 use h2::server::SendResponse;
 use http::{HeaderMap, HeaderValue, Request, Response};
-use tidegate_bench_peers::{address, grant_key, push_get, take_reply};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tidegate_bench_peers::grant_key;
+use tidegate_bench_peers::grants::Grants;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{mpsc, oneshot};
-
-const DEADLINE: Duration = Duration::from_millis(200);
-type Question = (String, oneshot::Sender<bool>);
-type Redis = mpsc::UnboundedSender<Question>;
 
 fn main() {
     let listen = std::env::args().nth(1).expect("ADDRESS:PORT");
@@ -31,33 +23,32 @@ fn main() {
 
 async fn serve(listen: String) {
     let listener = TcpListener::bind(listen).await.expect("the address is free");
-    let (redis, questions) = mpsc::unbounded_channel();
-    tokio::task::spawn_local(read_grants(questions));
+    let grants = Grants::spawn();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        tokio::task::spawn_local(connection(stream, redis.clone()));
+        tokio::task::spawn_local(connection(stream, grants.clone()));
     }
 }
 
-async fn connection(stream: TcpStream, redis: Redis) {
+async fn connection(stream: TcpStream, grants: Grants) {
     drop(stream.set_nodelay(true));
     let mut builder = h2::server::Builder::new();
     // More than 20 callers that give up at once would otherwise end the connection for all.
     builder.max_concurrent_streams(1024).max_pending_accept_reset_streams(4096);
     let Ok(mut connection) = builder.handshake::<_, Bytes>(stream).await else { return };
     while let Some(Ok((request, respond))) = connection.accept().await {
-        tokio::task::spawn_local(answer(request, respond, redis.clone()));
+        tokio::task::spawn_local(answer(request, respond, grants.clone()));
     }
 }
 
 async fn answer(
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
-    redis: Redis,
+    grants: Grants,
 ) -> Option<()> {
     let message = whole(request.into_body()).await?;
     let status = match asked(message.get(5..)?) {
-        Some((subject, path)) => grant(grant_key(&subject, &path), &redis).await,
+        Some((subject, path)) => grants.status(grant_key(&subject, &path)).await,
         None => 401,
     };
     let head = Response::builder().header("content-type", "application/grpc").body(()).ok()?;
@@ -76,16 +67,6 @@ async fn whole(mut body: RecvStream) -> Option<Bytes> {
         message.extend_from_slice(&part);
     }
     Some(message.freeze())
-}
-
-async fn grant(key: String, redis: &Redis) -> u16 {
-    let (ask, answer) = oneshot::channel();
-    drop(redis.send((key, ask)));
-    match tokio::time::timeout(DEADLINE, answer).await {
-        Ok(Ok(true)) => 200,
-        Ok(Ok(false)) => 403,
-        _ => 503,
-    }
 }
 
 /// Subject and path of a `CheckRequest`: attributes (1), request (4), http (2), headers (3), path (4).
@@ -140,47 +121,4 @@ fn verdict(status: u16) -> Bytes {
     let frame = [0, 0, 0, 0, 11];
     let denied = [0x0a, 2, 0x08, 7, 0x12, 5, 0x0a, 3, 0x08, low, high];
     Bytes::from([&frame[..], &denied[..]].concat())
-}
-
-/// Reconnects for ever; what was asked of a connection that died is answered 503.
-async fn read_grants(mut questions: mpsc::UnboundedReceiver<Question>) {
-    let mut next = Vec::new();
-    loop {
-        if let Ok(mut stream) = TcpStream::connect(address("REDIS")).await {
-            drop(stream.set_nodelay(true));
-            let _ended = converse(&mut stream, &mut questions, &mut next).await;
-        }
-        next.clear();
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-async fn converse(
-    stream: &mut TcpStream,
-    questions: &mut mpsc::UnboundedReceiver<Question>,
-    next: &mut Vec<Question>,
-) -> std::io::Result<()> {
-    let (mut input, mut output) = stream.split();
-    let (mut waiting, mut answered, mut asked) = (VecDeque::new(), BytesMut::new(), Vec::new());
-    loop {
-        tokio::select! {
-            count = questions.recv_many(next, 256) => {
-                if count == 0 { return Ok(()) }
-                for (key, answer) in next.drain(..) {
-                    push_get(&mut asked, &key);
-                    waiting.push_back(answer);
-                }
-                output.write_all(&asked).await?;
-                asked.clear();
-            }
-            read = input.read_buf(&mut answered) => {
-                if read? == 0 { return Ok(()) }
-                while let Some((granted, length)) = take_reply(&answered) {
-                    drop(answered.split_to(length));
-                    let Some(answer) = waiting.pop_front() else { return Ok(()) };
-                    let _gone: Result<(), bool> = oneshot::Sender::send(answer, granted);
-                }
-            }
-        }
-    }
 }
