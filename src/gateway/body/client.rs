@@ -13,7 +13,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Cut, next_frame};
+use super::{Cut, filtered};
 use crate::gateway::headers::filter_request_trailers;
 use crate::gateway::lease::{Held, Side};
 use crate::gateway::pace::Pace;
@@ -82,6 +82,12 @@ impl ClientBody {
     pub const fn empty(progress: Rc<Progress>) -> Self {
         Self { progress, flow: None }
     }
+
+    /// An empty one of the same exchange.
+    #[must_use]
+    pub fn emptied(&self) -> Self {
+        Self::empty(Rc::clone(&self.progress))
+    }
 }
 
 impl Flow {
@@ -131,7 +137,8 @@ impl Body for ClientBody {
         let Some(flow) = &mut this.flow else { return Poll::Ready(None) };
         let credential = flow.rules.credential.as_ref();
         let keep = |trailers: &mut _| filter_request_trailers(trailers, credential);
-        let Poll::Ready(frame) = next_frame(&mut flow.inner, cx, keep) else {
+        let frame = Pin::new(&mut flow.inner).poll_frame(cx);
+        let Poll::Ready(frame) = filtered(frame, keep) else {
             this.progress.held.waits(Side::Request, cx.waker());
             this.progress.awaits_client.set(true);
             ready!(flow.poll_stalled(this.progress.moved_at.get(), cx));

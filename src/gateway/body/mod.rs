@@ -3,38 +3,41 @@
 mod client;
 mod ending;
 mod out;
+mod tool;
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Body, Frame};
-use hyper::body::Incoming;
+use http_body::Frame;
+
+use super::upstream::Http1Error;
 
 pub use client::{ClientBody, Progress, Rules};
 pub use ending::Ending;
 pub use out::Out;
+pub use tool::ToolBody;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Cut {
     #[error("the other side broke off")]
     Broken(#[from] hyper::Error),
+    #[error(transparent)]
+    Unfinished(#[from] Http1Error),
     #[error("the access has ended")]
     AccessEnded,
     #[error("nothing moved for too long")]
     Stalled,
 }
 
-/// The next frame. `keep` takes from trailers what may not pass; without any left the body has just
+/// A frame of which the trailers are what may pass, by `keep`; without any left the body has just
 /// ended.
-fn next_frame(
-    inner: &mut Incoming,
-    cx: &mut Context<'_>,
+fn filtered<E>(
+    frame: Poll<Option<Result<Frame<Bytes>, E>>>,
     keep: impl FnOnce(&mut HeaderMap),
-) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-    let frame = match ready!(Pin::new(inner).poll_frame(cx)) {
+) -> Poll<Option<Result<Frame<Bytes>, E>>> {
+    let frame = match ready!(frame) {
         Some(Ok(frame)) if !frame.is_data() => frame,
         other => return Poll::Ready(other),
     };

@@ -6,15 +6,12 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
-use super::{Cut, Ending, Progress, next_frame};
+use super::{Cut, Ending, Progress, ToolBody};
 use crate::gateway::framing::Sending;
-use crate::gateway::headers::filter_response_trailers;
 use crate::gateway::lease::Lease;
 use crate::gateway::limits::Slot;
 use crate::gateway::tunnel::Opening;
-use crate::gateway::upstream::Lent;
 
 /// The body of a response to the client. Holds the request's place among the concurrent ones.
 #[derive(Debug)]
@@ -31,8 +28,7 @@ enum Content {
     Whole(Option<Bytes>),
     /// None: what follows the head is a tunnel, and taken from here by the connection.
     Tunnel(Option<Box<Opening>>),
-    /// The tool's body, and the connection that it comes on until it has ended.
-    Upstream(Incoming, Option<Lent>),
+    Upstream(ToolBody),
 }
 
 impl Out {
@@ -43,15 +39,8 @@ impl Out {
     }
 
     #[must_use]
-    pub fn upstream(
-        inner: Incoming,
-        lent: Lent,
-        bound: Option<(Lease, Ending)>,
-        slot: Option<Slot>,
-    ) -> Self {
-        let mut lent = Some(lent);
-        give_back_at_end(&inner, &mut lent);
-        Self { content: Content::Upstream(inner, lent), bound, held: (slot, None) }
+    pub fn upstream(inner: ToolBody, bound: Option<(Lease, Ending)>, slot: Option<Slot>) -> Self {
+        Self { content: Content::Upstream(inner), bound, held: (slot, None) }
     }
 
     #[must_use]
@@ -65,7 +54,7 @@ impl Out {
     pub fn take_tunnel(&mut self) -> Option<Box<Opening>> {
         match &mut self.content {
             Content::Tunnel(opening) => opening.take(),
-            Content::Whole(_) | Content::Upstream(..) => None,
+            Content::Whole(_) | Content::Upstream(_) => None,
         }
     }
 
@@ -96,19 +85,6 @@ impl Out {
     }
 }
 
-/// A body that was read to its end frees its connection; any other way of ending drops it.
-fn give_back_at_end(inner: &Incoming, lent: &mut Option<Lent>) {
-    if inner.is_end_stream() {
-        give_back(lent);
-    }
-}
-
-fn give_back(lent: &mut Option<Lent>) {
-    if let Some(lent) = lent.take() {
-        lent.give_back();
-    }
-}
-
 impl Body for Out {
     type Data = Bytes;
     type Error = Cut;
@@ -118,44 +94,34 @@ impl Body for Out {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
         let this = &mut *self;
-        let (inner, lent) = match &mut this.content {
+        let inner = match &mut this.content {
             Content::Whole(bytes) => {
                 return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes))));
             }
             Content::Tunnel(_) => return Poll::Ready(None),
-            Content::Upstream(inner, lent) => (inner, lent),
+            Content::Upstream(inner) => inner,
         };
         if this.bound.as_mut().is_some_and(|(lease, _)| lease.has_ended()) {
             return Poll::Ready(Some(this.cut()));
         }
-        let Poll::Ready(frame) = next_frame(inner, cx, filter_response_trailers) else {
+        let Poll::Ready(frame) = inner.poll_frame(cx) else {
             let Some((lease, _)) = &mut this.bound else { return Poll::Pending };
             ready!(lease.poll_ended(cx));
             return Poll::Ready(Some(this.cut()));
         };
-        match &frame {
-            None => give_back(lent),
-            // Nobody asks again after trailers.
-            Some(Ok(frame)) if frame.is_trailers() => give_back(lent),
-            Some(Ok(_)) => {
-                if let Some(lent) = lent {
-                    lent.answer_moved();
-                }
-                if let Some(sending) = &this.held.1 {
-                    sending.hands_on();
-                }
-                give_back_at_end(inner, lent);
-            }
-            Some(Err(_)) => drop(lent.take()),
+        if let (Some(Ok(frame)), Some(sending)) = (&frame, &this.held.1)
+            && frame.is_data()
+        {
+            sending.hands_on();
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Whole(bytes) => bytes.is_none(),
             Content::Tunnel(_) => true,
-            Content::Upstream(inner, _) => inner.is_end_stream(),
+            Content::Upstream(inner) => inner.is_end_stream(),
         }
     }
 
@@ -165,7 +131,7 @@ impl Body for Out {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64))
             }
             Content::Tunnel(_) => SizeHint::with_exact(0),
-            Content::Upstream(inner, _) => inner.size_hint(),
+            Content::Upstream(inner) => inner.size_hint(),
         }
     }
 }

@@ -1,36 +1,34 @@
 //! What is made of what the tool answered, or did not.
 
 use http::{Response, StatusCode};
-use hyper::body::Incoming;
 
-use crate::gateway::body::Progress;
+use crate::gateway::body::{Progress, ToolBody};
 use crate::gateway::headers;
 use crate::gateway::refusal::Refusal;
 use crate::gateway::tunnel::{Agreed, Handshake};
-use crate::gateway::upstream::Lent;
+use crate::gateway::upstream::Failed;
 use crate::problem::ProblemCode;
 use crate::telemetry::events::gateway::UpstreamFailed;
 
 pub(super) fn checked(
     tool: &str,
-    response: Response<Incoming>,
-    lent: Lent,
-) -> Result<(Response<Incoming>, Lent), Refusal> {
+    response: Response<ToolBody>,
+) -> Result<Response<ToolBody>, Refusal> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
         // Its headers are held against the request's in `switched`.
-        return Ok((response, lent));
+        return Ok(response);
     }
     if !headers::is_framed_clearly(response.headers()) {
         return Err(unreachable(tool, "the length of its response cannot be read in one way"));
     }
-    Ok((response, lent))
+    Ok(response)
 }
 
 /// What a switch of protocols agreed on; `None` when there is none.
 pub(super) fn switched(
     tool: &str,
     asked: Option<&Handshake>,
-    response: &Response<Incoming>,
+    response: &Response<ToolBody>,
 ) -> Result<Option<Agreed>, Refusal> {
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         if response.status().is_success() && asked.is_some_and(Handshake::is_over_http2) {
@@ -44,11 +42,11 @@ pub(super) fn switched(
     asked.answered(response.headers()).map(Some).map_err(|why| unreachable(tool, why))
 }
 
-pub(super) fn broken(tool: &str, progress: &Progress, error: &hyper::Error) -> Refusal {
+pub(super) fn broken(tool: &str, progress: &Progress, failed: &Failed) -> Refusal {
     if progress.broken.get() {
         return Refusal::bad_request("the request's body broke off or was malformed");
     }
-    unreachable(tool, &error.to_string())
+    unreachable(tool, &failed.to_string())
 }
 
 /// The reason is for the log; a client learns nothing of the inside.

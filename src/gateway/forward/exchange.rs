@@ -3,19 +3,17 @@
 use std::rc::Rc;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
 
 use super::answer::{broken, checked, unreachable};
 use super::http2::{Spare, into_http1, into_http2, was_refused, was_reset};
 use super::wait::in_time;
 use crate::gateway::admit::Permit;
-use crate::gateway::body::{ClientBody, Progress};
+use crate::gateway::body::{ClientBody, Progress, ToolBody};
 use crate::gateway::core::Core;
 use crate::gateway::lease::{Cause, Lease};
 use crate::gateway::ports::Ports;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::upstream::{Lent, ToolPool, tries};
+use crate::gateway::upstream::{Failed, Lent, ToolPool, tries};
 use crate::problem::ProblemCode;
 use crate::telemetry::spans::ClientSpan;
 
@@ -35,7 +33,7 @@ pub(super) async fn exchange<P: Ports>(
     mut request: Request<ClientBody>,
     (progress, lease, wants): (&Rc<Progress>, &mut Option<Lease>, Wants),
     span: &ClientSpan,
-) -> Result<(Response<Incoming>, Lent), Refusal> {
+) -> Result<Response<ToolBody>, Refusal> {
     let tool = &permit.tool().config;
     let pool = core.pool.of(&permit.tool().upstreams);
     pool.budget.earn();
@@ -49,7 +47,7 @@ pub(super) async fn exchange<P: Ports>(
         span.goes_to(host, port);
         lent.carries(Rc::clone(progress));
         let spare = fitted(&mut request, &lent, wants.trailers)?;
-        let sent = lent.sender.try_send_request(request);
+        let sent = lent.send(&mut request);
         let answer = in_time(sent, tool.timeouts.response, progress, lease.as_mut()).await;
         if lease.as_mut().is_some_and(Lease::has_ended) {
             let cause = lease.as_ref().and_then(Lease::cause).unwrap_or(Cause::Expired);
@@ -65,21 +63,24 @@ pub(super) async fn exchange<P: Ports>(
             }
             Some(Ok(response)) => {
                 lent.answered(response.status());
-                return checked(&tool.name, response, lent);
+                return checked(&tool.name, response.map(|()| ToolBody::on(lent)));
             }
-            Some(Err(failed)) => match again(failed, (&lent, fresh), spare, (&pool, progress)) {
-                Ok(unsent) => {
-                    // It was not this backend's fault: it may be asked again.
-                    (request, fresh) = (unsent, true);
-                    tries.forget_last();
+            Some(Err(failed)) => {
+                let reused = lent.reused && !fresh;
+                // The tool closed a connection just when it was to be used again.
+                if !(failed.is_unsent() && reused) {
+                    request = again(&failed, fresh, spare, (&pool, progress)).ok_or_else(|| {
+                        if !progress.broken.get() && !failed.is_of_request() && !was_reset(&failed)
+                        {
+                            lent.failed();
+                        }
+                        broken(&tool.name, progress, &failed)
+                    })?;
                 }
-                Err(error) => {
-                    if !progress.broken.get() && !was_reset(&error) {
-                        lent.failed();
-                    }
-                    return Err(broken(&tool.name, progress, &error));
-                }
-            },
+                // It was not this backend's fault: it may be asked again.
+                fresh = true;
+                tries.forget_last();
+            }
         }
     }
 }
@@ -98,20 +99,13 @@ fn fitted(
     Ok(Spare::of(request))
 }
 
-/// The request, if it may be sent again.
+/// The request once more, if the backend did nothing with it.
 fn again(
-    mut failed: TrySendError<Request<ClientBody>>,
-    (lent, fresh): (&Lent, bool),
+    failed: &Failed,
+    fresh: bool,
     spare: Option<Spare>,
     (pool, progress): (&ToolPool, &Rc<Progress>),
-) -> Result<Request<ClientBody>, hyper::Error> {
-    // The tool closed a connection just when it was to be used again.
-    if let Some(unsent) = failed.take_message().filter(|_| lent.reused && !fresh) {
-        return Ok(unsent);
-    }
-    let error = failed.into_error();
-    match spare.filter(|_| was_refused(&error)) {
-        Some(spare) if !fresh && pool.may_try_again() => Ok(spare.into_request(progress)),
-        Some(_) | None => Err(error),
-    }
+) -> Option<Request<ClientBody>> {
+    let spare = spare.filter(|_| was_refused(failed) && !fresh)?;
+    pool.may_try_again().then(|| spare.into_request(progress))
 }

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Uri};
 
 use crate::gateway::body::{ClientBody, Progress};
 use crate::gateway::refusal::Refusal;
+use crate::gateway::upstream::Failed;
 
 /// The client reads trailers (RFC 9110, section 10.1.4); gRPC servers ask for this.
 pub(super) fn wants_trailers(headers: &HeaderMap) -> bool {
@@ -95,19 +96,19 @@ impl Spare {
 
 /// Whether the backend says that it did nothing with the request (RFC 9113, section 8.7): it refused
 /// the stream, or will not come to it any more.
-pub(super) fn was_refused(error: &hyper::Error) -> bool {
-    let Some(error) = of_http2(error) else { return false };
+pub(super) fn was_refused(failed: &Failed) -> bool {
+    let Some(error) = of_http2(failed) else { return false };
     let refused = error.is_reset() && error.reason() == Some(h2::Reason::REFUSED_STREAM);
     error.is_remote() && (refused || error.is_go_away())
 }
 
 /// Whether the backend gave up this one stream (RFC 9113, section 5.4.2). What a client sends may
 /// have made it: that tells nothing of the connection, or of the backend.
-pub(super) fn was_reset(error: &hyper::Error) -> bool {
+pub(super) fn was_reset(failed: &Failed) -> bool {
     let reset = |error: &h2::Error| error.is_remote() && error.is_reset();
-    of_http2(error).is_some_and(reset) && !was_refused(error)
+    of_http2(failed).is_some_and(reset) && !was_refused(failed)
 }
 
-fn of_http2(error: &hyper::Error) -> Option<&h2::Error> {
-    std::error::Error::source(error)?.downcast_ref()
+fn of_http2(failed: &Failed) -> Option<&h2::Error> {
+    std::error::Error::source(failed.of_http2()?)?.downcast_ref()
 }

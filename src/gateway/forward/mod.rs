@@ -87,7 +87,7 @@ pub async fn forward<P: Ports>(
         Box::pin(exchange.instrument(span.0.clone())).await
     };
     let (tool, mut agreed) = (&permit.tool().config.name, None);
-    if let Ok((response, _)) = &answer {
+    if let Ok(response) = &answer {
         match answer::switched(tool, asked.as_ref(), response) {
             Ok(found) => agreed = found,
             Err(refusal) => answer = Err(refusal),
@@ -95,19 +95,19 @@ pub async fn forward<P: Ports>(
     }
     UpstreamAnswered {
         method: &method,
-        status: answer.as_ref().ok().map(|(response, _)| response.status().as_u16()),
+        status: answer.as_ref().ok().map(|response| response.status().as_u16()),
         route: permit.rule().path.shared(),
         failure: answer.as_ref().err().map(|refusal| refusal.code),
         took: started.elapsed(),
         span: &span,
     }
     .emit(&core.metrics);
-    let (response, lent) = answer?;
+    let response = answer?;
     if let Some(agreed) = agreed {
-        lent.becomes_tunnel();
-        return Ok(inbound::tunnel(response, agreed, (lease, tool), along));
+        let opened = inbound::tunnel(response, agreed, (lease, tool), along);
+        return opened.ok_or_else(|| answer::unreachable(tool, "its connection cannot switch"));
     }
-    Ok(inbound::inbound(response, lent, (lease, trailers), along))
+    Ok(inbound::inbound(response, (lease, trailers), along))
 }
 
 fn rules<P>(core: &Core<P>, permit: &Permit, head: &Parts) -> Rules {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::harness::{Harness, get, limits, with};
+use super::stalls::open_to_tool;
 use super::tool::{Answer, Tool};
 use super::wire::Response;
 
@@ -68,6 +69,17 @@ async fn a_flood_of_interim_responses_is_cut_off() {
     assert_eq!((refused.status, refused.code().as_str()), (502, "upstream-unreachable"));
     gateway.tool.answers(|_| Answer::ok());
     assert_eq!(gateway.get("/healthz").await.text(), "ok");
+}
+
+#[tokio::test]
+async fn a_connection_that_the_tool_closes_while_nobody_uses_it_is_closed_here_at_once() {
+    let gateway = Harness::start().await;
+    let last = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec();
+    gateway.tool.answers(move |_| Answer::Last(last.clone()));
+    for _ in 0..3 {
+        assert_eq!(gateway.get("/healthz").await.text(), "ok");
+        until(|| open_to_tool(&gateway) == 0).await;
+    }
 }
 
 #[tokio::test]

@@ -31,7 +31,7 @@ fn strict(upstreams: Vec<Upstream>) -> impl Fn(&mut ToolConfig) {
     }
 }
 
-fn open_to_tool(gateway: &Harness) -> i64 {
+pub fn open_to_tool(gateway: &Harness) -> i64 {
     let metrics = &gateway.shared.metrics.upstreams;
     metrics.connections.get_or_create(&ToolLabel { tool: "notes".into() }).get()
 }

@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::handshake::Agreed;
-use super::run::{Ended, Patience, Tunnel};
+use super::run::{Patience, Tunnel};
 use crate::gateway::core::Shared;
 use crate::gateway::lease::Lease;
 use crate::gateway::limits::Slot;
 use crate::gateway::listener::Phase;
-use crate::telemetry::events::tunnel::{TunnelClosed, TunnelEnd};
+use crate::gateway::upstream::Switched;
+use crate::telemetry::events::tunnel::TunnelClosed;
 
 /// Holds the request's place among the concurrent ones, and its lease, as long as the tunnel runs.
 #[derive(Debug)]
 pub struct Opening {
-    pub upgrade: OnUpgrade,
+    /// The tool's side.
+    pub switched: Switched,
     pub agreed: Agreed,
     pub lease: Option<Lease>,
     pub slot: Slot,
@@ -37,23 +37,15 @@ impl Opening {
         mut phase: watch::Receiver<Phase>,
     ) {
         let (begun, limits) = (Instant::now(), &shared.limits);
-        let Self { upgrade, agreed, mut lease, slot: _held, tool, decision } = self;
-        let ended = match timeout(limits.idle_timeout, upgrade).await {
-            Ok(Ok(upgraded)) => {
-                let patience = Patience { idle: limits.tunnel_idle, stalled: limits.idle_timeout };
-                let (client, io) = ((client, early), TokioIo::new(upgraded));
-                let tunnel = Tunnel::new(client, io, agreed, lease.as_mut(), patience);
-                tunnel
-                    .run(async move {
-                        // A sender that is gone means the listener is gone.
-                        let _gone = phase.wait_for(|phase| *phase == Phase::Closing).await;
-                    })
-                    .await
-            }
-            Ok(Err(_)) | Err(_) => {
-                Ended { end: TunnelEnd::Broken, malformed: None, to_tool: 0, to_client: 0 }
-            }
-        };
+        let Self { switched, agreed, mut lease, slot: _held, tool, decision } = self;
+        let patience = Patience { idle: limits.tunnel_idle, stalled: limits.idle_timeout };
+        let tunnel = Tunnel::new((client, early), switched, agreed, lease.as_mut(), patience);
+        let ended = tunnel
+            .run(async move {
+                // A sender that is gone means the listener is gone.
+                let _gone = phase.wait_for(|phase| *phase == Phase::Closing).await;
+            })
+            .await;
         TunnelClosed {
             tool: &tool,
             decision: &decision,

@@ -2,22 +2,15 @@
 
 use std::io;
 
-use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::client::TlsStream;
+use tokio::net::UnixStream;
 
 use crate::config::Upstream;
 
 use super::backend::Backend;
+use super::link::Link;
 use super::names::Reached;
 
-/// Bytes to and from a backend, and the protocol that they carry.
-pub enum Link {
-    Tcp(TcpStream),
-    /// Boxed only to be handed on.
-    Tls(Box<TlsStream<TcpStream>>),
-    Unix(UnixStream),
-}
-
+/// What a connection carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     Http1,

@@ -1,93 +1,118 @@
 //! A connection, or a stream of one, in use by one exchange.
 
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::{TrySendError, http1};
 use tokio::time::Instant;
 
-use crate::gateway::body::{ClientBody, Progress};
+use crate::gateway::body::{ClientBody, Cut, Progress};
 
-use super::bounded::Room;
-use super::names::Reached;
+use super::failed::Failed;
+use super::http1::{Connection, Switched};
 use super::pool::BackendPool;
 use super::shared::Stream;
 
 /// A connection, or a stream of one, in use by one exchange.
 #[derive(Debug)]
 pub struct Lent {
-    pub sender: Sender,
+    sender: Sender,
     /// Whether it was used before: it may have been closed by the tool meanwhile.
     pub reused: bool,
     busy: Busy,
     request: Option<Rc<Progress>>,
 }
 
-/// What a request is handed to.
+/// What a request is handed to, and the response comes from.
 #[derive(Debug)]
 pub enum Sender {
     /// Nobody else uses the connection.
-    Http1(Box<Exclusive>),
-    /// One stream among others.
-    Http2(Stream),
-}
-
-/// A connection of HTTP/1.1.
-#[derive(Debug)]
-pub struct Exclusive {
-    pub(super) sender: http1::SendRequest<ClientBody>,
-    pub(super) room: Room,
-    pub(super) reached: Reached,
-    is_tunnel: bool,
+    Http1(Box<Connection>),
+    /// One stream among others, and the body that comes on it.
+    Http2(Stream, Option<Incoming>),
 }
 
 /// Counts as load of its backend.
 #[derive(Debug)]
 struct Busy(Rc<BackendPool>);
 
-impl Sender {
+impl Lent {
+    /// Sends the request, and waits for the head of the response.
+    ///
     /// # Errors
-    /// The exchange failed; with the request, when not a byte of it was sent.
-    pub async fn try_send_request(
+    /// There is none. The request is as it was when nothing of it was sent.
+    pub async fn send(
         &mut self,
-        request: Request<ClientBody>,
-    ) -> Result<Response<Incoming>, TrySendError<Request<ClientBody>>> {
-        match self {
-            Self::Http1(connection) => {
-                connection.room.until_head();
-                let answer = connection.sender.try_send_request(request).await;
-                connection.room.without_bound();
-                answer
+        request: &mut Request<ClientBody>,
+    ) -> Result<Response<()>, Failed> {
+        match &mut self.sender {
+            Sender::Http1(connection) => match connection.answer(request).await {
+                Ok(response) => Ok(response),
+                Err(why) => Err(Failed::Http1(why, connection.is_unsent())),
+            },
+            Sender::Http2(stream, incoming) => {
+                let empty = Request::new(request.body().emptied());
+                let whole = std::mem::replace(request, empty);
+                match stream.sender().try_send_request(whole).await {
+                    Ok(response) => {
+                        let (head, body) = response.into_parts();
+                        *incoming = Some(body);
+                        Ok(Response::from_parts(head, ()))
+                    }
+                    Err(mut failed) => {
+                        let unsent = failed.take_message();
+                        let is_unsent = unsent.is_some();
+                        if let Some(unsent) = unsent {
+                            *request = unsent;
+                        }
+                        Err(Failed::Http2(failed.into_error(), is_unsent))
+                    }
+                }
             }
-            Self::Http2(stream) => stream.sender().try_send_request(request).await,
         }
     }
-}
 
-impl Exclusive {
-    pub(super) const fn new(
-        sender: http1::SendRequest<ClientBody>,
-        room: Room,
-        reached: Reached,
-    ) -> Self {
-        Self { sender, room, reached, is_tunnel: false }
+    /// The next frame of the response's body.
+    pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut self.sender {
+            Sender::Http1(connection) => {
+                connection.poll_frame(cx).map(|frame| frame.map(|it| it.map_err(Cut::from)))
+            }
+            Sender::Http2(_, Some(body)) => {
+                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|it| it.map_err(Cut::from)))
+            }
+            Sender::Http2(_, None) => Poll::Ready(None),
+        }
     }
 
-    pub fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+    /// The response's body was read to its end.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        match &self.sender {
+            Sender::Http1(connection) => connection.has_ended(),
+            Sender::Http2(_, body) => body.as_ref().is_none_or(Body::is_end_stream),
+        }
     }
 
-    pub fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+    /// Of what is still to come of the response's body.
+    #[must_use]
+    pub fn size_hint(&self) -> SizeHint {
+        match &self.sender {
+            Sender::Http1(connection) => connection.size_hint(),
+            Sender::Http2(_, body) => body.as_ref().map(Body::size_hint).unwrap_or_default(),
+        }
     }
-}
 
-impl Lent {
     /// The connection is a tunnel's from now on: it has its own deadlines.
-    pub fn becomes_tunnel(mut self) {
-        if let Sender::Http1(connection) = &mut self.sender {
-            connection.is_tunnel = true;
+    #[must_use]
+    pub fn into_switched(self) -> Option<Switched> {
+        match self.sender {
+            Sender::Http1(connection) => Some(connection.switched()),
+            Sender::Http2(..) => None,
         }
     }
 
@@ -111,7 +136,7 @@ impl Lent {
 
     #[must_use]
     pub fn is_http2(&self) -> bool {
-        matches!(self.sender, Sender::Http2(_))
+        matches!(self.sender, Sender::Http2(..))
     }
 
     /// The scheme of what is asked for.
@@ -128,7 +153,7 @@ impl Lent {
     /// The backend answered with a head.
     pub fn answered(&self, status: StatusCode) {
         let (tool, backend) = (&self.busy.0.tool, &self.busy.0.backend);
-        if let (Sender::Http2(stream), Some(request)) = (&self.sender, &self.request)
+        if let (Sender::Http2(stream, _), Some(request)) = (&self.sender, &self.request)
             && !request.ended.get()
         {
             stream.bounds_upload(request, tool.timeouts.response);
@@ -143,7 +168,7 @@ impl Lent {
     /// The backend did not answer, or not in a way that can be used. No other exchange begins on the
     /// connection.
     pub fn failed(&self) {
-        if let Sender::Http2(stream) = &self.sender {
+        if let Sender::Http2(stream, _) = &self.sender {
             stream.retire();
         }
         self.busy.0.tool.failed(&self.busy.0.backend);
@@ -153,17 +178,13 @@ impl Lent {
     pub fn give_back(self) {
         let finished = self.request.as_ref().is_some_and(|request| request.ended.get());
         match self.sender {
-            Sender::Http1(sender) if finished => self.busy.0.keep(sender),
+            Sender::Http1(connection) => {
+                if let Some(connection) = connection.reusable().filter(|_| finished) {
+                    self.busy.0.keep(connection);
+                }
+            }
             // A stream that is not over yet is reset when its parts are dropped.
-            Sender::Http1(_) | Sender::Http2(_) => (),
-        }
-    }
-}
-
-impl Drop for Exclusive {
-    fn drop(&mut self) {
-        if !self.is_tunnel {
-            self.room.is_over();
+            Sender::Http2(..) => (),
         }
     }
 }

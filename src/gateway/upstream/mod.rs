@@ -6,12 +6,15 @@
 //! connection of HTTP/2 is shared by exchanges, each on a stream of its own.
 
 mod backend;
-mod bounded;
 mod budget;
 mod choose;
 mod dial;
+mod failed;
 mod health;
+mod http1;
+mod idle;
 mod lent;
+mod link;
 mod names;
 mod pool;
 mod resolver;
@@ -22,6 +25,8 @@ mod upstreams;
 use std::sync::Arc;
 
 pub use choose::tries;
+pub use failed::Failed;
+pub use http1::{Error as Http1Error, Switched};
 pub use lent::Lent;
 pub use pool::{Pool, ToolPool};
 pub use upstreams::{Place, Upstreams};

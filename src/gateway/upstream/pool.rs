@@ -1,31 +1,32 @@
 //! What one core keeps of each tool: its connections, its loads, its budget.
 
 use std::cell::{Cell, RefCell};
+use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use hyper::client::conn::{http1, http2};
+use hyper::client::conn::http2;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OnceCell;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::backend::Backend;
-use super::bounded::{Bounded, Room};
 use super::budget::Budget;
 use super::choose::{Tries, Turn};
-use super::dial::{Link, Protocol, dial};
-use super::lent::{Exclusive, Lent, Sender};
+use super::dial::{Protocol, dial};
+use super::http1::Connection;
+use super::idle::Idle;
+use super::lent::{Lent, Sender};
+use super::link::Link;
 use super::names::Reached;
 use super::shared::{MOST_STREAMS, Shared, Stream};
 use super::upstreams::Upstreams;
-
-const MOST_IDLE: usize = 64;
 
 const AVOIDED: Duration = Duration::from_secs(1);
 
@@ -60,8 +61,7 @@ pub struct BackendPool {
     pub busy: Cell<usize>,
     /// When it last took no connection.
     unreached_at: Cell<Option<Instant>>,
-    /// The one that was used last is at the end.
-    idle: RefCell<Vec<Idle>>,
+    idle: Idle,
     shared: RefCell<Vec<Rc<Shared>>>,
     /// Whoever needs a shared connection while one is made waits for it.
     dialing: RefCell<Option<Rc<OnceCell<Dialed>>>>,
@@ -69,12 +69,6 @@ pub struct BackendPool {
     declined_http2: Cell<bool>,
     /// Somebody looks after connections that nobody uses.
     swept: Cell<bool>,
-}
-
-#[derive(Debug)]
-struct Idle {
-    sender: Box<Exclusive>,
-    since: Instant,
 }
 
 /// What became of an attempt to get a shared connection.
@@ -107,7 +101,7 @@ impl ToolPool {
                 backend: Arc::clone(backend),
                 busy: Cell::new(0),
                 unreached_at: Cell::new(None),
-                idle: RefCell::default(),
+                idle: Idle::default(),
                 shared: RefCell::default(),
                 dialing: RefCell::default(),
                 declined_http2: Cell::new(false),
@@ -182,36 +176,24 @@ impl BackendPool {
         (fresh, for_tunnel): (bool, bool),
         connect: Duration,
     ) -> io::Result<Lent> {
-        if !fresh && let Some(sender) = self.unused() {
-            return Ok(Lent::new(Sender::Http1(sender), true, self));
+        let unused = || self.idle.take(self.tool.timeouts.idle, |it| self.is_good(it));
+        if !fresh && let Some(connection) = unused() {
+            return Ok(Lent::new(Sender::Http1(connection), true, self));
         }
         // Much larger than what finds a connection needs, and moved with it: an allocation of its own.
         let dialed = timeout(connect, Box::pin(self.connect(for_tunnel))).await;
         dialed.unwrap_or_else(|_elapsed| Err(io::ErrorKind::TimedOut.into()))
     }
 
-    /// The connection that was used last and is ready again.
-    fn unused(&self) -> Option<Box<Exclusive>> {
-        let mut idle = self.idle.borrow_mut();
-        idle.retain(|it| self.is_good(&it.sender));
-        let at = idle.iter().rposition(|it| it.sender.is_ready())?;
-        let kept = idle.remove(at);
-        (kept.since.elapsed() < self.tool.timeouts.idle).then_some(kept.sender)
-    }
-
-    fn is_good(&self, connection: &Exclusive) -> bool {
-        !connection.is_closed() && self.backend.is_still_at(&connection.reached)
+    fn is_good(&self, connection: &Connection) -> bool {
+        self.backend.is_still_at(&connection.reached)
     }
 
     /// Keeps a connection for the next exchange.
-    pub(super) fn keep(self: &Rc<Self>, sender: Box<Exclusive>) {
-        let mut idle = self.idle.borrow_mut();
-        if !self.is_good(&sender) || idle.len() >= MOST_IDLE {
-            return;
+    pub(super) fn keep(self: &Rc<Self>, connection: Box<Connection>) {
+        if self.is_good(&connection) && self.idle.keep(connection) {
+            self.begin_to_sweep();
         }
-        idle.push(Idle { sender, since: Instant::now() });
-        drop(idle);
-        self.begin_to_sweep();
     }
 
     /// A tunnel begins on HTTP/1.1 (RFC 6455), whatever else the backend speaks.
@@ -291,41 +273,27 @@ impl BackendPool {
     }
 
     fn lent_stream(self: &Rc<Self>, stream: Stream, reused: bool) -> Lent {
-        Lent::new(Sender::Http2(stream), reused, self)
+        Lent::new(Sender::Http2(stream, None), reused, self)
     }
 
     /// A new connection; `http1`: of that protocol alone.
     async fn open(&self, http1: bool) -> io::Result<Opened> {
         let dialed = dial(&self.backend, http1).await;
         self.tool.metrics.connected(dialed.is_ok());
-        match dialed? {
-            (Link::Tcp(stream), protocol, reached) => self.speak(stream, protocol, reached).await,
-            (Link::Tls(stream), protocol, reached) => self.speak(*stream, protocol, reached).await,
-            (Link::Unix(stream), protocol, reached) => self.speak(stream, protocol, reached).await,
-        }
+        let (link, protocol, reached) = dialed?;
+        self.speak(link, protocol, reached).await
     }
 
-    async fn speak<S>(&self, stream: S, protocol: Protocol, reached: Reached) -> io::Result<Opened>
-    where
-        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    {
+    async fn speak(&self, link: Link, protocol: Protocol, reached: Reached) -> io::Result<Opened> {
         let open = self.tool.metrics.open_connection();
         match protocol {
             Protocol::Http1 => {
-                let room = Room::new();
-                let stream =
-                    TokioIo::new(Bounded::new(stream, room.clone(), self.tool.timeouts.response));
-                let handshake = http1::Builder::new().handshake(stream).await;
-                let (sender, connection) = handshake.map_err(io::Error::other)?;
-                tokio::task::spawn_local(async move {
-                    // Its end is seen by whoever waits for a response on it.
-                    let _ended = connection.with_upgrades().await;
-                    drop(open);
-                });
-                Ok(Opened::Http1(Box::new(Exclusive::new(sender, room, reached))))
+                let patience = self.tool.timeouts.response;
+                let connection = Connection::new((link, reached), Some(open), patience);
+                Ok(Opened::Http1(Box::new(connection)))
             }
             Protocol::Http2 => {
-                let stream = TokioIo::new(stream);
+                let stream = TokioIo::new(link);
                 let local = Local::default();
                 let handshake = http2::Builder::new(local.clone())
                     .initial_stream_window_size(STREAM_WINDOW)
@@ -337,7 +305,7 @@ impl BackendPool {
                 let allows = Rc::clone(&allowed);
                 tokio::task::spawn_local(async move {
                     let mut connection = pin!(connection);
-                    let driven = std::future::poll_fn(|cx| {
+                    let driven = poll_fn(|cx| {
                         let polled = connection.as_mut().poll(cx);
                         allows.set(connection.current_max_send_streams());
                         polled
@@ -359,25 +327,33 @@ impl BackendPool {
         let pool = Rc::clone(self);
         tokio::task::spawn_local(async move {
             let life = pool.tool.timeouts.idle;
-            while pool.sweep(life) {
-                sleep(life.max(Duration::from_millis(10))).await;
-            }
+            let period = life.max(Duration::from_millis(10));
+            let mut timer = pin!(sleep(period));
+            poll_fn(|cx| {
+                while pool.sweep(life, cx) {
+                    ready!(timer.as_mut().poll(cx));
+                    timer.as_mut().reset(Instant::now() + period);
+                }
+                Poll::Ready(())
+            })
+            .await;
+            pool.idle.is_left_alone();
             pool.swept.set(false);
         });
     }
 
     /// Whether anything is left.
-    fn sweep(&self, life: Duration) -> bool {
-        let (mut idle, mut shared) = (self.idle.borrow_mut(), self.shared.borrow_mut());
-        idle.retain(|it| !it.sender.is_closed() && it.since.elapsed() < life);
+    fn sweep(&self, life: Duration, cx: &Context<'_>) -> bool {
+        let is_idle = self.idle.sweep(cx.waker(), life, |it| self.is_good(it));
+        let mut shared = self.shared.borrow_mut();
         let is_old = |it: &Rc<Shared>| it.idle_since().is_some_and(|at| at.elapsed() >= life);
         shared.retain(|it| it.is_open() && !is_old(it));
-        !idle.is_empty() || !shared.is_empty()
+        is_idle || !shared.is_empty()
     }
 }
 
 enum Opened {
-    Http1(Box<Exclusive>),
+    Http1(Box<Connection>),
     Http2(Rc<Shared>),
 }
 

@@ -9,13 +9,13 @@ use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinSet;
 
 use crate::config::HealthCheck;
 
 use super::super::backend::Backend;
-use super::super::dial::{Link, Protocol, dial};
+use super::super::dial::{Protocol, dial};
+use super::super::link::Link;
 use super::grpc;
 
 const AGENT: HeaderValue =
@@ -80,24 +80,16 @@ async fn over(
     request: Request<Full<Bytes>>,
     driver: &mut JoinSet<()>,
 ) -> Result<Response<Incoming>, String> {
-    let response = match link {
-        Link::Tcp(stream) => sent(stream, protocol, request, driver).await,
-        Link::Tls(stream) => sent(*stream, protocol, request, driver).await,
-        Link::Unix(stream) => sent(stream, protocol, request, driver).await,
-    };
-    response.map_err(|error| error.to_string())
+    sent(link, protocol, request, driver).await.map_err(|error| error.to_string())
 }
 
-async fn sent<S>(
-    stream: S,
+async fn sent(
+    link: Link,
     protocol: Protocol,
     request: Request<Full<Bytes>>,
     driver: &mut JoinSet<()>,
-) -> io::Result<Response<Incoming>>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let stream = TokioIo::new(stream);
+) -> io::Result<Response<Incoming>> {
+    let stream = TokioIo::new(link);
     let response = match protocol {
         Protocol::Http1 => {
             let handshake = http1::Builder::new().handshake(stream).await;
