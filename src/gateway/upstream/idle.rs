@@ -8,7 +8,9 @@ use tokio::time::Instant;
 
 use super::http1::Connection;
 
-const MOST_IDLE: usize = 64;
+/// As many may be busy at once, and none of them is opened anew for every request. A connection that was
+/// used has a buffer of 8 KiB.
+const MOST_IDLE: usize = 1024;
 
 /// Connections of HTTP/1.1 to one backend that nobody uses at present.
 #[derive(Debug, Default)]
