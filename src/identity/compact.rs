@@ -1,5 +1,7 @@
 //! A signed token in the compact form (RFC 7515, section 7.1), taken apart and nothing believed.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
@@ -14,7 +16,7 @@ pub const MAX_TOKEN: usize = 16 * 1024;
 /// A token of which nothing has been verified. It has no `Debug`: it is a secret.
 pub struct UnverifiedToken<'a> {
     pub header: serde_json::Map<String, Value>,
-    pub claims: Attributes,
+    pub claims: Arc<Attributes>,
     /// `header.payload` as they were signed.
     pub signed: &'a str,
     /// Canonical base64url.
@@ -41,7 +43,7 @@ impl<'a> UnverifiedToken<'a> {
             return Err(TokenRefused::NotCompact);
         }
         decode(signature)?;
-        Ok(Self { header: object(header)?, claims: object(payload)?, signed, signature })
+        Ok(Self { header: object(header)?, claims: Arc::new(object(payload)?), signed, signature })
     }
 }
 

@@ -106,7 +106,7 @@ impl<'a> Claimed<'a> {
                 identities: about.identities,
             },
             roles: about.roles,
-            claims: Arc::new(self.token.claims.clone()),
+            claims: Arc::clone(&self.token.claims),
             expires_at: self.validity.expires_at,
             proof: self.proof(),
             prepared: super::Prepared::default(),

@@ -171,7 +171,14 @@ async fn a_handshake_has_a_deadline_and_counts_as_a_connection() {
     silent.write_all(&[0x16, 0x03, 0x01, 0x02]).await.expect("it reads");
     assert_eq!(silent.read(&mut [0; 64]).await.unwrap_or(0), 0, "it was ended");
     let refused = &gateway.shared.metrics.connections_refused;
-    assert_eq!(refused.get_or_create(&CauseLabel { cause: "tls-timeout" }).get(), 1);
+    let counted = || refused.get_or_create(&CauseLabel { cause: "tls-timeout" }).get();
+    // The connection is closed first, then it is counted.
+    let deadline = std::time::Instant::now() + Duration::from_secs(5);
+    while counted() == 0 {
+        assert!(std::time::Instant::now() < deadline, "it is counted");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(counted(), 1);
 }
 
 #[tokio::test]
