@@ -64,7 +64,7 @@ impl HttpClient {
     /// # Errors
     /// The file cannot be used.
     pub fn trusting(ca: &Path) -> Result<Self, UnusableTls> {
-        let config = tls::client(Trust { ca: Some(ca), client: None })?;
+        let config = tls::client(Trust { ca: Some(ca), ..Trust::default() })?;
         let builder = HttpsConnectorBuilder::new().with_tls_config(config).https_or_http();
         Ok(Self::over(builder, Reach::Anywhere))
     }
@@ -77,7 +77,7 @@ impl HttpClient {
     pub fn outward(ca: Option<&Path>) -> Result<Self, UnusableTls> {
         let builder = HttpsConnectorBuilder::new();
         let builder = match ca {
-            Some(_) => builder.with_tls_config(tls::client(Trust { ca, client: None })?),
+            Some(_) => builder.with_tls_config(tls::client(Trust { ca, ..Trust::default() })?),
             None => builder.with_webpki_roots(),
         };
         Ok(Self::over(builder.https_or_http(), Reach::NoLinkLocal))

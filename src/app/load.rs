@@ -99,7 +99,7 @@ impl Ready {
             .map_err(|refused| vec![refused.to_string()]);
         let providers = Providers::open(&config.policy.providers, clock, metrics);
         let providers = keep(providers, &mut problems);
-        let routes = keep(Routes::open(&config.tools, metrics), &mut problems);
+        let routes = keep(Routes::open(&config.tools, metrics, clock.now()), &mut problems);
         let authenticator = keep(authenticator, &mut problems);
         let tls = keep(tls::open(&config.listeners, clock.now()), &mut problems);
         let directory = Directory::open(&config.directory, clock.clone(), metrics.clone());
@@ -212,9 +212,10 @@ pub fn key_and_store_problems(config: &Config) -> Vec<String> {
     let mut problems: Vec<String> = keys.err().iter().map(ToString::to_string).collect();
     let providers = Providers::open(&config.policy.providers, &clock, &Metrics::unregistered());
     problems.extend(providers.err().unwrap_or_default());
-    problems
-        .extend(Routes::open(&config.tools, &Metrics::unregistered()).err().unwrap_or_default());
-    problems.extend(tls::open(&config.listeners, clock.now()).err().unwrap_or_default());
+    let now = clock.now();
+    let routes = Routes::open(&config.tools, &Metrics::unregistered(), now);
+    problems.extend(routes.err().unwrap_or_default());
+    problems.extend(tls::open(&config.listeners, now).err().unwrap_or_default());
     let directory = Directory::open(&config.directory, clock.clone(), Metrics::unregistered());
     problems.extend(directory.err().unwrap_or_default());
     problems.extend(webhook::problems(&config.audit));

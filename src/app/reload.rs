@@ -100,7 +100,7 @@ impl Reload {
         problems.extend(self.authenticator.reload(now).err().unwrap_or_default());
         problems.extend(self.tls.iter().filter_map(|tls| tls.reload(now).err()).flatten());
         let routes = self.routes.load();
-        problems.extend(routes.upstreams().iter().filter_map(|tool| tool.reload().err()));
+        problems.extend(routes.upstreams().iter().filter_map(|tool| tool.reload(now).err()));
         problems.extend(self.admin_token().err());
         problems
     }

@@ -13,6 +13,7 @@ use http::request::Parts;
 use rustc_hash::FxHashMap;
 
 use crate::config::{AccessMode, Rule, ToolConfig};
+use crate::domain::time::Timestamp;
 use crate::problem::ProblemCode;
 use crate::telemetry::metrics::Metrics;
 
@@ -106,11 +107,15 @@ impl Routes {
     ///
     /// # Errors
     /// What is wrong with the TLS files of each tool that cannot be reached with them.
-    pub fn open(tools: &[Arc<ToolConfig>], metrics: &Metrics) -> Result<Self, Vec<String>> {
+    pub fn open(
+        tools: &[Arc<ToolConfig>],
+        metrics: &Metrics,
+        now: Timestamp,
+    ) -> Result<Self, Vec<String>> {
         let mut routes = Self::default();
         let mut problems = Vec::new();
         for (index, config) in tools.iter().enumerate() {
-            let upstreams = match Upstreams::open(config, metrics) {
+            let upstreams = match Upstreams::open(config, metrics, now) {
                 Ok(upstreams) => upstreams,
                 Err(problem) => {
                     problems.push(format!("tools[{index}].{problem}"));

@@ -7,6 +7,8 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
 use super::files::{UnusableTls, certificates, private_key};
+use super::server::is_valid;
+use crate::domain::time::Timestamp;
 
 /// Files in PEM.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,6 +17,8 @@ pub struct Trust<'a> {
     pub ca: Option<&'a Path>,
     /// Certificate chain and private key, for servers that want to know their clients.
     pub client: Option<(&'a Path, &'a Path)>,
+    /// The client's certificate has to be valid then.
+    pub valid_at: Option<Timestamp>,
 }
 
 /// # Errors
@@ -26,6 +30,10 @@ pub fn client(trust: Trust<'_>) -> Result<ClientConfig, UnusableTls> {
         .with_root_certificates(roots(trust.ca)?);
     let Some((chain, key)) = trust.client else { return Ok(builder.with_no_client_auth()) };
     let chained = certificates(chain, UnusableTls::NoCertificate)?;
+    if let (Some(leaf), Some(now)) = (chained.first(), trust.valid_at) {
+        let unusable = |why| UnusableTls::NotValid { path: chain.into(), why };
+        is_valid(leaf, now).map_err(unusable)?;
+    }
     let paired = builder.with_client_auth_cert(chained, private_key(key)?);
     paired.map_err(|fault| UnusableTls::Pair { path: chain.into(), why: fault.to_string() })
 }

@@ -18,6 +18,8 @@ pub enum UnusableTls {
     Ca { path: PathBuf, why: String },
     #[error("the certificate in {} does not go with its key: {why}", .path.display())]
     Pair { path: PathBuf, why: String },
+    #[error("the certificate in {} cannot be shown: {why}", .path.display())]
+    NotValid { path: PathBuf, why: String },
     #[error("no version of TLS can be used: {0}")]
     Versions(String),
 }
@@ -28,7 +30,10 @@ impl UnusableTls {
     pub const fn key(&self) -> &'static str {
         match self {
             Self::NoRoots(_) | Self::Ca { .. } => "ca",
-            Self::NoCertificate(_) | Self::Pair { .. } | Self::Versions(_) => "certificate",
+            Self::NoCertificate(_)
+            | Self::Pair { .. }
+            | Self::NotValid { .. }
+            | Self::Versions(_) => "certificate",
             Self::NoKey(_) => "key",
         }
     }

@@ -105,7 +105,7 @@ impl Harness {
         let tools: Vec<Arc<ToolConfig>> = tools.into_iter().map(Arc::new).collect();
         let world = World::new();
         let metrics = Metrics::unregistered();
-        let routes = Routes::open(&tools, &metrics).expect("usable TLS files");
+        let routes = Routes::open(&tools, &metrics, super::world::START).expect("usable TLS files");
         let shared = Arc::new(Shared {
             routes: Arc::new(ArcSwap::from_pointee(routes)),
             catalog: Arc::new(ArcSwap::from_pointee(catalog())),

@@ -13,6 +13,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use crate::config::{ToolConfig, Upstream, UpstreamTls};
 use crate::gateway::Routes;
 use crate::store::redis::servers::tls::Authority;
+use crate::tls::server::tests::{Authority as Dated, NOW};
 
 use super::harness::{Harness, get, limits, with};
 use super::http2_tool::{Does, Http2Tool};
@@ -135,7 +136,7 @@ async fn tls_files_are_read_anew_and_bad_ones_leave_the_old_in_use() {
     let ours = other.pair("client", &["client"]);
     let tls = UpstreamTls { client: Some(ours.clone()), ..trusting(&authority) };
     let gateway = Harness::with(limits(), https("localhost", tool.address.port(), &tls)).await;
-    let reload = || gateway.shared.routes.load().tool_named("notes").upstreams.reload();
+    let reload = || gateway.shared.routes.load().tool_named("notes").upstreams.reload(NOW);
     assert_eq!(gateway.get("/healthz").await.status, 502, "a stranger's certificate");
     let good = authority.pair("client", &["client"]);
     std::fs::copy(&good.0, &ours.0).expect("copied");
@@ -155,6 +156,9 @@ async fn files_that_cannot_be_used_are_told_before_anything_starts() {
     let (authority, other) = (Authority::new(), Authority::new());
     let (chain, _) = authority.pair("client", &["client"]);
     let (_, strange_key) = other.pair("client", &["client"]);
+    let dated = Dated::new();
+    let old = dated.between("old", &["client"], 2020, 2026);
+    let young = dated.between("young", &["client"], 2040, 2041);
     let gateway = Harness::start().await;
     let routes = gateway.shared.routes.load();
     let tool = routes.tool_named("notes");
@@ -168,10 +172,18 @@ async fn files_that_cannot_be_used_are_told_before_anything_starts() {
             UpstreamTls { client: Some((chain.clone(), chain)), ..trusting(&authority) },
             "with a private key",
         ),
+        (
+            UpstreamTls { client: Some((old.certificate, old.key)), ..trusting(&authority) },
+            "it expired at 2026-01-01",
+        ),
+        (
+            UpstreamTls { client: Some((young.certificate, young.key)), ..trusting(&authority) },
+            "it is not valid before 2040-01-01",
+        ),
     ] {
         let mut config = ToolConfig::clone(&tool.config);
         https("localhost", 1, &tls)(&mut config);
-        let problems = Routes::open(&[Arc::new(config)], &gateway.shared.metrics);
+        let problems = Routes::open(&[Arc::new(config)], &gateway.shared.metrics, NOW);
         let problems = problems.expect_err("unusable");
         assert!(problems[0].starts_with("tools[0].tls."), "{problems:?}");
         assert!(problems[0].contains(words), "{problems:?}");

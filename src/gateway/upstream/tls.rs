@@ -9,6 +9,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::config::{Upstream, UpstreamTls};
+use crate::domain::time::Timestamp;
 use crate::tls::{self, Trust};
 
 /// What the https backends of a tool share; `None` when it has none.
@@ -34,20 +35,24 @@ impl Tls {
     ///
     /// # Errors
     /// Which file cannot be used; what stands in it is not shown.
-    pub fn open(config: &UpstreamTls, upstreams: &[Upstream]) -> Result<Self, String> {
+    pub fn open(
+        config: &UpstreamTls,
+        upstreams: &[Upstream],
+        now: Timestamp,
+    ) -> Result<Self, String> {
         if !upstreams.iter().any(|it| matches!(it, Upstream::Https { .. })) {
             return Ok(Self(None));
         }
-        Ok(Self(Some(Arc::new(ArcSwap::from_pointee(Connectors::open(config)?)))))
+        Ok(Self(Some(Arc::new(ArcSwap::from_pointee(Connectors::open(config, now)?)))))
     }
 
     /// Reads the files anew; new connections use what they say.
     ///
     /// # Errors
     /// As for [`Tls::open`]; what was read before stays in use.
-    pub fn reload(&self, config: &UpstreamTls) -> Result<(), String> {
+    pub fn reload(&self, config: &UpstreamTls, now: Timestamp) -> Result<(), String> {
         if let Some(current) = &self.0 {
-            current.store(Arc::new(Connectors::open(config)?));
+            current.store(Arc::new(Connectors::open(config, now)?));
         }
         Ok(())
     }
@@ -80,10 +85,10 @@ impl TlsTarget {
 }
 
 impl Connectors {
-    fn open(config: &UpstreamTls) -> Result<Self, String> {
+    fn open(config: &UpstreamTls, now: Timestamp) -> Result<Self, String> {
         let pair = config.client.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
-        let mut client = tls::client(Trust { ca: config.ca.as_deref(), client: pair })
-            .map_err(|why| format!("tls.{}: {why}", why.key()))?;
+        let trust = Trust { ca: config.ca.as_deref(), client: pair, valid_at: Some(now) };
+        let mut client = tls::client(trust).map_err(|why| format!("tls.{}: {why}", why.key()))?;
         client.alpn_protocols = vec![b"http/1.1".to_vec()];
         let http1 = TlsConnector::from(Arc::new(client.clone()));
         if config.http2 {

@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{ToolConfig, ToolTimeouts, Upstream, UpstreamOptions};
+use crate::domain::time::Timestamp;
 use crate::telemetry::events::upstreams::{BackendEjected, ToolMetrics};
 use crate::telemetry::metrics::Metrics;
 
@@ -40,8 +41,12 @@ pub struct Place(Arc<Upstreams>);
 impl Upstreams {
     /// # Errors
     /// TLS files that cannot be used, with the key path below the tool.
-    pub fn open(config: &ToolConfig, metrics: &Metrics) -> Result<Arc<Self>, String> {
-        let tls = Tls::open(&config.upstream.tls, &config.upstreams)?;
+    pub fn open(
+        config: &ToolConfig,
+        metrics: &Metrics,
+        now: Timestamp,
+    ) -> Result<Arc<Self>, String> {
+        let tls = Tls::open(&config.upstream.tls, &config.upstreams, now)?;
         let resolver = Resolver::new(Arc::clone(&config.upstream.dns));
         let backend = |it: &Upstream| {
             let target = tls.target(it, &config.upstream.tls)?;
@@ -67,8 +72,8 @@ impl Upstreams {
     ///
     /// # Errors
     /// Which of them cannot be used; what was read before stays in use.
-    pub fn reload(&self) -> Result<(), String> {
-        let reloaded = self.tls.reload(&self.options.tls);
+    pub fn reload(&self, now: Timestamp) -> Result<(), String> {
+        let reloaded = self.tls.reload(&self.options.tls, now);
         reloaded.map_err(|why| format!("tools: {}: {why}", self.tool))
     }
 

@@ -62,7 +62,7 @@ pub struct Pdp {
 
 fn connector(config: &CerbosConfig) -> Result<TlsConnector, String> {
     let client = config.client.as_ref().map(|(chain, key)| (chain.as_path(), key.as_path()));
-    let mut client = tls::client(Trust { ca: config.ca.as_deref(), client })
+    let mut client = tls::client(Trust { ca: config.ca.as_deref(), client, valid_at: None })
         .map_err(|why| format!("policy.cerbos.{}: {why}", why.key()))?;
     client.alpn_protocols = vec![b"h2".to_vec()];
     Ok(TlsConnector::from(Arc::new(client)))

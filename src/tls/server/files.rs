@@ -66,7 +66,9 @@ pub(super) fn pair(
     if problems.is_empty() { Ok(pair) } else { Err(problems) }
 }
 
-fn is_valid(certificate: &CertificateDer<'_>, now: Timestamp) -> Result<(), String> {
+/// # Errors
+/// For people: why it is not valid at `now`.
+pub fn is_valid(certificate: &CertificateDer<'_>, now: Timestamp) -> Result<(), String> {
     let Some(validity) = Validity::of(certificate) else {
         return Err("when it is valid cannot be read".to_owned());
     };

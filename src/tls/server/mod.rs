@@ -19,6 +19,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 use crate::config::{Listeners, TlsConfig};
 use crate::domain::time::Timestamp;
 
+pub(super) use files::is_valid;
 use names::{Named, Names};
 
 /// The protocols that a client may choose from by ALPN (RFC 7301), the preferred one first.
