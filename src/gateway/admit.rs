@@ -44,6 +44,8 @@ pub struct Permit {
     grants: SmallVec<[GrantId; 2]>,
     /// When the first of the roles that they give runs out.
     ends_at: Option<Timestamp>,
+    /// When it was made.
+    at: Timestamp,
 }
 
 /// Who is let in, and what was read of them.
@@ -94,7 +96,7 @@ pub async fn admit<P: Ports>(
     note_route(&mut trail.record, &route);
     check_origin(head, &route.tool.config.credential)?;
     if route.access() == AccessMode::Public {
-        return permit(&route, head, None, &[]);
+        return permit(&route, head, None, (&[], core.shared.clock.now()));
     }
     let mut identity = identify(core, head, &target, &route).await?;
     note_person(trail, &identity);
@@ -110,12 +112,15 @@ pub async fn admit<P: Ports>(
             }
         };
         // What ended while the policy was asked no longer permits anything.
-        identity = still_valid(core, head, &target, &route, identity).await?;
-        let after = core.shared.clock.now();
+        let mut after = core.shared.clock.now();
+        if after >= identity.expires_at {
+            identity = identify(core, head, &target, &route).await?;
+            after = core.shared.clock.now();
+        }
         if grants.iter().all(|grant| after < grant.expires_at) {
             let token = token.map(|token| KeptToken(token.0.into()));
             let holder = Holder { identity, seen: live.seen(), token };
-            return permit(&route, head, Some(holder), &grants);
+            return permit(&route, head, Some(holder), (&grants, after));
         }
     }
 }
@@ -154,7 +159,7 @@ fn permit(
     route: &Route<'_>,
     head: &Parts,
     holder: Option<Holder>,
-    grants: &[MatchedGrant],
+    (grants, at): (&[MatchedGrant], Timestamp),
 ) -> Result<Box<Permit>, Refusal> {
     Ok(Box::new(Permit {
         tool: Arc::clone(&route.tool),
@@ -164,6 +169,7 @@ fn permit(
         holder,
         grants: grants.iter().map(|grant| grant.id).collect(),
         ends_at: ends_at(grants),
+        at,
     }))
 }
 
@@ -246,20 +252,6 @@ fn token<'a, P: Ports>(
     found.ok().map(|token| RawToken(token.secret()))
 }
 
-/// A token may run out while keys, store or policy are waited for; it is then looked at again.
-async fn still_valid<P: Ports>(
-    core: &Core<P>,
-    head: &Parts,
-    target: &Target<'_>,
-    route: &Route<'_>,
-    identity: Arc<Identity>,
-) -> Result<Arc<Identity>, Refusal> {
-    if core.shared.clock.now() < identity.expires_at {
-        return Ok(identity);
-    }
-    identify(core, head, target, route).await
-}
-
 /// The subject's grants at this moment.
 async fn read_live<P: Ports>(
     core: &Core<P>,
@@ -315,6 +307,12 @@ impl Permit {
     #[must_use]
     pub fn stripped_prefix(&self) -> Option<&str> {
         self.tool.config.path_prefix.as_deref().filter(|_| self.stripped)
+    }
+
+    /// When it was made: after the last thing that admission waited for.
+    #[must_use]
+    pub fn at(&self) -> Timestamp {
+        self.at
     }
 
     #[must_use]

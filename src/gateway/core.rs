@@ -5,7 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Cache};
 use http::Method;
 use rustc_hash::FxHashSet;
 use smallvec::SmallVec;
@@ -32,6 +32,7 @@ use super::recent::Recent;
 use super::refusal::Refusal;
 use super::route::Routes;
 use super::texts::Texts;
+use super::timers::Timers;
 use super::upstream::Pool;
 use super::uses::Uses;
 
@@ -73,15 +74,16 @@ pub struct Core<P> {
     pub index: usize,
     pub ids: Ids,
     pub texts: Texts,
+    pub timers: Timers,
     pub metrics: HotMetrics,
     /// Its part of the connections that the process may hold.
     pub connections: usize,
     pub draining: Cell<bool>,
     pub user_role: Arc<str>,
     no_text: Arc<str>,
-    withheld: RefCell<Rc<Withheld>>,
-    /// The routes that all share, and the same over names of this core.
-    routes: RefCell<(Arc<Routes>, Rc<Routes>)>,
+    withheld: RefCell<Own<Catalog, Withheld>>,
+    /// The routes, over names of this core.
+    routes: RefCell<Own<Routes, Routes>>,
     hosts: RefCell<FxHashSet<Arc<str>>>,
     methods: RefCell<FxHashSet<Arc<str>>>,
 }
@@ -98,10 +100,10 @@ impl<P: Ports> Core<P> {
         let share = shared.limits.concurrent_requests.div_ceil(cores.max(1)).max(1);
         let slots = Slots::new(share, shared.metrics.http_server_active.clone());
         let ids = Ids::new(&shared.instance, index)?;
-        let routes = shared.routes.load_full();
-        let own = Rc::new(routes.apart());
-        let routes = RefCell::new((routes, own));
-        let withheld = Withheld::of(shared.catalog.load_full(), &shared.roles.hierarchy);
+        let routes = Own::new(&shared.routes, |routes| routes.apart());
+        let hierarchy = &shared.roles.hierarchy;
+        let withheld =
+            Own::new(&shared.catalog, |catalog| Withheld::of(Arc::clone(catalog), hierarchy));
         Ok(Self {
             ports,
             pool: Rc::default(),
@@ -110,13 +112,14 @@ impl<P: Ports> Core<P> {
             index,
             ids,
             texts: Texts::default(),
+            timers: Timers::default(),
             metrics: HotMetrics::of(&shared.metrics),
             connections: shared.connections.div_ceil(cores.max(1)).max(1),
             draining: Cell::new(false),
             user_role: USER.into(),
             no_text: "".into(),
-            withheld: RefCell::new(Rc::new(withheld)),
-            routes,
+            withheld: RefCell::new(withheld),
+            routes: RefCell::new(routes),
             hosts: RefCell::default(),
             methods: RefCell::default(),
             shared,
@@ -157,23 +160,14 @@ impl<P: Ports> Core<P> {
 
     /// The routes, made anew when they were swapped.
     pub fn routes(&self) -> Rc<Routes> {
-        let current = self.shared.routes.load();
-        let mut known = self.routes.borrow_mut();
-        if !Arc::ptr_eq(&known.0, &current) {
-            *known = (Arc::clone(&current), Rc::new(current.apart()));
-        }
-        Rc::clone(&known.1)
+        self.routes.borrow_mut().current(|routes| routes.apart())
     }
 
     /// Which roles only grants give, made anew when the catalog was swapped.
     pub fn withheld(&self) -> Rc<Withheld> {
-        let catalog = self.shared.catalog.load();
-        let mut withheld = self.withheld.borrow_mut();
-        if !Arc::ptr_eq(&withheld.catalog, &catalog) {
-            let hierarchy = &self.shared.roles.hierarchy;
-            *withheld = Rc::new(Withheld::of(Arc::clone(&catalog), hierarchy));
-        }
-        Rc::clone(&withheld)
+        let hierarchy = &self.shared.roles.hierarchy;
+        let make = |catalog: &Arc<Catalog>| Withheld::of(Arc::clone(catalog), hierarchy);
+        self.withheld.borrow_mut().current(make)
     }
 
     /// The host as a shared text.
@@ -189,6 +183,31 @@ impl<P: Ports> Core<P> {
     /// The method as a shared text.
     pub fn method_name(&self, method: &Method) -> Arc<str> {
         shared_text(&self.methods, method.as_str())
+    }
+}
+
+/// What one core makes of something that all share, and that may be swapped. Whether it was is one look
+/// at a pointer.
+struct Own<T, O> {
+    shared: Cache<Arc<ArcSwap<T>>, Arc<T>>,
+    made_of: Arc<T>,
+    made: Rc<O>,
+}
+
+impl<T, O> Own<T, O> {
+    fn new(shared: &Arc<ArcSwap<T>>, make: impl FnOnce(&Arc<T>) -> O) -> Self {
+        let made_of = shared.load_full();
+        let first = make(&made_of);
+        Self { shared: Cache::new(Arc::clone(shared)), made_of, made: Rc::new(first) }
+    }
+
+    fn current(&mut self, make: impl FnOnce(&Arc<T>) -> O) -> Rc<O> {
+        let current = self.shared.load();
+        if !Arc::ptr_eq(&self.made_of, current) {
+            self.made = Rc::new(make(current));
+            self.made_of = Arc::clone(current);
+        }
+        Rc::clone(&self.made)
     }
 }
 

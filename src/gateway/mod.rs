@@ -33,6 +33,7 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod timers;
 mod tunnel;
 mod upstream;
 mod uses;

@@ -51,17 +51,17 @@ pub enum Asked {
     Set(u64),
 }
 
-/// A record that refuses until admission says otherwise.
+/// A record that refuses until admission says otherwise. Its time is that of the decision, and not
+/// known yet.
 #[must_use]
 pub fn begin(
     id: Arc<str>,
-    at: Timestamp,
     (method, head, none): (Arc<str>, &Parts, Arc<str>),
     trace: TraceContext,
 ) -> DecisionRecord {
     DecisionRecord {
         id,
-        at,
+        at: Timestamp::default(),
         allowed: false,
         reason: "",
         detail: Arc::clone(&none),

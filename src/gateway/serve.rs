@@ -103,10 +103,8 @@ async fn decided<P: Ports>(
     head: Parts,
     body: Incoming,
 ) -> Response<Out> {
-    let (id, now) = (Arc::clone(&facts.decision), core.shared.clock.now());
     let record = record::begin(
-        id,
-        now,
+        Arc::clone(&facts.decision),
         (core.method_name(&head.method), &head, core.no_text()),
         facts.place.context,
     );
@@ -133,14 +131,15 @@ async fn decided<P: Ports>(
         (Ok((permit, record, outcome)), Some(slot)) => {
             let (request_id, place) = (facts.request_id.clone(), facts.place);
             let along = Along { peer, decision: &facts.decision, request_id, place, slot };
-            match forward(core, (permit, record), head, body, along).await {
-                Ok(response) => finish(core, &facts, response, (tool, route, outcome)),
+            let (answer, at) = forward(core, (permit, record), head, body, along).await;
+            match answer {
+                Ok(response) => finish(core, &facts, response, (tool, route, outcome), at),
                 Err(refusal) => {
                     let outcome = Outcome::Failed(refusal.code);
                     let response = refused(core, &facts, refusal, None);
                     // What is left of the body is of no use any more.
                     let facts = Facts { close: facts.close || has_body, ..facts };
-                    finish(core, &facts, response, (tool, route, outcome))
+                    finish(core, &facts, response, (tool, route, outcome), at)
                 }
             }
         }
@@ -148,14 +147,16 @@ async fn decided<P: Ports>(
             let outcome = Outcome::Refused(refusal.code);
             let close = facts.close || !drained(&head, body).await;
             let response = refused(core, &facts, refusal, slot);
-            finish(core, &Facts { close, ..facts }, response, (tool, route, outcome))
+            let facts = Facts { close, ..facts };
+            finish(core, &facts, response, (tool, route, outcome), Instant::now())
         }
         (Ok(_), None) => {
             // Unreachable by construction: without a place nothing is admitted. Refused all the same.
             let refusal = Refusal::new(ProblemCode::Overloaded, "too many requests at once");
             let outcome = Outcome::Refused(refusal.code);
             let response = refused(core, &facts, refusal, None);
-            finish(core, &Facts { close: true, ..facts }, response, (tool, route, outcome))
+            let facts = Facts { close: true, ..facts };
+            finish(core, &facts, response, (tool, route, outcome), Instant::now())
         }
     }
 }
@@ -183,7 +184,7 @@ fn recorded<P: Ports>(
     admitted: Result<Box<Permit>, Refusal>,
 ) -> Result<(Box<Permit>, Arc<DecisionRecord>, Outcome), Refusal> {
     let Trail { mut record, grounds } = trail;
-    record.at = core.shared.clock.now();
+    record.at = admitted.as_ref().map_or_else(|_| core.shared.clock.now(), |permit| permit.at());
     let admitted = match admitted {
         Ok(permit) => {
             record.allowed = true;
@@ -245,6 +246,7 @@ fn finish<P: Ports>(
     facts: &Facts,
     mut response: Response<Out>,
     (tool, route, outcome): (Name, Option<Name>, Outcome),
+    at: Instant,
 ) -> Response<Out> {
     let switches = response.status() == StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
@@ -254,7 +256,7 @@ fn finish<P: Ports>(
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     let status = response.status().as_u16();
-    let (method, elapsed, span) = (&facts.method, facts.started.elapsed(), &facts.span);
+    let (method, elapsed, span) = (&facts.method, at.duration_since(facts.started), &facts.span);
     let (scheme, trace) = (facts.scheme, facts.known_trace());
     RequestAnswered { tool, outcome, method, scheme, status, route, elapsed, span, trace }
         .emit(&core.metrics);

@@ -39,6 +39,14 @@ impl Texts {
         HeaderValue::from_maybe_shared(self.cut(write).ok()?).ok()
     }
 
+    /// `bytes` as a header value; `None` when they cannot be one.
+    pub fn bytes(&self, bytes: &[u8]) -> Option<HeaderValue> {
+        self.value(|value| {
+            value.extend_from_slice(bytes);
+            Ok(())
+        })
+    }
+
     /// `text` as a header value; `None` when it cannot be one.
     pub fn copy(&self, text: &str) -> Option<HeaderValue> {
         self.value(|value| value.write_str(text))

@@ -6,7 +6,6 @@
 
 use std::cell::RefCell;
 use std::hash::Hash;
-use std::sync::Arc;
 use std::time::Duration;
 
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -24,9 +23,9 @@ use super::trace::TraceId;
 pub struct HotMetrics {
     requests: Known<RequestLabels, TracedCounter, CounterPart, fn() -> TracedCounter>,
     request_duration: Known<ToolLabel, TracedHistogram, HistogramPart, fn() -> TracedHistogram>,
-    server: Known<HttpLabels, Spread, Arc<Part>, fn() -> Spread>,
-    client: Known<HttpLabels, Spread, Arc<Part>, fn() -> Spread>,
-    steps: [Arc<Part>; Step::ALL.len()],
+    server: Known<HttpLabels, Spread, Part, fn() -> Spread>,
+    client: Known<HttpLabels, Spread, Part, fn() -> Spread>,
+    steps: [Part; Step::ALL.len()],
 }
 
 impl HotMetrics {
@@ -76,22 +75,40 @@ impl HotMetrics {
 struct Known<L, M, O, C> {
     family: Family<L, M, C>,
     own: fn(&M) -> O,
-    members: RefCell<FxHashMap<L, O>>,
+    members: RefCell<Members<L, O>>,
+}
+
+#[derive(Debug)]
+struct Members<L, O> {
+    all: Vec<(L, O)>,
+    places: FxHashMap<L, usize>,
+    /// The one that was asked for last, which is most often the next one, too.
+    last: usize,
 }
 
 impl<L: Clone + Hash + Eq, M, O, C: MetricConstructor<M> + Clone> Known<L, M, O, C> {
     fn of(family: &Family<L, M, C>, own: fn(&M) -> O) -> Self {
-        Self { family: family.clone(), own, members: RefCell::default() }
+        let members = Members { all: Vec::new(), places: FxHashMap::default(), last: 0 };
+        Self { family: family.clone(), own, members: RefCell::new(members) }
     }
 
     fn with(&self, labels: L, act: impl FnOnce(&O)) {
         let mut members = self.members.borrow_mut();
-        if let Some(member) = members.get(&labels) {
+        if let Some((_, member)) = members.all.get(members.last).filter(|(of, _)| *of == labels) {
             return act(member);
         }
-        let member = (self.own)(&self.family.get_or_create(&labels));
-        act(&member);
-        members.insert(labels, member);
+        let known = members.places.get(&labels).copied();
+        let place = known.unwrap_or_else(|| {
+            let member = (self.own)(&self.family.get_or_create(&labels));
+            members.all.push((labels.clone(), member));
+            let place = members.all.len() - 1;
+            members.places.insert(labels, place);
+            place
+        });
+        members.last = place;
+        if let Some((_, member)) = members.all.get(place) {
+            act(member);
+        }
     }
 }
 

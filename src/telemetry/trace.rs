@@ -52,6 +52,21 @@ impl TraceContext {
         Self { span_id, ..self }
     }
 
+    /// The header value, as ASCII.
+    #[must_use]
+    pub fn spelled(&self) -> [u8; 55] {
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        let (trace, span) = (digits(&self.trace_id), digits(&self.span_id));
+        let flags = hex_digits(self.flags);
+        let places = [(3, trace.as_flattened()), (36, span.as_flattened()), (53, &flags)];
+        for (at, part) in places {
+            if let Some(place) = text.get_mut(at..at + part.len()) {
+                place.copy_from_slice(part);
+            }
+        }
+        text
+    }
+
     #[must_use]
     pub fn trace_id_hex(&self) -> String {
         crate::domain::ids::hex(&self.trace_id)
@@ -114,13 +129,7 @@ impl fmt::Display for SpanId {
 /// The header value.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts = (TraceId(self.trace_id), SpanId(self.span_id));
-        f.write_str("00-")?;
-        parts.0.fmt(f)?;
-        f.write_str("-")?;
-        parts.1.fmt(f)?;
-        f.write_str("-")?;
-        f.write_str(std::str::from_utf8(&hex_digits(self.flags)).unwrap_or_default())
+        f.write_str(std::str::from_utf8(&self.spelled()).unwrap_or_default())
     }
 }
 

@@ -42,23 +42,28 @@ impl Peer {
 
     /// `X-Forwarded-For`: its address.
     #[must_use]
-    pub fn forwarded_for(&self) -> Option<HeaderValue> {
-        self.forwarded_for.clone()
+    pub const fn forwarded_for(&self) -> Option<&HeaderValue> {
+        self.forwarded_for.as_ref()
     }
 
     /// `Forwarded` (RFC 7239) of a request with this `Host`. Most requests of a connection have the
     /// same, so the last one is kept.
-    #[must_use]
-    pub fn forwarded(&self, host: Option<&HeaderValue>) -> Option<HeaderValue> {
-        let Some(host) = host else { return self.forwarded_line("") };
+    pub fn forwarded(&self, host: Option<&HeaderValue>, tell: impl FnOnce(&HeaderValue)) {
+        let Some(host) = host else {
+            if let Some(line) = self.forwarded_line("") {
+                tell(&line);
+            }
+            return;
+        };
         let mut known = self.forwarded.borrow_mut();
-        if let Some((_, line)) = known.as_ref().filter(|(of, _)| of == host) {
-            return Some(line.clone());
+        if known.as_ref().is_none_or(|(of, _)| of != host) {
+            let line = self.forwarded_line(host.to_str().unwrap_or_default());
+            // A copy of the host: its bytes may be part of a larger buffer.
+            *known = HeaderValue::from_bytes(host.as_bytes()).ok().zip(line);
         }
-        let line = self.forwarded_line(host.to_str().unwrap_or_default())?;
-        // A copy of the host: its bytes may be part of a larger buffer.
-        let host = HeaderValue::from_bytes(host.as_bytes()).ok()?;
-        Some(known.insert((host, line)).1.clone())
+        if let Some((_, line)) = &*known {
+            tell(line);
+        }
     }
 
     fn forwarded_line(&self, host: &str) -> Option<HeaderValue> {

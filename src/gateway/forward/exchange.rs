@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use http::{Request, Response};
+use tokio::time::Instant;
 
 use super::answer::{broken, checked, unreachable};
 use super::http2::{Spare, into_http1, into_http2, was_refused, was_reset};
@@ -10,9 +11,11 @@ use super::wait::in_time;
 use crate::gateway::admit::Permit;
 use crate::gateway::body::{ClientBody, Progress, ToolBody};
 use crate::gateway::core::Core;
+use crate::gateway::headers::Added;
 use crate::gateway::lease::{Cause, Lease};
 use crate::gateway::ports::Ports;
 use crate::gateway::refusal::Refusal;
+use crate::gateway::texts::Texts;
 use crate::gateway::upstream::{Failed, Lent, ToolPool, tries};
 use crate::problem::ProblemCode;
 use crate::telemetry::spans::ClientSpan;
@@ -30,25 +33,31 @@ pub(super) struct Wants {
 pub(super) async fn exchange<P: Ports>(
     core: &Core<P>,
     permit: &Permit,
-    mut request: Request<ClientBody>,
+    (request, added): (&mut Request<ClientBody>, &Added<'_>),
     (progress, lease, wants): (&Rc<Progress>, &mut Option<Lease>, Wants),
     span: &ClientSpan,
 ) -> Result<Response<ToolBody>, Refusal> {
     let tool = &permit.tool().config;
     let pool = core.pool.of(&permit.tool().upstreams);
     pool.budget.earn();
-    let mut tries = tries(&pool.upstreams, &request, permit.identity());
+    let mut tries = tries(&pool.upstreams, request, added);
     tries.for_tunnel = wants.tunnel;
     let mut fresh = false;
+    // Until they are among the headers.
+    let mut added = Some(added);
     loop {
         let lent = pool.lend(&mut tries, fresh).await;
         let mut lent = lent.map_err(|error| unreachable(&tool.name, &error.to_string()))?;
         let (host, port) = lent.address();
         span.goes_to(host, port);
         lent.carries(Rc::clone(progress));
-        let spare = fitted(&mut request, &lent, wants.trailers)?;
-        let sent = lent.send(&mut request);
-        let answer = in_time(sent, tool.timeouts.response, progress, lease.as_mut()).await;
+        let spare = fitted(request, &lent, (&mut added, &core.texts), wants.trailers)?;
+        // A connection that was there took no time.
+        let at_once = lent.reused && !lent.is_http2() && !fresh;
+        let begun = if at_once { progress.held.opened() } else { Instant::now() };
+        let sent = lent.send(request, added);
+        let within = (&core.timers, tool.timeouts.response, begun);
+        let answer = in_time(sent, within, progress, lease.as_mut()).await;
         if lease.as_mut().is_some_and(Lease::has_ended) {
             let cause = lease.as_ref().and_then(Lease::cause).unwrap_or(Cause::Expired);
             return Err(cause.refusal(&tool.name));
@@ -69,13 +78,16 @@ pub(super) async fn exchange<P: Ports>(
                 let reused = lent.reused && !fresh;
                 // The tool closed a connection just when it was to be used again.
                 if !(failed.is_unsent() && reused) {
-                    request = again(&failed, fresh, spare, (&pool, progress)).ok_or_else(|| {
-                        if !progress.broken.get() && !failed.is_of_request() && !was_reset(&failed)
-                        {
-                            lent.failed();
-                        }
-                        broken(&tool.name, progress, &failed)
-                    })?;
+                    *request =
+                        again(&failed, fresh, spare, (&pool, progress)).ok_or_else(|| {
+                            if !progress.broken.get()
+                                && !failed.is_of_request()
+                                && !was_reset(&failed)
+                            {
+                                lent.failed();
+                            }
+                            broken(&tool.name, progress, &failed)
+                        })?;
                 }
                 // It was not this backend's fault: it may be asked again.
                 fresh = true;
@@ -89,11 +101,15 @@ pub(super) async fn exchange<P: Ports>(
 fn fitted(
     request: &mut Request<ClientBody>,
     lent: &Lent,
+    (added, texts): (&mut Option<&Added<'_>>, &Texts),
     wants_trailers: bool,
 ) -> Result<Option<Spare>, Refusal> {
     if !lent.is_http2() {
         into_http1(request)?;
         return Ok(None);
+    }
+    if let Some(added) = added.take() {
+        added.put(request.headers_mut(), texts);
     }
     into_http2(request, lent.scheme(), wants_trailers)?;
     Ok(Spare::of(request))

@@ -19,7 +19,7 @@ use tracing::Instrument;
 use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::UpstreamAnswered;
 use crate::telemetry::spans::ClientSpan;
-use crate::telemetry::trace::{Place, TraceContext};
+use crate::telemetry::trace::Place;
 
 use crate::config::CredentialSource;
 use crate::gateway::admit::Permit;
@@ -27,12 +27,11 @@ use crate::gateway::body::{ClientBody, Out, Rules};
 use crate::gateway::connection::Peer;
 use crate::gateway::core::Core;
 use crate::gateway::grpc;
-use crate::gateway::headers::{self, Outbound};
+use crate::gateway::headers::{self, Added, Outbound};
 use crate::gateway::lease::{Held, Lease};
 use crate::gateway::limits::Slot;
 use crate::gateway::ports::Ports;
 use crate::gateway::refusal::Refusal;
-use crate::gateway::texts::Texts;
 use crate::gateway::tunnel::{self, Handshake};
 
 use exchange::Wants;
@@ -49,8 +48,8 @@ pub struct Along<'a> {
     pub slot: Slot,
 }
 
-/// Sends the request and waits for the head of the response. `record` is of the decision that made
-/// the permit.
+/// Sends the request and waits for the head of the response; says when it came, or did not. `record`
+/// is of the decision that made the permit.
 ///
 /// # Errors
 /// `upstream-unreachable`, `upstream-timeout`, `bad-request` when the client's body broke, or
@@ -61,7 +60,7 @@ pub async fn forward<P: Ports>(
     head: Parts,
     body: Incoming,
     along: Along<'_>,
-) -> Result<Response<Out>, Refusal> {
+) -> (Result<Response<Out>, Refusal>, Instant) {
     let method = head.method.clone();
     let trailers = head.version == Version::HTTP_2;
     let asked = Handshake::asked(&head);
@@ -74,18 +73,26 @@ pub async fn forward<P: Ports>(
     let context = along.place.context.with_span(core.ids.span());
     let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
     let wants = Wants { trailers: http2::wants_trailers(&head.headers), tunnel: asked.is_some() };
-    let mut request = outbound((permit, &core.texts), head, &along, context, body);
+    let mut request = outbound(permit, head, &along, body);
     if asked.is_some() {
         tunnel::mark(request.headers_mut());
     }
-    let started = Instant::now();
+    let added = Added {
+        peer: along.peer,
+        prefix: permit.stripped_prefix(),
+        identity: permit.identity(),
+        grants: permit.grants(),
+        request_id: &along.request_id,
+        trace: context,
+    };
     let about = (&progress, &mut lease, wants);
-    let exchange = exchange::exchange(core, permit, request, about, &span);
+    let exchange = exchange::exchange(core, permit, (&mut request, &added), about, &span);
     let mut answer = if span.0.is_disabled() {
         exchange.await
     } else {
         Box::pin(exchange.instrument(span.0.clone())).await
     };
+    let answered = Instant::now();
     let (tool, mut agreed) = (&permit.tool().config.name, None);
     if let Ok(response) = &answer {
         match answer::switched(tool, asked.as_ref(), response) {
@@ -98,16 +105,16 @@ pub async fn forward<P: Ports>(
         status: answer.as_ref().ok().map(|response| response.status().as_u16()),
         route: permit.rule().path.shared(),
         failure: answer.as_ref().err().map(|refusal| refusal.code),
-        took: started.elapsed(),
+        took: answered.duration_since(progress.held.opened()),
         span: &span,
     }
     .emit(&core.metrics);
-    let response = answer?;
-    if let Some(agreed) = agreed {
-        let opened = inbound::tunnel(response, agreed, (lease, tool), along);
-        return opened.ok_or_else(|| answer::unreachable(tool, "its connection cannot switch"));
-    }
-    Ok(inbound::inbound(response, (lease, trailers), along))
+    let response = answer.and_then(|response| match agreed {
+        Some(agreed) => inbound::tunnel(response, agreed, (lease, tool), along)
+            .ok_or_else(|| answer::unreachable(tool, "its connection cannot switch")),
+        None => Ok(inbound::inbound(response, (lease, trailers), along)),
+    });
+    (response, answered)
 }
 
 fn rules<P>(core: &Core<P>, permit: &Permit, head: &Parts) -> Rules {
@@ -125,30 +132,21 @@ fn rules<P>(core: &Core<P>, permit: &Permit, head: &Parts) -> Rules {
     Rules { credential, patience, rate }
 }
 
+/// What passes of the client's request. The rest is [`Added`].
 fn outbound(
-    (permit, texts): (&Permit, &Texts),
+    permit: &Permit,
     mut head: Parts,
     along: &Along<'_>,
-    context: TraceContext,
     body: ClientBody,
 ) -> Request<ClientBody> {
     let tool = &permit.tool().config;
-    headers::rewrite_request(
-        &mut head.headers,
-        &Outbound {
-            peer: along.peer,
-            prefix: permit.stripped_prefix(),
-            access: permit.rule().access,
-            credential: &tool.credential,
-            forward_credential: tool.forward_credential,
-            identity: permit.identity(),
-            grants: permit.grants(),
-            request_id: &along.request_id,
-            trace: context,
-            keep_tracestate: along.place.is_continued(),
-            texts,
-        },
-    );
+    let out = Outbound {
+        access: permit.rule().access,
+        credential: &tool.credential,
+        forward_credential: tool.forward_credential,
+        keep_tracestate: along.place.is_continued(),
+    };
+    headers::rewrite_request(&mut head.headers, &out);
     let mut request = Request::new(body);
     *request.method_mut() = head.method;
     *request.uri_mut() = permit.uri().clone();

@@ -1,41 +1,45 @@
 //! Waiting for the head of the response.
 
 use std::future::poll_fn;
-use std::task::Poll;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use crate::gateway::body::Progress;
 use crate::gateway::lease::Lease;
+use crate::gateway::timers::Timers;
 
-/// `None` once the tool has been silent for `limit`, counted from the last byte it was given, or
-/// the access has ended.
+/// `None` once the tool has been silent for `limit`, counted from `begun` or the last byte it was
+/// given, or the access has ended.
 pub(super) async fn in_time<T>(
     answer: impl Future<Output = T>,
-    limit: Duration,
+    (timers, limit, begun): (&Timers, Duration, Instant),
     progress: &Progress,
     mut lease: Option<&mut Lease>,
 ) -> Option<T> {
     let mut answer = std::pin::pin!(answer);
-    let mut answer_or_end = poll_fn(|cx| match answer.as_mut().poll(cx) {
-        Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending => match &mut lease {
-            Some(lease) => lease.poll_ended(cx).map(|()| None),
-            None => Poll::Pending,
-        },
-    });
-    let mut deadline = Instant::now() + limit;
-    loop {
-        match timeout_at(deadline, &mut answer_or_end).await {
-            Ok(answer) => return answer,
-            Err(_elapsed) => {
-                let moved = progress.moved_at.get() + limit;
-                if moved <= deadline {
-                    return None;
-                }
-                deadline = moved;
-            }
+    let mut due = begun + limit;
+    let mut timer = None;
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            return Poll::Ready(Some(answer));
         }
-    }
+        if let Some(lease) = &mut lease
+            && lease.poll_ended(cx).is_ready()
+        {
+            return Poll::Ready(None);
+        }
+        let timer = timer.get_or_insert_with(|| timers.until(due));
+        loop {
+            ready!(timer.poll(cx));
+            let moved = progress.moved_at.get() + limit;
+            if moved <= due {
+                return Poll::Ready(None);
+            }
+            due = moved;
+            timer.reset(due);
+        }
+    })
+    .await
 }

@@ -5,18 +5,12 @@ mod credential;
 mod names;
 mod trailers;
 
-use std::fmt::Write;
-
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::connection::Peer;
-use super::texts::Texts;
 use crate::config::{AccessMode, CredentialSource};
-use crate::domain::ids::GrantId;
-use crate::identity::Identity;
-use crate::telemetry::trace::{TRACEPARENT, TraceContext};
 
+pub use added::Added;
 use names::{Folded, HOP_BY_HOP, NOT_FROM_CLIENTS};
 pub use names::{is_protected, is_spelling_of};
 pub use trailers::{filter_request_trailers, filter_response_trailers};
@@ -25,25 +19,16 @@ pub const DECISION_ID: HeaderName = HeaderName::from_static("tidegate-decision-i
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
-/// What the rewritten request is about.
+/// What decides which of the client's headers pass.
 #[derive(Clone, Copy, Debug)]
 pub struct Outbound<'a> {
-    pub peer: &'a Peer,
-    /// The prefix that was stripped, with its final slash.
-    pub prefix: Option<&'a str>,
     pub access: AccessMode,
     pub credential: &'a CredentialSource,
     pub forward_credential: bool,
-    pub identity: Option<&'a Identity>,
-    /// Sorted.
-    pub grants: &'a [GrantId],
-    pub request_id: &'a HeaderValue,
-    pub trace: TraceContext,
     pub keep_tracestate: bool,
-    pub texts: &'a Texts,
 }
 
-/// Turns the client's headers into those that the tool gets.
+/// Leaves of the client's headers those that the tool gets. What we say ourselves is [`Added`].
 pub fn rewrite_request(headers: &mut HeaderMap, out: &Outbound<'_>) {
     let chunked = headers.contains_key(TRANSFER_ENCODING);
     remove_nominated(headers);
@@ -57,10 +42,6 @@ pub fn rewrite_request(headers: &mut HeaderMap, out: &Outbound<'_>) {
     if chunked {
         headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
     }
-    added::add_forwarded(headers, out);
-    added::add_identity(headers, out);
-    headers.insert(REQUEST_ID, out.request_id.clone());
-    set(headers, TRACEPARENT, out.texts.value(|text| write!(text, "{}", out.trace)));
 }
 
 /// Cleans the headers of a tool's response.
@@ -112,14 +93,5 @@ fn remove_nominated(headers: &mut HeaderMap) {
         if name != CONTENT_LENGTH && name != HOST {
             headers.remove(name);
         }
-    }
-}
-
-/// Every value given here is visible ASCII; one that is not would be left out (`None`), and so would
-/// the client's copy, which is already gone.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
-    match value {
-        Some(value) => drop(headers.insert(name, value)),
-        None => drop(headers.remove(name)),
     }
 }

@@ -1,16 +1,17 @@
 //! Which of a tool's backends is asked.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use http::header::COOKIE;
-use http::{HeaderValue, Request};
+use http::Request;
+use http::header::{COOKIE, HOST};
 use pingora_ketama::{Bucket, Continuum};
 use smallvec::SmallVec;
 
 use crate::config::{Balance, HashKey};
-use crate::identity::Identity;
+use crate::gateway::headers::Added;
 
 use super::backend::Backend;
 use super::upstreams::Upstreams;
@@ -37,29 +38,38 @@ impl Tries {
 
 /// The tries of a request, with what its hash prefers.
 #[must_use]
-pub fn tries<B>(upstreams: &Upstreams, request: &Request<B>, person: Option<&Identity>) -> Tries {
+pub fn tries<B>(upstreams: &Upstreams, request: &Request<B>, added: &Added<'_>) -> Tries {
     let (Balance::ConsistentHash(key), Some(ring)) = (&upstreams.options.balance, &upstreams.ring)
     else {
         return Tries::default();
     };
-    let value = hashed(key, request, person).filter(|value| !value.is_empty());
-    let preferred = value.map(|it| ring.order(it)).unwrap_or_default();
+    let value = hashed(key, request, added).filter(|value| !value.is_empty());
+    let preferred = value.map(|it| ring.order(&it)).unwrap_or_default();
     Tries { preferred, ..Tries::default() }
 }
 
 fn hashed<'a, B>(
     key: &HashKey,
     request: &'a Request<B>,
-    person: Option<&'a Identity>,
-) -> Option<&'a [u8]> {
+    added: &Added<'a>,
+) -> Option<Cow<'a, [u8]>> {
     match key {
-        HashKey::Header(name) => request.headers().get(name).map(HeaderValue::as_bytes),
+        HashKey::Header(name) => {
+            if let Some(value) = request.headers().get(name) {
+                return Some(Cow::Borrowed(value.as_bytes()));
+            }
+            let value = added.value(name, request.headers().get(HOST))?;
+            Some(Cow::Owned(value.as_bytes().to_owned()))
+        }
         HashKey::Cookie(name) => {
             let mut lines = request.headers().get_all(COOKIE).iter();
-            lines.find_map(|line| cookie(line.as_bytes(), name.as_bytes()))
+            let found = lines.find_map(|line| cookie(line.as_bytes(), name.as_bytes()));
+            found.map(Cow::Borrowed)
         }
-        HashKey::Path => Some(request.uri().path().as_bytes()),
-        HashKey::Subject => person.map(|it| it.person.subject.name.as_bytes()),
+        HashKey::Path => Some(Cow::Borrowed(request.uri().path().as_bytes())),
+        HashKey::Subject => {
+            added.identity.map(|it| Cow::Borrowed(it.person.subject.name.as_bytes()))
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use tokio::time::Instant;
 
 use crate::gateway::body::{ClientBody, Cut, Progress};
+use crate::gateway::headers::Added;
 
 use super::failed::Failed;
 use super::http1::{Connection, Switched};
@@ -41,16 +42,18 @@ pub enum Sender {
 struct Busy(Rc<BackendPool>);
 
 impl Lent {
-    /// Sends the request, and waits for the head of the response.
+    /// Sends the request, and waits for the head of the response. `added`: on HTTP/1.1, lines that are
+    /// not among its headers.
     ///
     /// # Errors
     /// There is none. The request is as it was when nothing of it was sent.
     pub async fn send(
         &mut self,
         request: &mut Request<ClientBody>,
+        added: Option<&Added<'_>>,
     ) -> Result<Response<()>, Failed> {
         match &mut self.sender {
-            Sender::Http1(connection) => match connection.answer(request).await {
+            Sender::Http1(connection) => match connection.answer(request, added).await {
                 Ok(response) => Ok(response),
                 Err(why) => Err(Failed::Http1(why, connection.is_unsent())),
             },

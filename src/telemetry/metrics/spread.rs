@@ -1,7 +1,9 @@
 //! A histogram that many cores observe: each counts in cells of its own, so that no two write to the
 //! same place, and whoever scrapes adds them up.
 
+use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,16 +15,24 @@ use prometheus_client::metrics::{MetricType, TypedMetric};
 #[derive(Clone, Debug)]
 pub struct Spread {
     bounds: &'static [f64],
-    parts: Arc<Mutex<Vec<Arc<Part>>>>,
+    parts: Arc<Mutex<Vec<Arc<Cells>>>>,
 }
 
 /// What one core has observed.
 #[derive(Debug)]
-pub struct Part {
-    bounds: &'static [f64],
+struct Cells {
     /// One for each bound, and one for what is above all of them.
     counts: Box<[AtomicU64]>,
     nanoseconds: AtomicU64,
+}
+
+/// What one core observes with. It is the only one who writes to its cells, and in one thread at a
+/// time, so that adding needs no locked instruction.
+#[derive(Debug)]
+pub struct Part {
+    bounds: &'static [f64],
+    cells: Arc<Cells>,
+    _of_one_thread: PhantomData<Cell<()>>,
 }
 
 impl Spread {
@@ -34,33 +44,34 @@ impl Spread {
 
     /// A part for whoever observes often. It counts as long as the histogram is there.
     #[must_use]
-    pub fn part(&self) -> Arc<Part> {
+    pub fn part(&self) -> Part {
         let counts = (0..=self.bounds.len()).map(|_| AtomicU64::new(0)).collect();
-        let part = Arc::new(Part { bounds: self.bounds, counts, nanoseconds: AtomicU64::new(0) });
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&part));
-        part
+        let cells = Arc::new(Cells { counts, nanoseconds: AtomicU64::new(0) });
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&cells));
+        Part { bounds: self.bounds, cells, _of_one_thread: PhantomData }
     }
 
-    /// For whoever observes seldom.
+    /// For tests: a part for this alone.
+    #[cfg(test)]
     pub fn observe(&self, took: Duration) {
-        let first = {
-            let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
-            parts.first().cloned()
-        };
-        first.unwrap_or_else(|| self.part()).observe(took);
+        self.part().observe(took);
     }
 }
 
 impl Part {
     pub fn observe(&self, took: Duration) {
         let seconds = took.as_secs_f64();
-        let place = self.bounds.iter().take_while(|bound| **bound < seconds).count();
-        if let Some(count) = self.counts.get(place) {
-            count.fetch_add(1, Ordering::Relaxed);
+        let place = self.bounds.partition_point(|bound| *bound < seconds);
+        if let Some(count) = self.cells.counts.get(place) {
+            add(count, 1);
         }
-        let nanoseconds = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
+        add(&self.cells.nanoseconds, u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
+}
+
+/// To a cell that nobody else writes to.
+pub(super) fn add(cell: &AtomicU64, more: u64) {
+    cell.store(cell.load(Ordering::Relaxed).wrapping_add(more), Ordering::Relaxed);
 }
 
 impl EncodeMetric for Spread {

@@ -2,7 +2,9 @@
 //! metric, which keeps the exemplar; the rest, which is most, waits at the core that saw it, and
 //! whoever scrapes takes it along.
 
+use std::cell::Cell;
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,6 +14,7 @@ use prometheus_client::metrics::exemplar::{CounterWithExemplar, HistogramWithExe
 use prometheus_client::metrics::{MetricType, TypedMetric};
 
 use super::TraceLabel;
+use super::spread::add;
 use crate::telemetry::trace::TraceId;
 
 /// So many durations wait at a core before it hands them on by itself.
@@ -24,11 +27,12 @@ pub struct TracedCounter {
     parts: Arc<Mutex<Vec<Arc<AtomicU64>>>>,
 }
 
-/// What one core counts with.
-#[derive(Clone, Debug)]
+/// What one core counts with. Nobody else writes to its number.
+#[derive(Debug)]
 pub struct CounterPart {
     whole: TracedCounter,
     own: Arc<AtomicU64>,
+    _of_one_thread: PhantomData<Cell<()>>,
 }
 
 impl TracedCounter {
@@ -37,7 +41,7 @@ impl TracedCounter {
     pub fn part(&self) -> CounterPart {
         let own = Arc::<AtomicU64>::default();
         lock(&self.parts).push(Arc::clone(&own));
-        CounterPart { whole: self.clone(), own }
+        CounterPart { whole: self.clone(), own, _of_one_thread: PhantomData }
     }
 
     /// For whoever counts seldom. The last exemplar stays until another one comes.
@@ -60,9 +64,7 @@ impl CounterPart {
             Some(trace_id) => {
                 self.whole.traced.inc_by(1, Some(TraceLabel { trace_id }), None);
             }
-            None => {
-                self.own.fetch_add(1, Ordering::Relaxed);
-            }
+            None => add(&self.own, 1),
         }
     }
 }

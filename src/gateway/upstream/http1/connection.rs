@@ -17,6 +17,7 @@ use super::head::{Head, end_of_head, goes_on, parse};
 use super::switched::Switched;
 use super::upload::{Rest, Upload};
 use super::wire::Wire;
+use crate::gateway::headers::Added;
 use crate::gateway::upstream::link::Link;
 use crate::gateway::upstream::names::Reached;
 use crate::telemetry::events::upstreams::OpenConnection;
@@ -77,7 +78,7 @@ impl Connection {
         }
     }
 
-    /// Sends a request and waits for the head of its response. What is left of its body then goes on
+    /// Sends a request, with lines that are not among its headers, and waits for the head of its response. What is left of its body then goes on
     /// by itself; the request keeps an empty one.
     ///
     /// # Errors
@@ -85,9 +86,10 @@ impl Connection {
     pub async fn answer<B: Rest>(
         &mut self,
         request: &mut Request<B>,
+        added: Option<&Added<'_>>,
     ) -> Result<Response<()>, Error> {
         self.goes_on = false;
-        self.upload.begin(request)?;
+        self.upload.begin(request, added)?;
         let method = request.method().clone();
         let (body, mut search) = (request.body_mut(), Search::default());
         let head = poll_fn(|cx| self.poll_head(body, &mut search, cx)).await?;

@@ -1,10 +1,11 @@
 //! The head of a request, and how its body is framed (RFC 9112, sections 3 and 6).
 
-use http::header::{CONTENT_LENGTH, TRAILER, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HOST, TRAILER, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, Request};
 use http_body::Body;
 
 use super::error::Error;
+use crate::gateway::headers::Added;
 
 /// How the body of a request is framed.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,11 +19,15 @@ pub enum Framing {
     Chunked(Vec<HeaderName>),
 }
 
-/// Adds the head to `out`.
+/// Adds the head to `out`; `added`: lines that are not among the request's headers.
 ///
 /// # Errors
 /// Target or length are not such that a tool would read them as they are meant.
-pub fn encode<B: Body>(request: &Request<B>, out: &mut Vec<u8>) -> Result<Framing, Error> {
+pub fn encode<B: Body>(
+    request: &Request<B>,
+    added: Option<&Added<'_>>,
+    out: &mut Vec<u8>,
+) -> Result<Framing, Error> {
     let headers = request.headers();
     let (framing, announced) = framing_of(headers, request.body())?;
     out.extend_from_slice(request.method().as_str().as_bytes());
@@ -38,6 +43,9 @@ pub fn encode<B: Body>(request: &Request<B>, out: &mut Vec<u8>) -> Result<Framin
             add_field(out, name, value.as_bytes());
         }
     }
+    if let Some(added) = added {
+        added.each(headers.get(HOST), |name, value| add_field(out, name, value));
+    }
     match &framing {
         Framing::Length(length) if !announced => {
             add_field(out, &CONTENT_LENGTH, length.to_string().as_bytes());
@@ -51,7 +59,10 @@ pub fn encode<B: Body>(request: &Request<B>, out: &mut Vec<u8>) -> Result<Framin
 
 /// One line of a head or of trailers.
 pub fn add_field(out: &mut Vec<u8>, name: &HeaderName, value: &[u8]) {
-    out.extend_from_slice(name.as_str().as_bytes());
+    let name = name.as_str().as_bytes();
+    // Once, and not with each of the four.
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
     out.extend_from_slice(b"\r\n");

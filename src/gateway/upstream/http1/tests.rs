@@ -133,7 +133,7 @@ async fn exchanged(
     };
     let mut request = ask(method, Pieces::default());
     let reading = async {
-        let response = connection.answer(&mut request).await?;
+        let response = connection.answer(&mut request, None).await?;
         read(&mut connection, &response).await
     };
     let (whole, ()) = tokio::join!(timeout(PATIENCE, reading), saying);
@@ -414,7 +414,7 @@ async fn sent(request: &mut Request<Pieces>, until: &str) -> String {
             .expect("it reads");
         got
     };
-    let (answer, got) = tokio::join!(connection.answer(request), serving);
+    let (answer, got) = tokio::join!(connection.answer(request, None), serving);
     assert_eq!(answer.expect("an answer").status(), 200);
     assert!(Box::new(connection).reusable().is_some());
     String::from_utf8(got).expect("text")
@@ -480,7 +480,8 @@ async fn a_request_that_would_be_misread_is_not_sent_to_its_end() {
         absolute,
     ] {
         let (mut connection, _tool) = connected();
-        let failed = timeout(PATIENCE, connection.answer(&mut request)).await.expect("in time");
+        let failed =
+            timeout(PATIENCE, connection.answer(&mut request, None)).await.expect("in time");
         assert!(failed.expect_err("unsendable").is_of_request(), "{:?}", request.headers());
         assert!(Box::new(connection).reusable().is_none());
     }
@@ -491,13 +492,13 @@ async fn a_request_of_which_nothing_was_sent_is_known() {
     for (body, unsent) in [(Pieces::default(), true), (Pieces::of(&[b"ab"]), false)] {
         let (mut connection, tool) = connected();
         drop(tool);
-        let failed = connection.answer(&mut ask("POST", body)).await;
+        let failed = connection.answer(&mut ask("POST", body), None).await;
         assert!(matches!(failed, Err(Error::Io(_) | Error::Closed)), "{failed:?}");
         assert_eq!(connection.is_unsent(), unsent);
     }
     let (mut connection, mut tool) = connected();
     let mut asked = ask("GET", Pieces::default());
-    let (failed, ()) = tokio::join!(connection.answer(&mut asked), async {
+    let (failed, ()) = tokio::join!(connection.answer(&mut asked, None), async {
         tool.read_u8().await.expect("a request");
         drop(tool);
     });
@@ -513,7 +514,8 @@ async fn an_upload_goes_on_behind_its_response_and_spoils_the_connection() {
             let (mut connection, mut tool) = connected();
             let (client, body) = Pieces::later();
             tool.write_all(EARLY).await.expect("open");
-            let response = connection.answer(&mut ask("POST", body)).await.expect("an answer");
+            let response =
+                connection.answer(&mut ask("POST", body), None).await.expect("an answer");
             assert_eq!(read(&mut connection, &response).await.expect("whole").body, b"early");
             assert!(Box::new(connection).reusable().is_none());
             client.send(Frame::data(Bytes::from_static(b"rest"))).expect("it is still read");
@@ -532,7 +534,8 @@ async fn an_upload_behind_its_response_ends_when_the_tool_hangs_up() {
             let (mut connection, mut tool) = connected();
             let (client, body) = Pieces::later();
             tool.write_all(EARLY).await.expect("open");
-            let response = connection.answer(&mut ask("POST", body)).await.expect("an answer");
+            let response =
+                connection.answer(&mut ask("POST", body), None).await.expect("an answer");
             read(&mut connection, &response).await.expect("whole");
             assert!(Box::new(connection).reusable().is_none());
             assert!(!client.is_closed());
@@ -549,7 +552,8 @@ async fn an_upload_that_ended_before_its_response_did_leaves_the_connection_good
             let (mut connection, mut tool) = connected();
             let (client, body) = Pieces::later();
             tool.write_all(&EARLY[..EARLY.len() - 1]).await.expect("open");
-            let response = connection.answer(&mut ask("POST", body)).await.expect("an answer");
+            let response =
+                connection.answer(&mut ask("POST", body), None).await.expect("an answer");
             drop(client);
             let mut got = Vec::new();
             while !got.ends_with(b"0\r\n\r\n") {
@@ -560,7 +564,7 @@ async fn an_upload_that_ended_before_its_response_did_leaves_the_connection_good
             let mut again = Box::new(connection).reusable().expect("good");
             tool.write_all(EARLY).await.expect("open");
             let response =
-                again.answer(&mut ask("GET", Pieces::default())).await.expect("an answer");
+                again.answer(&mut ask("GET", Pieces::default()), None).await.expect("an answer");
             assert_eq!(read(&mut again, &response).await.expect("whole").body, b"early");
         })
         .await;
@@ -573,7 +577,7 @@ async fn an_upload_ends_when_its_response_is_given_up() {
             let (mut connection, mut tool) = connected();
             let (client, body) = Pieces::later();
             tool.write_all(&EARLY[..EARLY.len() - 1]).await.expect("open");
-            connection.answer(&mut ask("POST", body)).await.expect("an answer");
+            connection.answer(&mut ask("POST", body), None).await.expect("an answer");
             drop(connection);
             let mut got = String::new();
             timeout(PATIENCE, tool.read_to_string(&mut got)).await.expect("it ends").expect("open");
@@ -589,7 +593,8 @@ async fn a_tool_that_has_answered_and_takes_nothing_more_is_left() {
             let (mut connection, mut tool) = connected_for(Duration::from_millis(50));
             let (client, body) = Pieces::later();
             tool.write_all(EARLY).await.expect("open");
-            let response = connection.answer(&mut ask("POST", body)).await.expect("an answer");
+            let response =
+                connection.answer(&mut ask("POST", body), None).await.expect("an answer");
             read(&mut connection, &response).await.expect("whole");
             assert!(Box::new(connection).reusable().is_none());
             for _ in 0..64 {
@@ -614,7 +619,7 @@ async fn a_tool_may_answer_and_close_before_it_has_read_everything() {
     };
     LocalSet::new()
         .run_until(async {
-            let (response, ()) = tokio::join!(connection.answer(&mut request), refusing);
+            let (response, ()) = tokio::join!(connection.answer(&mut request, None), refusing);
             assert_eq!(response.expect("an answer").status(), 413);
             assert!(Box::new(connection).reusable().is_none());
         })
@@ -625,7 +630,8 @@ async fn a_tool_may_answer_and_close_before_it_has_read_everything() {
 async fn what_follows_a_switch_belongs_to_whoever_takes_the_connection() {
     let (mut connection, mut tool) = connected();
     tool.write_all(b"HTTP/1.1 101 Switching Protocols\r\n\r\nearly").await.expect("open");
-    let response = connection.answer(&mut ask("GET", Pieces::default())).await.expect("a switch");
+    let response =
+        connection.answer(&mut ask("GET", Pieces::default()), None).await.expect("a switch");
     assert_eq!(response.status(), 101);
     assert!(!connection.has_ended());
     let mut switched = connection.switched();

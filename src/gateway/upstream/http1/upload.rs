@@ -12,6 +12,7 @@ use super::queue::Queue;
 use super::request::{Framing, add_field, encode};
 use super::wire::Wire;
 use crate::gateway::body::{ClientBody, Cut};
+use crate::gateway::headers::Added;
 
 /// A body whose rest can be sent from somewhere else.
 pub trait Rest: Body<Data = Bytes, Error = Cut> + Unpin + 'static {
@@ -51,9 +52,13 @@ enum Stage {
 impl Upload {
     /// # Errors
     /// It cannot be sent in one clear form.
-    pub fn begin<B: Body>(&mut self, request: &Request<B>) -> Result<(), Error> {
+    pub fn begin<B: Body>(
+        &mut self,
+        request: &Request<B>,
+        added: Option<&Added<'_>>,
+    ) -> Result<(), Error> {
         self.touched = false;
-        self.framing = encode(request, self.queue.begin())?;
+        self.framing = encode(request, added, self.queue.begin())?;
         self.stage = if self.framing == Framing::Nothing { Stage::Last } else { Stage::Body };
         Ok(())
     }
