@@ -20,6 +20,7 @@ use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::{Step, StoreReadFailed};
 
 use super::core::Core;
+use super::headers::Present;
 use super::no_grant::why_no_grant;
 use super::ports::{Decide, Identify, Live, LiveSet, MatchedGrant, Ports};
 use super::record::Trail;
@@ -83,11 +84,11 @@ pub enum NotPermitted {
 /// Why the request is refused: the first reason in the order of the steps.
 pub async fn admit<P: Ports>(
     core: &Core<P>,
-    head: &Parts,
+    (head, present): (&Parts, Present),
     trail: &mut Trail,
 ) -> Result<Box<Permit>, Refusal> {
     let routes = core.routes();
-    let target = Target::read(head, routes.methods())?;
+    let target = Target::read(head, present, routes.methods())?;
     trail.record.host = core.host_name(&target.host);
     let tool = routes.tool(&target)?;
     trail.record.tool = Some(Arc::clone(&tool.config.name));

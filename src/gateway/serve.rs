@@ -26,7 +26,7 @@ use super::connection::Peer;
 use super::core::Core;
 use super::forward::{Along, forward, own};
 use super::grpc;
-use super::headers::{DECISION_ID, REQUEST_ID};
+use super::headers::{DECISION_ID, Present, REQUEST_ID};
 use super::limits::Slot;
 use super::ports::Ports;
 use super::recent::Entry;
@@ -45,6 +45,8 @@ struct Facts {
     decision_value: HeaderValue,
     /// The number in it.
     number: u64,
+    /// Of its headers.
+    present: Present,
     method: Method,
     scheme: &'static str,
     is_grpc: bool,
@@ -72,16 +74,24 @@ pub async fn answer<P: Ports>(
 ) -> Response<Out> {
     let (head, body) = request.into_parts();
     let (decision, number) = core.ids.decision();
-    let place = Place::new(TraceContext::of(&head.headers), core.ids.span(), || core.ids.trace());
+    let present = Present::of(&head.headers);
+    let traced = present.has(Present::TRACEPARENT);
+    let sent = if traced { TraceContext::of(&head.headers) } else { None };
+    let place = Place::new(sent, core.ids.span(), || core.ids.trace());
     let span = ServerSpan::begin(&place, &decision, (&head.method, &head.uri, &head.headers));
     let none = || HeaderValue::from_static("-");
     let decision_value = core.texts.copy(&decision).unwrap_or_else(none);
     let facts = Facts {
-        request_id: request_id(&head.headers, &decision_value),
+        request_id: if present.has(Present::REQUEST_ID) {
+            request_id(&head.headers, &decision_value)
+        } else {
+            decision_value.clone()
+        },
         decision_value,
+        present,
         method: head.method.clone(),
         scheme: peer.scheme(),
-        is_grpc: grpc::is_grpc(&head.headers),
+        is_grpc: present.has(Present::CONTENT_TYPE) && grpc::is_grpc(&head.headers),
         close: head.version == Version::HTTP_10,
         started: Instant::now(),
         decision,
@@ -115,7 +125,7 @@ async fn decided<P: Ports>(
         None => Box::pin(core.slots.wait()).await,
     };
     let (slot, admitted) = if let Some(mut slot) = slot {
-        let admitted = admitted(core, peer, &head, &mut trail).await;
+        let admitted = admitted(core, peer, (&head, facts.present), &mut trail).await;
         let admitted = admitted.and_then(|permit| slot.at(permit));
         (Some(slot), admitted)
     } else {
@@ -130,7 +140,8 @@ async fn decided<P: Ports>(
     match (recorded(core, facts.number, trail, admitted), slot) {
         (Ok((permit, record, outcome)), Some(slot)) => {
             let (request_id, place) = (facts.request_id.clone(), facts.place);
-            let along = Along { peer, decision: &facts.decision, request_id, place, slot };
+            let (decision, present) = (&facts.decision, facts.present);
+            let along = Along { peer, decision, request_id, place, slot, present };
             let (answer, at) = forward(core, (permit, record), head, body, along).await;
             match answer {
                 Ok(response) => finish(core, &facts, response, (tool, route, outcome), at),
@@ -165,14 +176,14 @@ async fn decided<P: Ports>(
 async fn admitted<P: Ports>(
     core: &Core<P>,
     peer: &Peer,
-    head: &Parts,
+    (head, present): (&Parts, Present),
     trail: &mut Trail,
 ) -> Result<Box<Permit>, Refusal> {
     if peer.name.is_some() && !peer.may_ask_for(&target::one_host(&head.headers)?) {
         let detail = "the connection was made for another host";
         return Err(Refusal::new(ProblemCode::Misdirected, detail));
     }
-    admit(core, head, trail).await
+    admit(core, (head, present), trail).await
 }
 
 /// Writes the decision record, before anything is forwarded. A permit whose record finds no room

@@ -14,7 +14,7 @@ use percent_encoding::percent_decode;
 use crate::config::Encoded;
 
 use super::framing::is_token;
-use super::headers::is_protected;
+use super::headers::{Present, is_protected};
 use super::refusal::Refusal;
 
 /// How often a path may be encoded over itself; each time costs a pass over it.
@@ -32,18 +32,24 @@ pub struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
+    /// `present`: of the head's headers.
+    ///
     /// # Errors
     /// `bad-request`: not origin-form, not exactly one plain `Host`, an unknown method, or a
     /// `Connection` or `Expect` that cannot be honoured.
-    pub fn read(head: &'a Parts, methods: &[Method]) -> Result<Self, Refusal> {
+    pub fn read(head: &'a Parts, present: Present, methods: &[Method]) -> Result<Self, Refusal> {
         let uri = &head.uri;
         if uri.scheme().is_some() || uri.authority().is_some() || !uri.path().starts_with('/') {
             return Err(Refusal::bad_request("the target must be a path (origin-form)"));
         }
         check_method(&head.method, methods)?;
         let host = one_host(&head.headers)?;
-        check_connection(&head.headers)?;
-        check_expect(&head.headers)?;
+        if present.has(Present::CONNECTION) {
+            check_connection(&head.headers)?;
+        }
+        if present.has(Present::EXPECT) {
+            check_expect(&head.headers)?;
+        }
         Ok(Self { method: &head.method, host, path: uri.path(), query: uri.query() })
     }
 }
@@ -202,7 +208,7 @@ fn is_usual_path(path: &[u8]) -> bool {
         let odd = matches!(byte, b'.' | b'%' | b'\\' | b'#' | b';' | 0..=b' ' | 0x7f..=0xff);
         let odd = odd || byte == b'/' && last == b'/';
         last = byte;
-        usual & !odd
+        usual && !odd
     })
 }
 

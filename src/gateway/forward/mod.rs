@@ -27,7 +27,7 @@ use crate::gateway::body::{ClientBody, Out, Rules};
 use crate::gateway::connection::Peer;
 use crate::gateway::core::Core;
 use crate::gateway::grpc;
-use crate::gateway::headers::{self, Added, Outbound};
+use crate::gateway::headers::{self, Added, Outbound, Present};
 use crate::gateway::lease::{Held, Lease};
 use crate::gateway::limits::Slot;
 use crate::gateway::ports::Ports;
@@ -46,6 +46,8 @@ pub struct Along<'a> {
     /// The span of the request, parent of the exchange's.
     pub place: Place,
     pub slot: Slot,
+    /// Of the client's headers.
+    pub present: Present,
 }
 
 /// Sends the request and waits for the head of the response; says when it came, or did not. `record`
@@ -63,7 +65,8 @@ pub async fn forward<P: Ports>(
 ) -> (Result<Response<Out>, Refusal>, Instant) {
     let method = head.method.clone();
     let trailers = head.version == Version::HTTP_2;
-    let asked = Handshake::asked(&head);
+    let present = |name| along.present.has(name);
+    let asked = if present(Present::UPGRADE) { Handshake::asked(&head) } else { None };
     // Most requests have no body to bind.
     let rules = (!body.is_end_stream()).then(|| rules(core, &permit, &head));
     let bound = Held::new(permit, record, &core.leases);
@@ -72,7 +75,8 @@ pub async fn forward<P: Ports>(
     let permit = progress.held.permit();
     let context = along.place.context.with_span(core.ids.span());
     let span = ClientSpan::begin(context, along.place.context.span_id, &method, permit.uri());
-    let wants = Wants { trailers: http2::wants_trailers(&head.headers), tunnel: asked.is_some() };
+    let wants_trailers = present(Present::TE) && http2::wants_trailers(&head.headers);
+    let wants = Wants { trailers: wants_trailers, tunnel: asked.is_some() };
     let mut request = outbound(permit, head, &along, body);
     if asked.is_some() {
         tunnel::mark(request.headers_mut());
@@ -145,6 +149,7 @@ fn outbound(
         credential: &tool.credential,
         forward_credential: tool.forward_credential,
         keep_tracestate: along.place.is_continued(),
+        present: along.present,
     };
     headers::rewrite_request(&mut head.headers, &out);
     let mut request = Request::new(body);

@@ -3,6 +3,7 @@
 mod added;
 mod credential;
 mod names;
+mod present;
 mod trailers;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
@@ -13,6 +14,7 @@ use crate::config::{AccessMode, CredentialSource};
 pub use added::Added;
 use names::{Folded, HOP_BY_HOP, NOT_FROM_CLIENTS};
 pub use names::{is_protected, is_spelling_of};
+pub use present::Present;
 pub use trailers::{filter_request_trailers, filter_response_trailers};
 
 pub const DECISION_ID: HeaderName = HeaderName::from_static("tidegate-decision-id");
@@ -26,16 +28,25 @@ pub struct Outbound<'a> {
     pub credential: &'a CredentialSource,
     pub forward_credential: bool,
     pub keep_tracestate: bool,
+    /// Of the client's headers.
+    pub present: Present,
 }
 
 /// Leaves of the client's headers those that the tool gets. What we say ourselves is [`Added`].
 pub fn rewrite_request(headers: &mut HeaderMap, out: &Outbound<'_>) {
-    let chunked = headers.contains_key(TRANSFER_ENCODING);
-    remove_nominated(headers);
+    let present = |name| out.present.has(name);
+    let chunked = present(Present::TRANSFER_ENCODING);
+    if present(Present::CONNECTION) {
+        remove_nominated(headers);
+    }
     remove_matching(headers, |name| name.is_any(&HOP_BY_HOP) || name.is_any(&NOT_FROM_CLIENTS));
-    trailers::keep_announced(headers, trailers::passes_to_tool);
-    headers.remove(EXPECT);
-    if !out.keep_tracestate {
+    if present(Present::TRAILER) {
+        trailers::keep_announced(headers, trailers::passes_to_tool);
+    }
+    if present(Present::EXPECT) {
+        headers.remove(EXPECT);
+    }
+    if !out.keep_tracestate && present(Present::TRACESTATE) {
         headers.remove(TRACESTATE);
     }
     credential::remove_credential(headers, out);
