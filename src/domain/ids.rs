@@ -15,14 +15,29 @@ const ENCODED: usize = 26;
 #[serde(transparent)]
 pub struct Partition(pub u16);
 
+impl Partition {
+    /// As ASCII: at least two.
+    fn digits(self, piece: &mut impl FnMut(&[u8])) {
+        let number = self.0;
+        let all = [10_000, 1_000, 100, 10, 1].map(|place| b'0' + low(number / place % 10));
+        let shown = match number {
+            0..=99 => all.get(3..),
+            100..=999 => all.get(2..),
+            1_000..=9_999 => all.get(1..),
+            10_000.. => all.get(..),
+        };
+        piece(shown.unwrap_or_default());
+    }
+}
+
 /// At least two digits.
 impl fmt::Display for Partition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let (digits, 0) = (self.0 % 100, self.0 / 100) {
-            let text = [b'0' + low(digits / 10), b'0' + low(digits % 10)];
-            return f.write_str(std::str::from_utf8(&text).unwrap_or_default());
-        }
-        write!(f, "{}", self.0)
+        let mut written = Ok(());
+        self.digits(&mut |text| {
+            written = f.write_str(std::str::from_utf8(text).unwrap_or_default());
+        });
+        written
     }
 }
 
@@ -100,6 +115,16 @@ macro_rules! partitioned_id {
                 self.partition.fmt(f)?;
                 f.write_str("_")?;
                 Base32(self.random).fmt(f)
+            }
+        }
+
+        impl $name {
+            /// The same text, piece by piece: without the machinery of formatting.
+            pub fn pieces(&self, mut piece: impl FnMut(&[u8])) {
+                piece(concat!($prefix, "_").as_bytes());
+                self.partition.digits(&mut piece);
+                piece(b"_");
+                piece(&Base32(self.random).digits());
             }
         }
 
@@ -223,6 +248,23 @@ fn parse(text: &str, prefix: &str) -> Option<(Partition, [u8; 16])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_has_two_digits_or_as_many_as_it_needs() {
+        for number in 0..=u16::MAX {
+            assert_eq!(Partition(number).to_string(), format!("{number:02}"));
+        }
+    }
+
+    #[test]
+    fn the_pieces_of_an_identifier_are_its_text() {
+        for number in [0, 7, 10, 99, 100, 1023] {
+            let id = GrantId { partition: Partition(number), random: *b"0123456789abcdef" };
+            let mut text = Vec::new();
+            id.pieces(|piece| text.extend_from_slice(piece));
+            assert_eq!(text, id.to_string().as_bytes());
+        }
+    }
 
     #[test]
     fn an_identifier_reads_back_as_itself() {

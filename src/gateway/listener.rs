@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{JoinSet, LocalSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use crate::telemetry::events::gateway::{AcceptFailed, ClientRefused};
@@ -173,7 +173,7 @@ where
     Ok(Gateway { addresses: sockets.addresses, threads, ends })
 }
 
-/// One core on the thread that asks, inside a `LocalSet`: what each thread of [`spawn`] runs, for
+/// One core on the thread that asks, where local tasks can be spawned: what each thread of [`spawn`] runs, for
 /// whoever counts what a request costs. Ends when it has drained.
 ///
 /// # Errors
@@ -236,9 +236,11 @@ fn run_core<P: Ports>(
     draining: watch::Receiver<bool>,
     make: impl FnOnce(Arc<Shared>) -> io::Result<Core<P>>,
 ) -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let tasks = LocalSet::new();
-    tasks.block_on(&runtime, async move {
+    // Not a set of local tasks within a runtime: its queue would lie between every task and its wake-up.
+    let options = tokio::runtime::LocalOptions::default();
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(options)?;
+    runtime.block_on(async move {
         let core = Rc::new(make(shared)?);
         // A task of its own: what the runtime blocks on is polled whenever any task has run.
         let running = tokio::task::spawn_local(run(core, sources, draining));

@@ -3,8 +3,6 @@
 //! These lines go straight into what is written. A request of HTTP/2 needs them in its map, and gets
 //! the same ones there.
 
-use std::fmt::{self, Write};
-
 use http::header::HOST;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use smallvec::SmallVec;
@@ -70,13 +68,13 @@ impl Added<'_> {
             }
         }
         let Some((first, others)) = self.grants.split_first() else { return };
-        let mut all = Text::default();
-        let written = write!(all, "{first}");
-        let written =
-            written.and_then(|()| others.iter().try_for_each(|grant| write!(all, ",{grant}")));
-        if written.is_ok() {
-            line(&GRANTS, &all.0);
+        let mut all = SmallVec::<[u8; 128]>::new();
+        first.pieces(|piece| all.extend_from_slice(piece));
+        for grant in others {
+            all.push(b',');
+            grant.pieces(|piece| all.extend_from_slice(piece));
         }
+        line(&GRANTS, &all);
     }
 
     /// Puts them into a map.
@@ -100,16 +98,5 @@ impl Added<'_> {
             }
         });
         found
-    }
-}
-
-/// A text that is short as a rule.
-#[derive(Default)]
-struct Text(SmallVec<[u8; 128]>);
-
-impl Write for Text {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        self.0.extend_from_slice(text.as_bytes());
-        Ok(())
     }
 }
