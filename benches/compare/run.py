@@ -26,6 +26,9 @@ SECTIONS = {
     "subjects": many.subjects, "cold": algorithms.cold, "algorithms": algorithms.remembered, "tls": tls.run,
     "connect": connect.run, "bodies": bodies.bodies, "refusals": bodies.refusals,
 }  # fmt: skip
+# What a build learns from: the ways that most requests take, and the answers that are no.
+TRAINED = "tidegate-public,tidegate-enforced"
+TRAINING = "main,tokens,algorithms,tls,connect,bodies,refusals"
 
 
 def settings():
@@ -33,6 +36,7 @@ def settings():
     parser = argparse.ArgumentParser(prog="scripts/bench-compare", description="Tidegate next to its peers.")
     add = parser.add_argument
     add("--quick", action="store_true", help="few short rounds, no results file")
+    add("--train", action="store_true", help="load of every kind on Tidegate alone, to build it by; no results file")
     add("--check", action="store_true", help="only whether every peer does the work")
     add("--revocation", action="store_true", help="only how fast a revocation reaches another gateway")
     add("--only", default=",".join(SECTIONS), help="comma-separated, of: " + " ".join(SECTIONS))
@@ -46,6 +50,8 @@ def settings():
     add("--store", default=environment("TIDEGATE_STORE", "redis"), choices=["redis", "embedded"])
     add("--output", help="the results file; default benches/results/DATE-compare.md")
     chosen = parser.parse_args()
+    if chosen.train:
+        chosen.quick, chosen.peers, chosen.only, chosen.rounds = True, TRAINED, TRAINING, 1
     chosen.rounds = int(chosen.rounds or (2 if chosen.quick else 5))
     chosen.seconds = int(chosen.seconds or (1 if chosen.quick else 5))
     chosen.more_rounds = chosen.more_rounds or (1 if chosen.quick else 3)
