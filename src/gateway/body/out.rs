@@ -79,7 +79,9 @@ impl Out {
     /// The last frame. The tool's connection is dropped here, whatever it still has to say.
     fn cut(&mut self) -> Result<Frame<Bytes>, Cut> {
         self.content = Content::Whole(None);
-        let last = self.bound.as_ref().and_then(|(lease, ending)| ending.last_frame(lease.code()));
+        let last = self.bound.as_ref().and_then(|(lease, ending)| {
+            ending.last_frame(lease.code(), &lease.exchange().held.record().id)
+        });
         last.filter(|_| self.held.1.as_ref().is_none_or(Sending::may_say_the_end))
             .ok_or(Cut::AccessEnded)
     }

@@ -13,7 +13,7 @@ use http_body::{Frame, SizeHint};
 use super::beside::Beside;
 use super::decoder::{Decoder, Step};
 use super::error::Error;
-use super::head::{Head, end_of_head, goes_on, parse};
+use super::head::{Head, end_of_head, parse};
 use super::switched::Switched;
 use super::upload::{Rest, Upload};
 use super::wire::Wire;
@@ -99,11 +99,11 @@ impl Connection {
             self.beside = Some(Beside::begin(&self.wire, upload, body, self.patience));
         }
         self.has_switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
-        self.goes_on = goes_on(&head) && !self.has_switched;
-        self.decoder = Decoder::of(&head, &method)?;
+        self.goes_on = head.goes_on() && !self.has_switched;
+        self.decoder = Decoder::of(&head, &method);
         self.decoder.settle(&mut self.input);
         let mut response = Response::new(());
-        (*response.status_mut(), *response.headers_mut()) = (head.status, head.headers);
+        (*response.status_mut(), *response.headers_mut()) = (head.status, head.fields.headers);
         Ok(response)
     }
 
@@ -191,8 +191,7 @@ impl Connection {
         loop {
             while let Some(end) = end_of_head(&self.input, &mut search.scanned)? {
                 let head = parse(&self.input.split_to(end).freeze())?;
-                if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS
-                {
+                if !head.is_interim() {
                     return Poll::Ready(Ok(head));
                 }
                 (search.scanned, search.interim) = (0, search.interim + 1);

@@ -9,6 +9,7 @@ mod chunks;
 mod connection;
 mod decoder;
 mod error;
+mod fields;
 mod head;
 mod queue;
 mod request;
