@@ -273,7 +273,7 @@ impl BackendPool {
     }
 
     fn lent_stream(self: &Rc<Self>, stream: Stream, reused: bool) -> Lent {
-        Lent::new(Sender::Http2(stream, None), reused, self)
+        Lent::new(Sender::on(stream), reused, self)
     }
 
     /// A new connection; `http1`: of that protocol alone.
