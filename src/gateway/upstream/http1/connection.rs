@@ -169,6 +169,11 @@ impl Connection {
         self.wire.is_quiet(waker)
     }
 
+    /// Whether that is so still.
+    pub fn is_still_quiet(&self) -> bool {
+        self.wire.is_still_quiet()
+    }
+
     /// What follows the head of a 101.
     pub fn switched(self) -> Switched {
         Switched::new(self.wire, self.input.freeze())

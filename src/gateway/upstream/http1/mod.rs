@@ -10,6 +10,8 @@ mod connection;
 mod decoder;
 mod error;
 mod fields;
+#[cfg(test)]
+mod fields_tests;
 mod head;
 mod queue;
 mod request;
