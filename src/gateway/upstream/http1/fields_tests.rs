@@ -14,7 +14,10 @@ type Line = (String, String);
 fn head(status: u16, lines: &[Line]) -> Option<Head> {
     let mut text = format!("HTTP/1.1 {status} X\r\n");
     for (name, value) in lines {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text += name;
+        text += ": ";
+        text += value;
+        text += "\r\n";
     }
     parse(&Bytes::from(text + "\r\n")).ok()
 }
