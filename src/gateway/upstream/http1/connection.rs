@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::beside::Beside;
@@ -50,14 +50,6 @@ pub struct Connection {
     has_switched: bool,
 }
 
-/// How far the final head was looked for.
-#[derive(Debug, Default)]
-struct Search {
-    /// Bytes that hold no end of a head.
-    scanned: usize,
-    interim: usize,
-}
-
 impl Connection {
     pub fn new(
         (link, reached): (Link, Reached),
@@ -78,8 +70,9 @@ impl Connection {
         }
     }
 
-    /// Sends a request, with lines that are not among its headers, and waits for the head of its response. What is left of its body then goes on
-    /// by itself; the request keeps an empty one.
+    /// Sends a request, with lines that are not among its headers, and waits for the head of its
+    /// response. What is left of its body then goes on by itself; the request keeps an empty one, and
+    /// its headers only while nothing of it was sent.
     ///
     /// # Errors
     /// There is none. The connection is of no use any more.
@@ -90,9 +83,7 @@ impl Connection {
     ) -> Result<Response<()>, Error> {
         self.goes_on = false;
         self.upload.begin(request, added)?;
-        let method = request.method().clone();
-        let (body, mut search) = (request.body_mut(), Search::default());
-        let head = poll_fn(|cx| self.poll_head(body, &mut search, cx)).await?;
+        let head = self.head(request).await?;
         if !self.upload.has_stopped() {
             let upload = std::mem::take(&mut self.upload);
             let body = request.body_mut().rest();
@@ -100,7 +91,7 @@ impl Connection {
         }
         self.has_switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
         self.goes_on = head.goes_on() && !self.has_switched;
-        self.decoder = Decoder::of(&head, &method);
+        self.decoder = Decoder::of(&head, request.method());
         self.decoder.settle(&mut self.input);
         let mut response = Response::new(());
         (*response.status_mut(), *response.headers_mut()) = (head.status, head.fields.headers);
@@ -179,12 +170,31 @@ impl Connection {
         Switched::new(self.wire, self.input.freeze())
     }
 
-    fn poll_head<B: Rest>(
+    /// Sends what can be sent, and reads until the final head is there.
+    async fn head<B: Rest>(&mut self, request: &mut Request<B>) -> Result<Head, Error> {
+        let mut scanned = 0;
+        for _interim in 0..=MOST_INTERIM {
+            let body = request.body_mut();
+            let lines = poll_fn(|cx| self.poll_lines(body, &mut scanned, cx)).await?;
+            // What nobody will send again need not keep its headers: their memory is at hand.
+            let mut spare = HeaderMap::new();
+            let spare = if self.is_unsent() { &mut spare } else { request.headers_mut() };
+            let head = parse(&lines, spare)?;
+            if !head.is_interim() {
+                return Ok(head);
+            }
+            scanned = 0;
+        }
+        Err(Error::Malformed("it has too many interim responses"))
+    }
+
+    /// The next head, not read yet. `scanned`: bytes of the input that hold no end of one.
+    fn poll_lines<B: Rest>(
         &mut self,
         body: &mut B,
-        search: &mut Search,
+        scanned: &mut usize,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Head, Error>> {
+    ) -> Poll<Result<Bytes, Error>> {
         if !self.upload.has_stopped() {
             match self.upload.poll(body, &self.wire, cx) {
                 Poll::Pending | Poll::Ready(Ok(())) => (),
@@ -194,15 +204,8 @@ impl Connection {
             }
         }
         loop {
-            while let Some(end) = end_of_head(&self.input, &mut search.scanned)? {
-                let head = parse(&self.input.split_to(end).freeze())?;
-                if !head.is_interim() {
-                    return Poll::Ready(Ok(head));
-                }
-                (search.scanned, search.interim) = (0, search.interim + 1);
-                if search.interim > MOST_INTERIM {
-                    return Poll::Ready(Err(Error::Malformed("it has too many interim responses")));
-                }
+            if let Some(end) = end_of_head(&self.input, scanned)? {
+                return Poll::Ready(Ok(self.input.split_to(end).freeze()));
             }
             if ready!(self.poll_read(cx))? == 0 {
                 return Poll::Ready(Err(Error::Closed));

@@ -35,13 +35,18 @@ pub enum Framing {
 }
 
 impl Fields {
-    /// No value is copied.
+    /// No value is copied. `spare` is memory, whatever is in it.
     ///
     /// # Errors
     /// They are malformed, or do not say in one way where the body ends.
-    pub fn of(bytes: &Bytes, lines: &[Header<'_>], switches: bool) -> Result<Self, Error> {
-        let mut fields = Self::default();
-        fields.headers.reserve(lines.len() + ADDED);
+    pub fn of(
+        (bytes, lines): (&Bytes, &[Header<'_>]),
+        mut spare: HeaderMap,
+        switches: bool,
+    ) -> Result<Self, Error> {
+        spare.clear();
+        spare.reserve(lines.len() + ADDED);
+        let mut fields = Self { headers: spare, ..Self::default() };
         let mut struck = Struck::default();
         for line in lines {
             let (field, usual) = Field::of(line.name.as_bytes());

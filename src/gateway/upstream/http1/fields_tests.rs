@@ -19,7 +19,8 @@ fn head(status: u16, lines: &[Line]) -> Option<Head> {
         text += value;
         text += "\r\n";
     }
-    parse(&Bytes::from(text + "\r\n")).ok()
+    let mut spare = map(&[("X-Spare".to_owned(), "x".to_owned())]);
+    parse(&Bytes::from(text + "\r\n"), &mut spare).ok()
 }
 
 /// Every line, as it was sent.

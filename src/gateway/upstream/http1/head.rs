@@ -82,11 +82,12 @@ pub fn end_of_head(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, E
     end_of_lines(bytes, scanned, MOST_BYTES)
 }
 
-/// A whole head, up to its empty line. No value is copied.
+/// A whole head, up to its empty line. No value is copied. The fields of a final one take the memory of
+/// `spare`, whatever is in it.
 ///
 /// # Errors
 /// It is malformed, has too many lines, or does not say in one way where its body ends.
-pub fn parse(bytes: &Bytes) -> Result<Head, Error> {
+pub fn parse(bytes: &Bytes, spare: &mut HeaderMap) -> Result<Head, Error> {
     let mut lines = [const { MaybeUninit::uninit() }; MOST_HEADERS];
     let mut parsed = Response::new(&mut []);
     let config = ParserConfig::default();
@@ -103,7 +104,7 @@ pub fn parse(bytes: &Bytes) -> Result<Head, Error> {
         return Ok(Head { status, is_http11, fields: Fields::default() });
     }
     let switches = status == StatusCode::SWITCHING_PROTOCOLS;
-    let fields = Fields::of(bytes, parsed.headers, switches)?;
+    let fields = Fields::of((bytes, parsed.headers), std::mem::take(spare), switches)?;
     if fields.framing == Framing::Chunked && !is_http11 {
         return Err(Error::Malformed("it is of HTTP/1.0, and chunked"));
     }
