@@ -103,14 +103,15 @@ impl Body for Out {
             Content::Tunnel(_) => return Poll::Ready(None),
             Content::Upstream(inner) => inner,
         };
-        if this.bound.as_mut().is_some_and(|(lease, _)| lease.has_ended()) {
-            return Poll::Ready(Some(this.cut()));
-        }
         let Poll::Ready(frame) = inner.poll_frame(cx) else {
             let Some((lease, _)) = &mut this.bound else { return Poll::Pending };
             ready!(lease.poll_ended(cx));
             return Poll::Ready(Some(this.cut()));
         };
+        // What came is not for whoever has no access any more.
+        if this.bound.as_mut().is_some_and(|(lease, _)| lease.has_ended()) {
+            return Poll::Ready(Some(this.cut()));
+        }
         if let (Some(Ok(frame)), Some(sending)) = (&frame, &this.held.1)
             && frame.is_data()
         {
