@@ -327,7 +327,7 @@ impl BackendPool {
         let pool = Rc::clone(self);
         tokio::task::spawn_local(async move {
             let life = pool.tool.timeouts.idle;
-            let period = (life / TURNS).max(Duration::from_millis(10));
+            let period = (life / TURNS).max(Duration::from_millis(1));
             let mut timer = pin!(sleep(period));
             poll_fn(|cx| {
                 while pool.sweep(life, cx) {
