@@ -1,7 +1,5 @@
 //! How a response that has begun ends when its access does.
 
-use std::sync::Arc;
-
 use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -16,12 +14,12 @@ const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const PERMISSION_DENIED: HeaderValue = HeaderValue::from_static("7");
 
 /// The form of the end.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
     /// The body breaks off: no client may take what it has for the whole.
     Abort,
-    /// Server-Sent Events: a last event, which names this decision.
-    Event(Arc<str>),
+    /// Server-Sent Events: a last event, which names the decision.
+    Event,
     /// gRPC: the status in the trailers.
     Status,
 }
@@ -30,15 +28,15 @@ impl Ending {
     /// For a response with these headers. `sized`: its length was announced, so nothing can be
     /// added to it. `trailers`: the client's protocol carries them whether it asked or not.
     #[must_use]
-    pub fn of(headers: &HeaderMap, sized: bool, trailers: bool, decision: &Arc<str>) -> Self {
-        let Some(kind) = media_type(headers) else { return Self::Abort };
+    pub fn of(headers: &HeaderMap, sized: bool, trailers: bool) -> Self {
         if sized {
             return Self::Abort;
         }
+        let Some(kind) = media_type(headers) else { return Self::Abort };
         // What is said in plain text would be garbage inside a compressed body.
         let plain = !headers.contains_key(CONTENT_ENCODING);
         if plain && kind.eq_ignore_ascii_case("text/event-stream") {
-            return Self::Event(Arc::clone(decision));
+            return Self::Event;
         }
         if trailers && is_grpc(kind) {
             return Self::Status;
@@ -48,10 +46,10 @@ impl Ending {
 
     /// The last frame before a clean end; `None`: there is no clean end.
     #[must_use]
-    pub fn last_frame(&self, code: ProblemCode) -> Option<Frame<Bytes>> {
+    pub fn last_frame(self, code: ProblemCode, decision: &str) -> Option<Frame<Bytes>> {
         match self {
             Self::Abort => None,
-            Self::Event(decision) => Some(Frame::data(last_event(code, decision))),
+            Self::Event => Some(Frame::data(last_event(code, decision))),
             Self::Status => Some(Frame::trailers(status(code))),
         }
     }
@@ -95,12 +93,12 @@ mod tests {
         for (name, value) in lines {
             headers.append(name, value.parse().expect("a value"));
         }
-        Ending::of(&headers, sized, trailers, &"d-1".into())
+        Ending::of(&headers, sized, trailers)
     }
 
     #[test]
     fn only_a_plain_stream_of_events_of_no_known_length_gets_a_last_event() {
-        let event = Ending::Event("d-1".into());
+        let event = Ending::Event;
         assert_eq!(of(&[(CONTENT_TYPE, "text/event-stream")], false, false), event);
         let spelled = "Text/Event-Stream; charset=utf-8";
         assert_eq!(of(&[(CONTENT_TYPE, spelled)], false, true), event);
@@ -126,7 +124,7 @@ mod tests {
         for kind in ["application/grpc-web", "application/grpc-web+proto", "application/grpcx"] {
             assert_eq!(of(&[(CONTENT_TYPE, kind)], false, true), Ending::Abort, "{kind}");
         }
-        let frame = Ending::Status.last_frame(ProblemCode::GrantRevoked).expect("a frame");
+        let frame = Ending::Status.last_frame(ProblemCode::GrantRevoked, "d-1").expect("a frame");
         let trailers = frame.into_trailers().expect("trailers");
         assert_eq!(
             (&trailers[GRPC_STATUS], &trailers[GRPC_MESSAGE]),
@@ -136,6 +134,6 @@ mod tests {
 
     #[test]
     fn an_abort_has_no_last_frame() {
-        assert!(Ending::Abort.last_frame(ProblemCode::GrantExpired).is_none());
+        assert!(Ending::Abort.last_frame(ProblemCode::GrantExpired, "d-1").is_none());
     }
 }

@@ -79,7 +79,9 @@ impl Out {
     /// The last frame. The tool's connection is dropped here, whatever it still has to say.
     fn cut(&mut self) -> Result<Frame<Bytes>, Cut> {
         self.content = Content::Whole(None);
-        let last = self.bound.as_ref().and_then(|(lease, ending)| ending.last_frame(lease.code()));
+        let last = self.bound.as_ref().and_then(|(lease, ending)| {
+            ending.last_frame(lease.code(), &lease.exchange().held.record().id)
+        });
         last.filter(|_| self.held.1.as_ref().is_none_or(Sending::may_say_the_end))
             .ok_or(Cut::AccessEnded)
     }
@@ -101,14 +103,15 @@ impl Body for Out {
             Content::Tunnel(_) => return Poll::Ready(None),
             Content::Upstream(inner) => inner,
         };
-        if this.bound.as_mut().is_some_and(|(lease, _)| lease.has_ended()) {
-            return Poll::Ready(Some(this.cut()));
-        }
         let Poll::Ready(frame) = inner.poll_frame(cx) else {
             let Some((lease, _)) = &mut this.bound else { return Poll::Pending };
             ready!(lease.poll_ended(cx));
             return Poll::Ready(Some(this.cut()));
         };
+        // What came is not for whoever has no access any more.
+        if this.bound.as_mut().is_some_and(|(lease, _)| lease.has_ended()) {
+            return Poll::Ready(Some(this.cut()));
+        }
         if let (Some(Ok(frame)), Some(sending)) = (&frame, &this.held.1)
             && frame.is_data()
         {

@@ -11,27 +11,32 @@ use crate::gateway::upstream::{Http1Error, Lent, Switched};
 
 /// The body of a tool's response, and the connection that it comes on until it has ended.
 #[derive(Debug)]
-pub struct ToolBody {
-    lent: Option<Lent>,
+pub enum ToolBody {
+    Comes(Lent),
     /// It came to its proper end.
-    ended: bool,
+    Ended,
+    /// Nothing more comes, and that was not its end.
+    Broken,
 }
 
 impl ToolBody {
     /// Of the response whose head has come on this connection.
     #[must_use]
     pub fn on(lent: Lent) -> Self {
-        let mut body = Self { lent: Some(lent), ended: false };
-        body.give_back_at_end();
-        body
+        if !lent.has_ended() {
+            return Self::Comes(lent);
+        }
+        lent.give_back();
+        Self::Ended
     }
 
     /// The next frame. A body that was read to its end frees its connection; any other way of ending
     /// drops it.
     pub fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
-        let Some(lent) = &mut self.lent else {
-            let broken = Some(Err(Http1Error::Closed.into()));
-            return Poll::Ready(broken.filter(|_| !self.ended));
+        let lent = match self {
+            Self::Comes(lent) => lent,
+            Self::Ended => return Poll::Ready(None),
+            Self::Broken => return Poll::Ready(Some(Err(Http1Error::Closed.into()))),
         };
         let frame = filtered(lent.poll_frame(cx), filter_response_trailers);
         match &frame {
@@ -41,42 +46,40 @@ impl ToolBody {
             Poll::Ready(Some(Ok(frame))) if frame.is_trailers() => self.give_back(),
             Poll::Ready(Some(Ok(_))) => {
                 lent.answer_moved();
-                self.give_back_at_end();
+                if lent.has_ended() {
+                    self.give_back();
+                }
             }
-            Poll::Ready(Some(Err(_))) => self.lent = None,
+            Poll::Ready(Some(Err(_))) => *self = Self::Broken,
         }
         frame
     }
 
     #[must_use]
-    pub fn is_end_stream(&self) -> bool {
-        self.ended
+    pub const fn is_end_stream(&self) -> bool {
+        matches!(self, Self::Ended)
     }
 
     #[must_use]
     pub fn size_hint(&self) -> SizeHint {
-        match &self.lent {
-            Some(lent) => lent.size_hint(),
-            None if self.ended => SizeHint::with_exact(0),
-            None => SizeHint::default(),
+        match self {
+            Self::Comes(lent) => lent.size_hint(),
+            Self::Ended => SizeHint::with_exact(0),
+            Self::Broken => SizeHint::default(),
         }
     }
 
     /// The connection, from now on a tunnel's; `None` when it cannot be one.
     #[must_use]
     pub fn into_switched(self) -> Option<Switched> {
-        self.lent?.into_switched()
-    }
-
-    fn give_back_at_end(&mut self) {
-        if self.lent.as_ref().is_some_and(Lent::has_ended) {
-            self.give_back();
+        match self {
+            Self::Comes(lent) => lent.into_switched(),
+            Self::Ended | Self::Broken => None,
         }
     }
 
     fn give_back(&mut self) {
-        self.ended = true;
-        if let Some(lent) = self.lent.take() {
+        if let Self::Comes(lent) = std::mem::replace(self, Self::Ended) {
             lent.give_back();
         }
     }

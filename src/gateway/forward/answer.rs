@@ -1,6 +1,6 @@
 //! What is made of what the tool answered, or did not.
 
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, Version};
 
 use crate::gateway::body::{Progress, ToolBody};
 use crate::gateway::headers;
@@ -10,17 +10,22 @@ use crate::gateway::upstream::Failed;
 use crate::problem::ProblemCode;
 use crate::telemetry::events::gateway::UpstreamFailed;
 
+/// The head as it goes to the client, or is held against the request's in [`switched`]. One of HTTP/1.1
+/// was cleaned when its lines were read.
 pub(super) fn checked(
     tool: &str,
-    response: Response<ToolBody>,
-) -> Result<Response<ToolBody>, Refusal> {
-    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        // Its headers are held against the request's in `switched`.
+    mut response: Response<()>,
+    is_http2: bool,
+) -> Result<Response<()>, Refusal> {
+    if !is_http2 {
         return Ok(response);
     }
     if !headers::is_framed_clearly(response.headers()) {
         return Err(unreachable(tool, "the length of its response cannot be read in one way"));
     }
+    headers::rewrite_response(response.headers_mut());
+    *response.version_mut() = Version::HTTP_11;
+    response.extensions_mut().clear();
     Ok(response)
 }
 

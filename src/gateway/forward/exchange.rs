@@ -72,7 +72,8 @@ pub(super) async fn exchange<P: Ports>(
             }
             Some(Ok(response)) => {
                 lent.answered(response.status());
-                return checked(&tool.name, response.map(|()| ToolBody::on(lent)));
+                let response = checked(&tool.name, response, lent.is_http2())?;
+                return Ok(response.map(|()| ToolBody::on(lent)));
             }
             Some(Err(failed)) => {
                 let reused = lent.reused && !fresh;

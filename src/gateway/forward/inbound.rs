@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Response, Version};
+use http::Response;
+use http::header::CONTENT_LENGTH;
 
 use super::Along;
 use crate::gateway::body::{Ending, Out, ToolBody};
@@ -11,23 +11,17 @@ use crate::gateway::headers;
 use crate::gateway::lease::Lease;
 use crate::gateway::tunnel::{self, Agreed, Opening};
 
-/// `trailers`: they always reach this client.
+/// `trailers`: they always reach this client. The headers are those that pass.
 pub(super) fn inbound(
     response: Response<ToolBody>,
     (lease, trailers): (Option<Lease>, bool),
     along: Along<'_>,
 ) -> Response<Out> {
-    let (mut head, body) = response.into_parts();
-    head.version = Version::HTTP_11;
-    head.extensions.clear();
-    // The length stays unknown: hyper frames it anew.
-    head.headers.remove(TRANSFER_ENCODING);
-    headers::rewrite_response(&mut head.headers);
     let bound = lease.map(|lease| {
-        let sized = body.size_hint().exact().is_some();
-        (lease, Ending::of(&head.headers, sized, trailers, along.decision))
+        let sized = response.body().size_hint().exact().is_some();
+        (lease, Ending::of(response.headers(), sized, trailers))
     });
-    Response::from_parts(head, Out::upstream(body, bound, Some(along.slot)))
+    response.map(|body| Out::upstream(body, bound, Some(along.slot)))
 }
 
 /// The switch itself. The connection to the tool is the tunnel's from now on, and nobody else's; `None`

@@ -4,6 +4,7 @@ mod added;
 mod credential;
 mod names;
 mod present;
+mod response;
 mod trailers;
 
 use http::header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TRANSFER_ENCODING};
@@ -15,6 +16,7 @@ pub use added::Added;
 use names::{Folded, HOP_BY_HOP, NOT_FROM_CLIENTS};
 pub use names::{is_protected, is_spelling_of};
 pub use present::Present;
+pub use response::{Field, Struck, is_framed_clearly, rewrite_response};
 pub use trailers::{filter_request_trailers, filter_response_trailers};
 
 pub const DECISION_ID: HeaderName = HeaderName::from_static("tidegate-decision-id");
@@ -55,27 +57,6 @@ pub fn rewrite_request(headers: &mut HeaderMap, out: &Outbound<'_>) {
     }
 }
 
-/// Cleans the headers of a tool's response.
-pub fn rewrite_response(headers: &mut HeaderMap) {
-    remove_nominated(headers);
-    remove_matching(headers, |name| name.is_any(&HOP_BY_HOP) || name.is("tidegate-*"));
-    trailers::keep_announced(headers, trailers::passes_to_client);
-}
-
-/// The headers of a response that decide where it ends leave no doubt.
-#[must_use]
-pub fn is_framed_clearly(headers: &HeaderMap) -> bool {
-    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
-    let length = lengths.next();
-    let plain = length
-        .is_none_or(|value| !value.is_empty() && value.as_bytes().iter().all(u8::is_ascii_digit));
-    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
-    let encoding = encodings.next();
-    let chunked = encoding.is_none_or(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
-    let single = lengths.next().is_none() && encodings.next().is_none();
-    single && plain && chunked && !(length.is_some() && encoding.is_some())
-}
-
 /// Every header that a tool could take for `real`.
 fn remove_spellings(headers: &mut HeaderMap, real: &HeaderName) {
     let gone = headers.keys().filter(|name| is_spelling_of(name, real)).cloned();
@@ -92,8 +73,7 @@ fn remove_matching(headers: &mut HeaderMap, matches: impl Fn(&Folded) -> bool) {
     }
 }
 
-/// Removes what `Connection` names, `Content-Length` and `Host` excepted: a response that nominates
-/// its own length does not change its framing.
+/// Removes what `Connection` names, `Content-Length` and `Host` excepted.
 fn remove_nominated(headers: &mut HeaderMap) {
     let mut gone: Vec<HeaderName> = Vec::new();
     for value in headers.get_all(CONNECTION) {

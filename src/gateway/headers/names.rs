@@ -51,36 +51,32 @@ const PROTECTED: [&str; 12] = [
 ];
 
 /// A name in one spelling: lower case, and `-` for whatever is no letter or digit (CGI-like servers
-/// make one sign of `-`, `_`, `.` and others). Only the first 64 bytes.
-pub(super) struct Folded {
-    bytes: [u8; 64],
-    length: usize,
+/// make one sign of `-`, `_`, `.` and others). It is folded as far as it is looked at.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Folded<'a>(&'a [u8]);
+
+impl<'a> Folded<'a> {
+    pub(super) const fn new(name: &'a [u8]) -> Self {
+        Self(name)
+    }
+
+    pub(super) fn is(self, pattern: &str) -> bool {
+        let pattern = pattern.as_bytes();
+        let text = match pattern.strip_suffix(b"*") {
+            Some(prefix) if self.0.len() >= prefix.len() => prefix,
+            None if self.0.len() == pattern.len() => pattern,
+            Some(_) | None => return false,
+        };
+        self.0.iter().zip(text).all(|(&byte, &known)| fold(byte) == known)
+    }
+
+    pub(super) fn is_any(self, patterns: &[&str]) -> bool {
+        patterns.iter().any(|pattern| self.is(pattern))
+    }
 }
 
-impl Folded {
-    pub(super) fn new(name: &[u8]) -> Self {
-        let mut bytes = [0; 64];
-        for (to, from) in bytes.iter_mut().zip(name) {
-            let same = from.is_ascii_alphanumeric();
-            *to = if same { from.to_ascii_lowercase() } else { b'-' };
-        }
-        Self { bytes, length: name.len() }
-    }
-
-    pub(super) fn is(&self, pattern: &str) -> bool {
-        let pattern = pattern.as_bytes();
-        match pattern.strip_suffix(b"*") {
-            Some(prefix) => self.length >= prefix.len() && self.bytes.starts_with(prefix),
-            None => self.length == pattern.len() && self.bytes.starts_with(pattern),
-        }
-    }
-
-    pub(super) fn is_any(&self, patterns: &[&str]) -> bool {
-        // Most are told apart by their first letter.
-        let first = self.bytes[0];
-        let may_be = |pattern: &str| pattern.as_bytes().first() == Some(&first);
-        patterns.iter().any(|pattern| may_be(pattern) && self.is(pattern))
-    }
+const fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
 }
 
 /// Whether a `Connection` option names a header that must arrive.
@@ -92,6 +88,6 @@ pub fn is_protected(option: &[u8]) -> bool {
 /// Whether two names are the same to a server that does not tell `-`, `_`, `.` and the like apart.
 #[must_use]
 pub fn is_spelling_of(name: &HeaderName, real: &HeaderName) -> bool {
-    let (one, other) = (Folded::new(name.as_ref()), Folded::new(real.as_ref()));
-    one.length == other.length && one.bytes == other.bytes
+    let (one, other) = (name.as_str().as_bytes(), real.as_str().as_bytes());
+    one.len() == other.len() && one.iter().zip(other).all(|(&a, &b)| fold(a) == fold(b))
 }

@@ -1,16 +1,17 @@
 //! Connections of HTTP/1.1 that nobody uses at present.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::task::Waker;
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::http1::Connection;
 
 /// As many may be busy at once, and none of them is opened anew for every request. A connection that was
 /// used has a buffer of 8 KiB.
 const MOST_IDLE: usize = 1024;
+
+/// The time for which a connection is kept is counted in so many parts, so that nobody has to look at
+/// the clock for a request. The last one may be cut short.
+pub const TURNS: u32 = 4;
 
 /// Connections of HTTP/1.1 to one backend that nobody uses at present.
 #[derive(Debug, Default)]
@@ -19,27 +20,26 @@ pub struct Idle {
     kept: RefCell<Vec<Kept>>,
     /// Whoever closes those on which something comes.
     watcher: RefCell<Option<Waker>>,
+    /// Parts of the time that went by while somebody looked after them.
+    turn: Cell<u32>,
 }
 
 #[derive(Debug)]
 struct Kept {
     connection: Box<Connection>,
-    since: Instant,
+    /// The turn in which it was used last.
+    since: u32,
 }
 
 impl Idle {
-    /// The good one that was used last, for at most `life`.
-    pub fn take(
-        &self,
-        life: Duration,
-        is_good: impl Fn(&Connection) -> bool,
-    ) -> Option<Box<Connection>> {
+    /// The good one that was used last.
+    pub fn take(&self, is_good: impl Fn(&Connection) -> bool) -> Option<Box<Connection>> {
         let mut kept = self.kept.borrow_mut();
         while let Some(last) = kept.pop() {
-            if last.since.elapsed() >= life {
+            if !self.is_young(&last) {
                 // So are all before it.
                 kept.clear();
-            } else if is_good(&last.connection) && self.is_quiet(&last.connection) {
+            } else if is_good(&last.connection) && last.connection.is_still_quiet() {
                 return Some(last.connection);
             }
         }
@@ -52,23 +52,22 @@ impl Idle {
         if kept.len() >= MOST_IDLE || !self.is_quiet(&connection) {
             return false;
         }
-        kept.push(Kept { connection, since: Instant::now() });
+        kept.push(Kept { connection, since: self.turn.get() });
         true
+    }
+
+    /// One more part of the time for which they are kept is over.
+    pub fn turns(&self) {
+        self.turn.set(self.turn.get().wrapping_add(1));
     }
 
     /// Closes what is of no use any more, or is old. The watcher is woken when there may be more.
     /// `false`: nothing is left.
-    pub fn sweep(
-        &self,
-        watcher: &Waker,
-        life: Duration,
-        is_good: impl Fn(&Connection) -> bool,
-    ) -> bool {
+    pub fn sweep(&self, watcher: &Waker, is_good: impl Fn(&Connection) -> bool) -> bool {
         self.watcher.borrow_mut().get_or_insert_with(|| watcher.clone()).clone_from(watcher);
-        let is_young = |kept: &Kept| kept.since.elapsed() < life;
         let mut kept = self.kept.borrow_mut();
         kept.retain(|it| {
-            is_young(it) && is_good(&it.connection) && it.connection.is_quiet(watcher)
+            self.is_young(it) && is_good(&it.connection) && it.connection.is_quiet(watcher)
         });
         !kept.is_empty()
     }
@@ -76,6 +75,10 @@ impl Idle {
     /// Nobody looks after them any more.
     pub fn is_left_alone(&self) {
         self.watcher.borrow_mut().take();
+    }
+
+    fn is_young(&self, kept: &Kept) -> bool {
+        self.turn.get().wrapping_sub(kept.since) < TURNS
     }
 
     /// Bytes that came before anybody asked for them are nobody's response.

@@ -33,13 +33,26 @@ pub struct Lent {
 pub enum Sender {
     /// Nobody else uses the connection.
     Http1(Box<Connection>),
-    /// One stream among others, and the body that comes on it.
-    Http2(Stream, Option<Incoming>),
+    /// Boxed, as it is much larger, and moved with every response.
+    Http2(Box<Http2>),
+}
+
+/// One stream among others, and the body that comes on it.
+#[derive(Debug)]
+pub struct Http2 {
+    stream: Stream,
+    body: Option<Incoming>,
 }
 
 /// Counts as load of its backend.
 #[derive(Debug)]
 struct Busy(Rc<BackendPool>);
+
+impl Sender {
+    pub(super) fn on(stream: Stream) -> Self {
+        Self::Http2(Box::new(Http2 { stream, body: None }))
+    }
+}
 
 impl Lent {
     /// Sends the request, and waits for the head of the response. `added`: on HTTP/1.1, lines that are
@@ -57,13 +70,13 @@ impl Lent {
                 Ok(response) => Ok(response),
                 Err(why) => Err(Failed::Http1(why, connection.is_unsent())),
             },
-            Sender::Http2(stream, incoming) => {
+            Sender::Http2(http2) => {
                 let empty = Request::new(request.body().emptied());
                 let whole = std::mem::replace(request, empty);
-                match stream.sender().try_send_request(whole).await {
+                match http2.stream.sender().try_send_request(whole).await {
                     Ok(response) => {
                         let (head, body) = response.into_parts();
-                        *incoming = Some(body);
+                        http2.body = Some(body);
                         Ok(Response::from_parts(head, ()))
                     }
                     Err(mut failed) => {
@@ -85,10 +98,12 @@ impl Lent {
             Sender::Http1(connection) => {
                 connection.poll_frame(cx).map(|frame| frame.map(|it| it.map_err(Cut::from)))
             }
-            Sender::Http2(_, Some(body)) => {
-                Pin::new(body).poll_frame(cx).map(|frame| frame.map(|it| it.map_err(Cut::from)))
-            }
-            Sender::Http2(_, None) => Poll::Ready(None),
+            Sender::Http2(http2) => match &mut http2.body {
+                Some(body) => {
+                    Pin::new(body).poll_frame(cx).map(|frame| frame.map(|it| it.map_err(Cut::from)))
+                }
+                None => Poll::Ready(None),
+            },
         }
     }
 
@@ -97,7 +112,7 @@ impl Lent {
     pub fn has_ended(&self) -> bool {
         match &self.sender {
             Sender::Http1(connection) => connection.has_ended(),
-            Sender::Http2(_, body) => body.as_ref().is_none_or(Body::is_end_stream),
+            Sender::Http2(http2) => http2.body.as_ref().is_none_or(Body::is_end_stream),
         }
     }
 
@@ -106,7 +121,7 @@ impl Lent {
     pub fn size_hint(&self) -> SizeHint {
         match &self.sender {
             Sender::Http1(connection) => connection.size_hint(),
-            Sender::Http2(_, body) => body.as_ref().map(Body::size_hint).unwrap_or_default(),
+            Sender::Http2(http2) => http2.body.as_ref().map(Body::size_hint).unwrap_or_default(),
         }
     }
 
@@ -156,10 +171,10 @@ impl Lent {
     /// The backend answered with a head.
     pub fn answered(&self, status: StatusCode) {
         let (tool, backend) = (&self.busy.0.tool, &self.busy.0.backend);
-        if let (Sender::Http2(stream, _), Some(request)) = (&self.sender, &self.request)
+        if let (Sender::Http2(http2), Some(request)) = (&self.sender, &self.request)
             && !request.ended.get()
         {
-            stream.bounds_upload(request, tool.timeouts.response);
+            http2.stream.bounds_upload(request, tool.timeouts.response);
         }
         // What gateways and overloaded servers say; other errors are the request's own.
         match status.as_u16() {
@@ -171,8 +186,8 @@ impl Lent {
     /// The backend did not answer, or not in a way that can be used. No other exchange begins on the
     /// connection.
     pub fn failed(&self) {
-        if let Sender::Http2(stream, _) = &self.sender {
-            stream.retire();
+        if let Sender::Http2(http2) = &self.sender {
+            http2.stream.retire();
         }
         self.busy.0.tool.failed(&self.busy.0.backend);
     }

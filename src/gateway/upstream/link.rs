@@ -4,7 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
 
@@ -15,6 +15,19 @@ pub enum Link {
     /// Boxed, as it is much larger than the others.
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
+}
+
+impl Link {
+    /// Whether bytes or the end may have come since a read found nothing. Costs no system call.
+    pub fn may_have_come(&self) -> bool {
+        let seen = || Ok(());
+        match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, seen),
+            Self::Tls(stream) => stream.get_ref().0.try_io(Interest::READABLE, seen),
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, seen),
+        }
+        .is_ok()
+    }
 }
 
 impl AsyncRead for Link {

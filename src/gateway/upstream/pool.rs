@@ -21,7 +21,7 @@ use super::budget::Budget;
 use super::choose::{Tries, Turn};
 use super::dial::{Protocol, dial};
 use super::http1::Connection;
-use super::idle::Idle;
+use super::idle::{Idle, TURNS};
 use super::lent::{Lent, Sender};
 use super::link::Link;
 use super::names::Reached;
@@ -176,7 +176,7 @@ impl BackendPool {
         (fresh, for_tunnel): (bool, bool),
         connect: Duration,
     ) -> io::Result<Lent> {
-        let unused = || self.idle.take(self.tool.timeouts.idle, |it| self.is_good(it));
+        let unused = || self.idle.take(|it| self.is_good(it));
         if !fresh && let Some(connection) = unused() {
             return Ok(Lent::new(Sender::Http1(connection), true, self));
         }
@@ -273,7 +273,7 @@ impl BackendPool {
     }
 
     fn lent_stream(self: &Rc<Self>, stream: Stream, reused: bool) -> Lent {
-        Lent::new(Sender::Http2(stream, None), reused, self)
+        Lent::new(Sender::on(stream), reused, self)
     }
 
     /// A new connection; `http1`: of that protocol alone.
@@ -327,11 +327,12 @@ impl BackendPool {
         let pool = Rc::clone(self);
         tokio::task::spawn_local(async move {
             let life = pool.tool.timeouts.idle;
-            let period = life.max(Duration::from_millis(10));
+            let period = (life / TURNS).max(Duration::from_millis(1));
             let mut timer = pin!(sleep(period));
             poll_fn(|cx| {
                 while pool.sweep(life, cx) {
                     ready!(timer.as_mut().poll(cx));
+                    pool.idle.turns();
                     timer.as_mut().reset(Instant::now() + period);
                 }
                 Poll::Ready(())
@@ -344,7 +345,7 @@ impl BackendPool {
 
     /// Whether anything is left.
     fn sweep(&self, life: Duration, cx: &Context<'_>) -> bool {
-        let is_idle = self.idle.sweep(cx.waker(), life, |it| self.is_good(it));
+        let is_idle = self.idle.sweep(cx.waker(), |it| self.is_good(it));
         let mut shared = self.shared.borrow_mut();
         let is_old = |it: &Rc<Shared>| it.idle_since().is_some_and(|at| at.elapsed() >= life);
         shared.retain(|it| it.is_open() && !is_old(it));

@@ -7,13 +7,13 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{Request, Response, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::{Frame, SizeHint};
 
 use super::beside::Beside;
 use super::decoder::{Decoder, Step};
 use super::error::Error;
-use super::head::{Head, end_of_head, goes_on, parse};
+use super::head::{Head, end_of_head, parse};
 use super::switched::Switched;
 use super::upload::{Rest, Upload};
 use super::wire::Wire;
@@ -50,14 +50,6 @@ pub struct Connection {
     has_switched: bool,
 }
 
-/// How far the final head was looked for.
-#[derive(Debug, Default)]
-struct Search {
-    /// Bytes that hold no end of a head.
-    scanned: usize,
-    interim: usize,
-}
-
 impl Connection {
     pub fn new(
         (link, reached): (Link, Reached),
@@ -78,8 +70,9 @@ impl Connection {
         }
     }
 
-    /// Sends a request, with lines that are not among its headers, and waits for the head of its response. What is left of its body then goes on
-    /// by itself; the request keeps an empty one.
+    /// Sends a request, with lines that are not among its headers, and waits for the head of its
+    /// response. What is left of its body then goes on by itself; the request keeps an empty one, and
+    /// its headers only while nothing of it was sent.
     ///
     /// # Errors
     /// There is none. The connection is of no use any more.
@@ -90,20 +83,18 @@ impl Connection {
     ) -> Result<Response<()>, Error> {
         self.goes_on = false;
         self.upload.begin(request, added)?;
-        let method = request.method().clone();
-        let (body, mut search) = (request.body_mut(), Search::default());
-        let head = poll_fn(|cx| self.poll_head(body, &mut search, cx)).await?;
+        let head = self.head(request).await?;
         if !self.upload.has_stopped() {
             let upload = std::mem::take(&mut self.upload);
             let body = request.body_mut().rest();
             self.beside = Some(Beside::begin(&self.wire, upload, body, self.patience));
         }
         self.has_switched = head.status == StatusCode::SWITCHING_PROTOCOLS;
-        self.goes_on = goes_on(&head) && !self.has_switched;
-        self.decoder = Decoder::of(&head, &method)?;
+        self.goes_on = head.goes_on() && !self.has_switched;
+        self.decoder = Decoder::of(&head, request.method());
         self.decoder.settle(&mut self.input);
         let mut response = Response::new(());
-        (*response.status_mut(), *response.headers_mut()) = (head.status, head.headers);
+        (*response.status_mut(), *response.headers_mut()) = (head.status, head.fields.headers);
         Ok(response)
     }
 
@@ -169,17 +160,41 @@ impl Connection {
         self.wire.is_quiet(waker)
     }
 
+    /// Whether that is so still.
+    pub fn is_still_quiet(&self) -> bool {
+        self.wire.is_still_quiet()
+    }
+
     /// What follows the head of a 101.
     pub fn switched(self) -> Switched {
         Switched::new(self.wire, self.input.freeze())
     }
 
-    fn poll_head<B: Rest>(
+    /// Sends what can be sent, and reads until the final head is there.
+    async fn head<B: Rest>(&mut self, request: &mut Request<B>) -> Result<Head, Error> {
+        let mut scanned = 0;
+        for _interim in 0..=MOST_INTERIM {
+            let body = request.body_mut();
+            let lines = poll_fn(|cx| self.poll_lines(body, &mut scanned, cx)).await?;
+            // What nobody will send again need not keep its headers: their memory is at hand.
+            let mut spare = HeaderMap::new();
+            let spare = if self.is_unsent() { &mut spare } else { request.headers_mut() };
+            let head = parse(&lines, spare)?;
+            if !head.is_interim() {
+                return Ok(head);
+            }
+            scanned = 0;
+        }
+        Err(Error::Malformed("it has too many interim responses"))
+    }
+
+    /// The next head, not read yet. `scanned`: bytes of the input that hold no end of one.
+    fn poll_lines<B: Rest>(
         &mut self,
         body: &mut B,
-        search: &mut Search,
+        scanned: &mut usize,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Head, Error>> {
+    ) -> Poll<Result<Bytes, Error>> {
         if !self.upload.has_stopped() {
             match self.upload.poll(body, &self.wire, cx) {
                 Poll::Pending | Poll::Ready(Ok(())) => (),
@@ -189,16 +204,8 @@ impl Connection {
             }
         }
         loop {
-            while let Some(end) = end_of_head(&self.input, &mut search.scanned)? {
-                let head = parse(&self.input.split_to(end).freeze())?;
-                if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS
-                {
-                    return Poll::Ready(Ok(head));
-                }
-                (search.scanned, search.interim) = (0, search.interim + 1);
-                if search.interim > MOST_INTERIM {
-                    return Poll::Ready(Err(Error::Malformed("it has too many interim responses")));
-                }
+            if let Some(end) = end_of_head(&self.input, scanned)? {
+                return Poll::Ready(Ok(self.input.split_to(end).freeze()));
             }
             if ready!(self.poll_read(cx))? == 0 {
                 return Poll::Ready(Err(Error::Closed));

@@ -1,14 +1,13 @@
 //! Where the body of a response ends (RFC 9112, section 6.3).
 
 use bytes::{Bytes, BytesMut};
-use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Method, StatusCode};
 use http_body::SizeHint;
 
 use super::chunks::Chunks;
 use super::error::Error;
+use super::fields::Framing;
 use super::head::Head;
-use super::request::number;
 
 /// How far the body of a response was read.
 #[derive(Debug, Default)]
@@ -34,44 +33,20 @@ pub enum Step {
 
 impl Decoder {
     /// Of a final response to a request of this method.
-    ///
-    /// # Errors
-    /// Its headers do not say in one way where it ends.
-    pub fn of(head: &Head, method: &Method) -> Result<Self, Error> {
-        let framed = Self::framed(head)?;
+    pub fn of(head: &Head, method: &Method) -> Self {
         let is_bare = matches!(
             head.status,
             StatusCode::SWITCHING_PROTOCOLS | StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED
         );
         let is_connected = *method == Method::CONNECT && head.status.is_success();
         if is_bare || is_connected || *method == Method::HEAD {
-            return Ok(Self::Ended);
+            return Self::Ended;
         }
-        Ok(match framed {
-            Self::Sized(0) => Self::Ended,
-            Self::Sized(_) | Self::Chunked(_) | Self::UntilClose | Self::Ended => framed,
-        })
-    }
-
-    fn framed(head: &Head) -> Result<Self, Error> {
-        let mut lengths = head.headers.get_all(CONTENT_LENGTH).iter();
-        let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
-        let (length, coding) = (lengths.next(), codings.next());
-        if lengths.next().is_some() || codings.next().is_some() {
-            return Err(Error::Malformed("it says twice how long it is"));
-        }
-        match (length, coding) {
-            (None, None) => Ok(Self::UntilClose),
-            (Some(length), None) => number(length.as_bytes())
-                .map(Self::Sized)
-                .ok_or(Error::Malformed("its length is no number")),
-            (None, Some(coding)) => {
-                if !head.is_http11 || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-                    return Err(Error::Malformed("its coding is not chunked alone"));
-                }
-                Ok(Self::Chunked(Chunks::default()))
-            }
-            (Some(_), Some(_)) => Err(Error::Malformed("it has a length and a coding")),
+        match head.fields.framing {
+            Framing::Unsaid => Self::UntilClose,
+            Framing::Sized(0) => Self::Ended,
+            Framing::Sized(length) => Self::Sized(length),
+            Framing::Chunked => Self::Chunked(Chunks::default()),
         }
     }
 

@@ -3,18 +3,17 @@
 use std::mem::MaybeUninit;
 
 use bytes::Bytes;
-use http::header::CONNECTION;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, StatusCode};
 use httparse::{ParserConfig, Response, Status};
 
 use super::error::Error;
+use super::fields::{self, Fields, Framing};
 
 pub const MOST_BYTES: usize = 64 * 1024;
 const MOST_HEADERS: usize = 256;
 
 const BEGINS: &[u8] = b"HTTP/1.";
 const NOT_A_HEAD: Error = Error::Malformed("it has no valid head");
-const ODD_FIELD: Error = Error::Malformed("a header is malformed");
 
 /// The head of a response.
 #[derive(Debug)]
@@ -22,7 +21,25 @@ pub struct Head {
     pub status: StatusCode,
     /// Else 1.0.
     pub is_http11: bool,
-    pub headers: HeaderMap,
+    /// None of an interim response: nobody reads them.
+    pub fields: Fields,
+}
+
+impl Head {
+    /// Another one follows (RFC 9110, section 15.2).
+    pub fn is_interim(&self) -> bool {
+        is_interim(self.status)
+    }
+
+    /// Whether the other side goes on after this message (RFC 9112, section 9.3). One of HTTP/1.0 does
+    /// not, whatever it says.
+    pub const fn goes_on(&self) -> bool {
+        self.is_http11 && !self.fields.closes
+    }
+}
+
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
 /// Where a block of lines ends that an empty line ends. `scanned`: how much was looked at before.
@@ -65,11 +82,12 @@ pub fn end_of_head(bytes: &[u8], scanned: &mut usize) -> Result<Option<usize>, E
     end_of_lines(bytes, scanned, MOST_BYTES)
 }
 
-/// A whole head, up to its empty line. No value is copied.
+/// A whole head, up to its empty line. No value is copied. The fields of a final one take the memory of
+/// `spare`, whatever is in it.
 ///
 /// # Errors
-/// It is malformed, or has too many lines.
-pub fn parse(bytes: &Bytes) -> Result<Head, Error> {
+/// It is malformed, has too many lines, or does not say in one way where its body ends.
+pub fn parse(bytes: &Bytes, spare: &mut HeaderMap) -> Result<Head, Error> {
     let mut lines = [const { MaybeUninit::uninit() }; MOST_HEADERS];
     let mut parsed = Response::new(&mut []);
     let config = ParserConfig::default();
@@ -80,11 +98,17 @@ pub fn parse(bytes: &Bytes) -> Result<Head, Error> {
         Err(_malformed) => return Err(NOT_A_HEAD),
     }
     let (Some(version), Some(code)) = (parsed.version, parsed.code) else { return Err(NOT_A_HEAD) };
-    Ok(Head {
-        status: StatusCode::from_u16(code).map_err(|_odd| NOT_A_HEAD)?,
-        is_http11: version == 1,
-        headers: fields(bytes, parsed.headers)?,
-    })
+    let (status, is_http11) =
+        (StatusCode::from_u16(code).map_err(|_odd| NOT_A_HEAD)?, version == 1);
+    if is_interim(status) {
+        return Ok(Head { status, is_http11, fields: Fields::default() });
+    }
+    let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+    let fields = Fields::of((bytes, parsed.headers), std::mem::take(spare), switches)?;
+    if fields.framing == Framing::Chunked && !is_http11 {
+        return Err(Error::Malformed("it is of HTTP/1.0, and chunked"));
+    }
+    Ok(Head { status, is_http11, fields })
 }
 
 /// The lines of a block of trailers, up to its empty line.
@@ -94,25 +118,7 @@ pub fn parse(bytes: &Bytes) -> Result<Head, Error> {
 pub fn parse_trailers(bytes: &Bytes) -> Result<HeaderMap, Error> {
     let mut lines = [httparse::EMPTY_HEADER; MOST_HEADERS];
     match httparse::parse_headers(bytes, &mut lines) {
-        Ok(Status::Complete((end, parsed))) if end == bytes.len() => fields(bytes, parsed),
+        Ok(Status::Complete((end, parsed))) if end == bytes.len() => fields::all(bytes, parsed),
         Ok(_) | Err(_) => Err(Error::Malformed("its trailers are malformed")),
     }
-}
-
-fn fields(bytes: &Bytes, lines: &[httparse::Header<'_>]) -> Result<HeaderMap, Error> {
-    let mut fields = HeaderMap::with_capacity(lines.len());
-    for line in lines {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_odd| ODD_FIELD)?;
-        let value = HeaderValue::from_maybe_shared(bytes.slice_ref(line.value));
-        fields.append(name, value.map_err(|_odd| ODD_FIELD)?);
-    }
-    Ok(fields)
-}
-
-/// Whether the other side goes on after this message (RFC 9112, section 9.3). One of HTTP/1.0 does not,
-/// whatever it says.
-pub fn goes_on(head: &Head) -> bool {
-    let options = head.headers.get_all(CONNECTION).into_iter();
-    let mut options = options.flat_map(|value| value.as_bytes().split(|&byte| byte == b','));
-    head.is_http11 && !options.any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
 }

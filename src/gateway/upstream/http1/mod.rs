@@ -9,6 +9,9 @@ mod chunks;
 mod connection;
 mod decoder;
 mod error;
+mod fields;
+#[cfg(test)]
+mod fields_tests;
 mod head;
 mod queue;
 mod request;

@@ -36,6 +36,11 @@ impl Wire {
         pin!(link.read_buf(into)).poll(cx)
     }
 
+    /// Whether it is quiet as it was when [`is_quiet`](Self::is_quiet) said so; nobody is woken.
+    pub fn is_still_quiet(&self) -> bool {
+        !self.link.borrow().may_have_come() || self.is_quiet(Waker::noop())
+    }
+
     /// Whether nothing has come, and it is open. `waker` is woken when that may have changed. Costs a
     /// system call only if something did come.
     pub fn is_quiet(&self, waker: &Waker) -> bool {
