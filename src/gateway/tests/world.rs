@@ -226,11 +226,11 @@ impl World {
 }
 
 impl DecisionLog for World {
-    fn record(&self, _core: usize, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
+    fn record(&self, _core: usize, record: &Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
         if self.log_full.load(Ordering::SeqCst) {
             return Err(DecisionLogFull);
         }
-        self.records.lock().expect("not poisoned").push((Instant::now(), (*record).clone()));
+        self.records.lock().expect("not poisoned").push((Instant::now(), (**record).clone()));
         Ok(())
     }
 
