@@ -15,6 +15,7 @@ pub mod clock;
 pub mod cloudevents;
 pub mod config;
 pub mod dev_idp;
+pub mod digest_map;
 pub mod directory;
 pub mod domain;
 pub mod entropy;

@@ -20,6 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("http_client", &["tls"]),
     ("strict_json", &[]),
     ("json_weight", &[]),
+    ("digest_map", &[]),
     (
         "resources",
         &[
@@ -51,12 +52,13 @@ const LAYERS: &[(&str, &[&str])] = &[
             "http_client",
             "strict_json",
             "json_weight",
+            "digest_map",
             "telemetry",
             "tls",
         ],
     ),
     ("policy", &["policy", "domain", "config", "json_weight", "tls"]),
-    ("store", &["store", "domain", "config", "clock", "entropy", "tls"]),
+    ("store", &["store", "domain", "config", "clock", "digest_map", "entropy", "tls"]),
     (
         "gateway",
         &[

@@ -167,7 +167,7 @@ policy: {{ directory: ./policies }}
 struct Taken;
 
 impl DecisionLog for Taken {
-    fn record(&self, _core: usize, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
+    fn record(&self, _core: usize, record: &Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
         assert!(record.allowed, "{record:?}");
         assert!(!record.grants.is_empty(), "{record:?}");
         Ok(())

@@ -86,7 +86,7 @@ impl Authenticate for ApiIdentity {
 pub struct CorePolicy(pub Arc<Policy>);
 
 impl gateway::ports::Decide for CorePolicy {
-    async fn decide(&self, query: &Query<'_>) -> Decision {
+    async fn decide(&self, query: &Query<'_>) -> (Decision, Option<u64>) {
         self.0.decide(query).await
     }
 

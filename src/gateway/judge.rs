@@ -8,6 +8,7 @@ use smallvec::{SmallVec, smallvec};
 use crate::config::AccessMode;
 use crate::domain::ids::GrantId;
 use crate::identity::Identity;
+use crate::identity::roles::Withheld;
 use crate::policy::{
     Attribute, AttributeSource, Attributes, Decision, Principal, Query, RawToken, Reason, Resource,
 };
@@ -36,12 +37,15 @@ pub async fn judge<P: Ports>(
     grants: &[MatchedGrant],
     trail: &mut Trail,
 ) -> Result<(), Refusal> {
-    if route.access() == AccessMode::Grant && core.withheld().catalog.is_partial {
+    let withheld = (route.access() == AccessMode::Grant).then(|| core.withheld());
+    let withheld = withheld.as_deref();
+    if withheld.is_some_and(|it| it.catalog.is_partial) {
         let why = "it is not known yet which roles only grants give";
         return Err(Refusal::new(ProblemCode::StoreUnreachable, why));
     }
     let provided = super::resource::provided(core, route, &mut trail.record).await?;
-    let question = Question { identity, route, target, token, grants, provided: provided.as_ref() };
+    let known = provided.as_ref();
+    let question = Question { identity, route, target, token, grants, provided: known, withheld };
     let answer = core.step(Step::Policy, ask(core, &question, trail)).await;
     trail.grounds.provided = provided;
     answer
@@ -56,6 +60,8 @@ struct Question<'a> {
     token: Option<RawToken<'a>>,
     grants: &'a [MatchedGrant],
     provided: Option<&'a Provided>,
+    /// The roles that only grants give, where a grant is demanded.
+    withheld: Option<&'a Withheld>,
 }
 
 async fn ask<P: Ports>(
@@ -63,8 +69,8 @@ async fn ask<P: Ports>(
     question: &Question<'_>,
     trail: &mut Trail,
 ) -> Result<(), Refusal> {
-    let Question { identity, route, target, token, grants, provided } = *question;
-    trail.record.roles = roles(core, identity, route, grants);
+    let Question { identity, route, target, token, provided, .. } = *question;
+    trail.record.roles = roles(core, question);
     let names: SmallVec<[&str; 4]> = trail.record.roles.iter().map(|role| &**role).collect();
     let decision_id = Arc::clone(&trail.record.id);
     let query = Query {
@@ -90,13 +96,8 @@ async fn ask<P: Ports>(
         decision: &decision_id,
         token,
     };
-    let policy = core.ports.policy();
-    let set = policy.set();
-    let decision = policy.decide(&query).await;
-    trail.grounds.policy = match set {
-        Some(set) if policy.set() == Some(set) => Asked::Set(set),
-        Some(_) | None => Asked::Unnumbered,
-    };
+    let (decision, set) = core.ports.policy().decide(&query).await;
+    trail.grounds.policy = set.map_or(Asked::Unnumbered, Asked::Set);
     drop(names);
     note(trail, decision, route.rule.default_effect_allow)
 }
@@ -104,6 +105,9 @@ async fn ask<P: Ports>(
 fn note(trail: &mut Trail, decision: Decision, default_allow: bool) -> Result<(), Refusal> {
     let outcome = verdict(&decision, default_allow, &mut trail.record);
     let record = &mut trail.record;
+    if outcome.is_ok() && decision.allowed {
+        record.detail = decision.detail;
+    }
     record.evaluated_policies = smallvec![decision.policy];
     record.rule = decision.rule;
     record.policy_scope = Some(decision.scope).filter(|scope| !scope.is_empty());
@@ -117,13 +121,9 @@ fn verdict(
     trail: &mut DecisionRecord,
 ) -> Result<(), Refusal> {
     match (decision.allowed, decision.reason) {
-        (true, Reason::Allowed) => {
-            trail.detail = Arc::clone(&decision.detail);
-            Ok(())
-        }
+        (true, Reason::Allowed) => Ok(()),
         (true, Reason::Bypassed) => {
             trail.reason = "bypassed";
-            trail.detail = Arc::clone(&decision.detail);
             PolicyBypassed { decision: &trail.id }.emit();
             Ok(())
         }
@@ -145,17 +145,11 @@ fn verdict(
 }
 
 /// Those of the person and of the live grants.
-fn roles<P: Ports>(
-    core: &Core<P>,
-    identity: &Identity,
-    route: &Route<'_>,
-    grants: &[MatchedGrant],
-) -> SmallVec<[Arc<str>; 4]> {
-    let withheld = core.withheld();
-    let demanded = route.access() == AccessMode::Grant;
-    let is_withheld = |role: &str| demanded && withheld.has(route.tool_name(), role);
-    let granted = grants.iter().map(|grant| &grant.role);
-    core.shared.roles.with_grants(&core.user_role, identity, is_withheld, granted)
+fn roles<P: Ports>(core: &Core<P>, question: &Question<'_>) -> SmallVec<[Arc<str>; 4]> {
+    let tool = question.route.tool_name();
+    let is_withheld = |role: &str| question.withheld.is_some_and(|it| it.has(tool, role));
+    let granted = question.grants.iter().map(|grant| &grant.role);
+    core.shared.roles.with_grants(&core.user_role, question.identity, is_withheld, granted)
 }
 
 pub struct PrincipalAttributes<'a> {

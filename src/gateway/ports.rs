@@ -34,7 +34,8 @@ pub trait Identify: 'static {
 
 /// One question with exactly one action. A fault is a decision that refuses.
 pub trait Decide: 'static {
-    fn decide(&self, query: &Query<'_>) -> impl Future<Output = Decision>;
+    /// With the number of the set of policies that decided, where there are several in time.
+    fn decide(&self, query: &Query<'_>) -> impl Future<Output = (Decision, Option<u64>)>;
 
     /// Whether a query is to carry the caller's token.
     fn wants_token(&self) -> bool {

@@ -46,7 +46,7 @@ pub struct Grounds {
 pub enum Asked {
     #[default]
     Not,
-    /// The policies were swapped at that moment, or have no numbers.
+    /// The policies that decided have no numbers.
     Unnumbered,
     Set(u64),
 }

@@ -212,7 +212,7 @@ fn recorded<P: Ports>(
         }
     };
     let record = Arc::new(record);
-    let taken = core.shared.decisions.record(core.index, Arc::clone(&record));
+    let taken = core.shared.decisions.record(core.index, &record);
     let recent = |record| core.shared.recent.put(core.index, Entry { number, record, grounds });
     match (admitted, taken) {
         (Ok(_permit), Err(full)) => {

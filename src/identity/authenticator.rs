@@ -168,7 +168,8 @@ impl Authenticator {
         if let Some(known) = self.recall(remembered, &print, audience, now) {
             return known.map_err(IdentityRefused::Token);
         }
-        self.verify(remembered, print, token, audience, now).await
+        // In a box, so that a token that is known carries no room for it.
+        Box::pin(self.verify(remembered, print, token, audience, now)).await
     }
 
     /// `None` means that the token has to be looked at (again).

@@ -1,7 +1,7 @@
 //! The one credential of a request (RFC 6750, section 2.1; RFC 9110, section 11.1).
 
 use http::header::{AUTHORIZATION, COOKIE};
-use http::{HeaderMap, HeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::percent_decode_str;
 
 use super::refused::CredentialRefused;
@@ -71,7 +71,15 @@ fn names_access_token(query: &str) -> bool {
 
 /// The bearer token, if the scheme is `Bearer`; another scheme is nobody's business here.
 fn bearer(headers: &HeaderMap) -> Result<Option<Token<'_>>, CredentialRefused> {
-    let Some(value) = single(headers, &AUTHORIZATION)? else { return Ok(None) };
+    let Some(value) = alone(headers, &AUTHORIZATION)? else { return Ok(None) };
+    // What nearly all send: what the characters of a token are checked for is more than `visible`.
+    if let Some((scheme, rest)) = value.as_bytes().split_at_checked("bearer ".len())
+        && scheme.eq_ignore_ascii_case(b"bearer ")
+    {
+        let rest = std::str::from_utf8(rest).map_err(|_| CredentialRefused::Malformed)?;
+        return token(rest).map(Some);
+    }
+    let value = visible(value)?;
     match value.split_once(' ') {
         Some((scheme, rest)) if scheme.eq_ignore_ascii_case("bearer") => token(rest).map(Some),
         None if value.eq_ignore_ascii_case("bearer") => Err(CredentialRefused::Malformed),
@@ -96,17 +104,29 @@ fn single<'a>(
     headers: &'a HeaderMap,
     name: &HeaderName,
 ) -> Result<Option<&'a str>, CredentialRefused> {
+    alone(headers, name)?.map(visible).transpose()
+}
+
+/// The value of a field that may be there once.
+fn alone<'a>(
+    headers: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<Option<&'a HeaderValue>, CredentialRefused> {
     let mut values = headers.get_all(name).iter();
     let Some(value) = values.next() else { return Ok(None) };
     if values.next().is_some() {
         return Err(CredentialRefused::MoreThanOne);
     }
+    Ok(Some(value))
+}
+
+fn visible(value: &HeaderValue) -> Result<&str, CredentialRefused> {
     let bytes = value.as_bytes();
     let visible = |byte: u8| matches!(byte, b' '..=b'~' | b'\t');
     if !bytes.iter().fold(true, |good, &byte| good & visible(byte)) {
         return Err(CredentialRefused::Malformed);
     }
-    std::str::from_utf8(bytes).map(Some).map_err(|_| CredentialRefused::Malformed)
+    std::str::from_utf8(bytes).map_err(|_| CredentialRefused::Malformed)
 }
 
 /// Cookies may be spread over several fields (RFC 9113, section 8.2.3); the name may occur once.

@@ -1,12 +1,12 @@
 //! Tokens that were verified (or whose signature was found wrong) and need not be again.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::Identity;
 use super::claims::Validity;
 use super::credential::Token;
 use super::token::Audiences;
+use crate::digest_map::DigestMap;
 use crate::domain::hash::sha256;
 
 /// Bytes that the claims of remembered tokens take in memory at most.
@@ -98,7 +98,7 @@ fn lock(clock: &Mutex<Clock>) -> MutexGuard<'_, Clock> {
 struct Clock {
     room: usize,
     bytes: usize,
-    positions: HashMap<Fingerprint, usize>,
+    positions: DigestMap<Fingerprint, usize>,
     slots: Vec<Slot>,
     hand: usize,
 }
@@ -111,7 +111,7 @@ struct Slot {
 
 impl Clock {
     fn new(room: usize) -> Self {
-        Self { room, bytes: 0, positions: HashMap::new(), slots: Vec::new(), hand: 0 }
+        Self { room, bytes: 0, positions: DigestMap::default(), slots: Vec::new(), hand: 0 }
     }
 
     fn get(&mut self, print: &Fingerprint) -> Option<Memory> {

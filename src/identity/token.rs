@@ -132,5 +132,7 @@ fn subject(
 ) -> Result<Subject, TokenRefused> {
     let name = format!("{}{}", issuer.prefix, about.subject);
     let subject = issuers.resolve(&name).filter(|subject| subject.issuer == issuer.issuer);
-    subject.ok_or(TokenRefused::SubjectOfAnotherIssuer)
+    let subject = subject.ok_or(TokenRefused::SubjectOfAnotherIssuer)?;
+    // Its own: all cores share the configuration's, and would fight for the count of who has it.
+    Ok(Subject { issuer: (&*issuer.issuer).into(), ..subject })
 }

@@ -6,16 +6,13 @@
 //! discarded: `tidegate_requests_total` still counts every decision.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use crate::cloudevents::{self, CloudEvent, LineWriter};
 use crate::config::OnFull;
-use crate::domain::time::Timestamp;
 use crate::telemetry::decision::{DecisionLog, DecisionLogFull, DecisionRecord, LeaseCut};
 use crate::telemetry::events::outbox::{DecisionLogFilled, DecisionsDropped};
 use crate::telemetry::metrics::Metrics;
@@ -23,74 +20,34 @@ use crate::telemetry::metrics::Metrics;
 use super::lag::Lag;
 use super::sink::SinkHandle;
 use super::webhook::Webhook;
-use buffers::Buffers;
+use batch::{Batch, Home, Queued, batches};
+use block::Block;
+use buffers::{Buffers, Wants};
 use hooks::ToHook;
 use pump::Pump;
-use slots::{Batch, Slots, Ticket};
+use slots::{BYTES_EACH, Slots, Ticket};
+use told::{Telling, Told};
 
+mod batch;
+mod block;
 mod buffers;
 mod hooks;
 mod pump;
 mod slots;
+mod told;
 
-/// How many records wait at most (about 1 KiB each).
+/// How many records wait at most (about 1 KiB each, and 2 KiB each altogether).
 pub const CAPACITY: usize = 65_536;
 /// How long records are gathered, so that one wake-up and one write serve many of them.
 const GATHER: Duration = Duration::from_millis(20);
-/// A batch that is handed to the sinks has at most so many.
-const BATCH: usize = 2048;
-
-/// What the data plane tells.
-#[derive(Clone)]
-enum Told {
-    Decision(Arc<DecisionRecord>),
-    Cut(Arc<LeaseCut>),
-}
-
-impl Told {
-    fn at(&self) -> Timestamp {
-        match self {
-            Self::Decision(record) => record.at,
-            Self::Cut(cut) => cut.at,
-        }
-    }
-
-    fn event_type(&self) -> &'static str {
-        match self {
-            Self::Decision(record) => cloudevents::decision_type(record.allowed),
-            Self::Cut(_) => cloudevents::CUT_TYPE,
-        }
-    }
-
-    fn subject(&self) -> Option<&str> {
-        match self {
-            Self::Decision(record) => record.subject.as_deref(),
-            Self::Cut(cut) => cut.record.subject.as_deref(),
-        }
-    }
-
-    fn event(&self, source: &str) -> CloudEvent {
-        match self {
-            Self::Decision(record) => CloudEvent::of_decision(record, source),
-            Self::Cut(cut) => CloudEvent::of_cut(cut, source),
-        }
-    }
-
-    fn write(&self, writer: &mut LineWriter, to: &mut Vec<u8>) {
-        match self {
-            Self::Decision(record) => writer.decision(to, record),
-            Self::Cut(cut) => writer.cut(to, cut),
-        }
-    }
-}
 
 /// The front of the log: what the gateway holds.
 pub struct BufferedDecisionLog {
     /// `None` without sinks.
     buffers: Option<Arc<Buffers>>,
     slots: Arc<Slots>,
-    /// The records in each pump.
-    queued: Vec<Arc<AtomicUsize>>,
+    /// What is in each pump.
+    queued: Vec<Arc<Queued>>,
     on_full: OnFull,
     dropped: Counter,
 }
@@ -123,17 +80,20 @@ impl BufferedDecisionLog {
             let log = Self { buffers: None, slots, queued: Vec::new(), on_full, dropped };
             return (Arc::new(log), Vec::new());
         }
-        let buffers = Arc::new(Buffers::new(context.cores));
+        let wants = Wants {
+            lines: (!sinks.is_empty()).then_some(&*context.source),
+            told: hooks.clone().next().is_some(),
+        };
+        let buffers = Arc::new(Buffers::new(context.cores, wants));
         let mut tasks = Vec::new();
         let mut pumps = Vec::new();
         for (sink, lag) in sinks {
             let (pump, batches) = mpsc::unbounded_channel();
-            let queued = Arc::new(AtomicUsize::new(0));
+            let queued = Arc::new(Queued::default());
             let name = Arc::clone(sink.name());
             pumps.push(ToPump { name, queue: pump, queued: Arc::clone(&queued) });
             let (sink, lag) = (sink.clone(), Arc::clone(lag));
-            let writer = LineWriter::new(&context.source);
-            let pump = Pump { sink, lag, queued, writer };
+            let pump = Pump { sink, lag, queued };
             tasks.push(tokio::spawn(pump.run(batches)));
         }
         let queued = pumps.iter().map(|pump| Arc::clone(&pump.queued)).collect();
@@ -142,7 +102,7 @@ impl BufferedDecisionLog {
             buffers: Arc::clone(&buffers),
             pumps,
             hooks,
-            slots: Arc::clone(&slots),
+            home: Home::new(Arc::clone(&slots)),
             context: context.clone(),
         };
         tasks.push(tokio::spawn(collector.run()));
@@ -153,7 +113,7 @@ impl BufferedDecisionLog {
     #[must_use]
     pub fn waiting(&self) -> usize {
         let taken = self.slots.taken();
-        let queued = self.queued.iter().map(|queued| queued.load(Ordering::Relaxed)).max();
+        let queued = self.queued.iter().map(|queued| queued.size().records).max();
         match self.on_full {
             OnFull::Refuse => taken,
             OnFull::Drop => taken.saturating_add(queued.unwrap_or(0)),
@@ -193,20 +153,15 @@ impl BufferedDecisionLog {
 }
 
 impl DecisionLog for BufferedDecisionLog {
-    fn record(&self, core: usize, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
+    fn record(&self, core: usize, record: &Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
         let Some(buffers) = &self.buffers else { return Ok(()) };
-        let Some(ticket) = self.slots.take() else { return self.full() };
-        buffers.push(core, ticket, record).or_else(|_closed| {
-            self.slots.free(1);
-            self.full()
-        })
+        let taken = buffers.push(core, Telling::Decision(record), &self.slots);
+        taken.or_else(|_no_room| self.full())
     }
 
     fn cut(&self, cut: Arc<LeaseCut>) {
         let Some(buffers) = &self.buffers else { return };
-        let Some(ticket) = self.slots.take() else { return self.dropped_one() };
-        if buffers.push_cut(ticket, cut).is_err() {
-            self.slots.free(1);
+        if buffers.push(0, Telling::Cut(&cut), &self.slots).is_err() {
             self.dropped_one();
         }
     }
@@ -215,15 +170,15 @@ impl DecisionLog for BufferedDecisionLog {
 struct ToPump {
     name: Arc<str>,
     queue: mpsc::UnboundedSender<Arc<Batch>>,
-    queued: Arc<AtomicUsize>,
+    queued: Arc<Queued>,
 }
 
-/// Takes records out of the buffers and hands each batch to every sink's pump.
+/// Takes lines out of the buffers and hands each batch to every sink's pump.
 struct Collector {
     buffers: Arc<Buffers>,
     pumps: Vec<ToPump>,
     hooks: Vec<ToHook>,
-    slots: Arc<Slots>,
+    home: Arc<Home>,
     context: LogContext,
 }
 
@@ -237,7 +192,7 @@ impl Drop for Collector {
 impl Collector {
     async fn run(self) {
         let mut stop = self.context.stop.clone();
-        let (mut spare, mut is_idle) = (Vec::new(), true);
+        let (mut blocks, mut is_idle) = (Vec::new(), true);
         loop {
             if is_idle {
                 tokio::select! {
@@ -251,45 +206,48 @@ impl Collector {
             if timeout(GATHER, stopped(&mut stop)).await.is_ok() {
                 break;
             }
-            is_idle = !self.drain(&mut spare);
+            is_idle = !self.drain(&mut blocks);
         }
         self.buffers.close();
-        self.drain(&mut spare);
+        self.drain(&mut blocks);
     }
 
     /// Whether there was anything.
-    fn drain(&self, spare: &mut Vec<(Ticket, Told)>) -> bool {
-        let mut all = self.buffers.take_all(spare).into_iter().map(|(_, told)| told);
-        let any = all.len() > 0;
-        while all.len() > 0 {
-            self.hand_on(all.by_ref().take(BATCH).collect());
-        }
+    fn drain(&self, blocks: &mut Vec<Block>) -> bool {
+        let any = self.buffers.take_all(blocks);
+        self.tell_hooks(blocks);
+        // A dropping log frees the slots here and bounds each pump's queue instead, so that one
+        // dead sink costs the others nothing.
+        let holds = match self.context.on_full {
+            OnFull::Refuse => true,
+            OnFull::Drop => false,
+        };
+        batches(blocks, &self.home, holds, |batch| self.hand_on(&Arc::new(batch), holds));
+        blocks.iter_mut().for_each(Block::clear);
         any
     }
 
-    fn hand_on(&self, records: Vec<Told>) {
+    fn tell_hooks(&self, blocks: &[Block]) {
+        let mut told: Vec<&(Ticket, Told)> = blocks.iter().flat_map(|block| &block.told).collect();
+        told.sort_by_key(|(ticket, _)| *ticket);
         for hook in &self.hooks {
-            hook.hand_on(&records, &self.context.metrics);
+            hook.hand_on(told.iter().map(|(_, told)| told), &self.context.metrics);
         }
-        let count = records.len();
-        // A dropping log frees the slots here and bounds each pump's queue instead, so that one
-        // dead sink costs the others nothing.
-        let held = match self.context.on_full {
-            OnFull::Refuse => count,
-            OnFull::Drop => {
-                self.slots.free(count);
-                0
-            }
-        };
-        let batch = Arc::new(Batch { records, slots: Arc::clone(&self.slots), held });
+    }
+
+    fn hand_on(&self, batch: &Arc<Batch>, holds: bool) {
+        let capacity = self.context.capacity;
         for pump in &self.pumps {
-            let queued = pump.queued.load(Ordering::Relaxed);
-            if held == 0 && queued.saturating_add(count) > self.context.capacity {
+            let (queued, size) = (pump.queued.size(), batch.size);
+            let is_full = queued.records.saturating_add(size.records) > capacity
+                || queued.bytes.saturating_add(size.bytes) > capacity.saturating_mul(BYTES_EACH);
+            if !holds && is_full {
+                let count = size.records;
                 DecisionsDropped { sink: &pump.name, count }.emit(&self.context.metrics);
                 continue;
             }
-            pump.queued.fetch_add(count, Ordering::Relaxed);
-            let _ = pump.queue.send(Arc::clone(&batch));
+            pump.queued.add(size);
+            let _ = pump.queue.send(Arc::clone(batch));
         }
     }
 }

@@ -36,7 +36,7 @@ async fn one_file_gets_transitions_and_decisions_and_the_end_waits_for_both() {
     let outbox = Outbox::start(parts(&config, &store, &metrics)).expect("starts");
     assert_eq!(outbox.health().check(), Ok(()));
     store.append(0, 7);
-    outbox.decision_log().record(0, record("d1")).expect("has room");
+    outbox.decision_log().record(0, &record("d1")).expect("has room");
     assert_eq!(outbox.shutdown(Duration::from_secs(10)).await, 0);
     let ids = ids_in(&path);
     assert_eq!(ids.len(), 8, "{ids:?}");
@@ -52,7 +52,7 @@ async fn a_sink_that_hangs_does_not_hold_up_the_end_and_what_it_missed_is_counte
     let config = config(vec![]);
     let sinks = vec![SinkHandle::start("hung", recorder)];
     let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, &[], CAPACITY);
-    outbox.decision_log().record(0, record("d1")).expect("has room");
+    outbox.decision_log().record(0, &record("d1")).expect("has room");
     assert_eq!(outbox.shutdown(Duration::from_millis(200)).await, 1);
 }
 
@@ -64,7 +64,7 @@ async fn a_full_log_makes_the_outbox_unhealthy_until_it_has_room() {
     let config = config(vec![]);
     let sinks = vec![SinkHandle::start("broken", recorder.clone())];
     let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, &[], 1);
-    outbox.decision_log().record(0, record("d1")).expect("has room");
+    outbox.decision_log().record(0, &record("d1")).expect("has room");
     assert!(outbox.health().check().expect_err("full").contains("decision log is full"));
     recorder.set(|state| state.broken = false);
     let health = outbox.health();
@@ -82,13 +82,13 @@ async fn a_full_disk_refuses_requests_when_the_buffer_is_full_and_loses_nothing(
     let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, &[], 10);
     let log = outbox.decision_log();
     store.append(0, 4);
-    let accepted = (0..20_u32).filter(|id| log.record(0, record(&id)).is_ok()).count();
+    let accepted = (0..20_u32).filter(|id| log.record(0, &record(&id)).is_ok()).count();
     assert_eq!(accepted, 10);
     assert!(outbox.health().check().is_err());
     std::fs::remove_file(&path).expect("makes room");
     let health = outbox.health();
     eventually("there is room again", || health.check().is_ok()).await;
-    log.record(0, record("after")).expect("has room");
+    log.record(0, &record("after")).expect("has room");
     assert_eq!(outbox.shutdown(Duration::from_secs(10)).await, 0);
     assert_eq!(ids_in(&path).len(), 4 + 10 + 1);
 }
@@ -105,7 +105,7 @@ async fn a_sink_whose_task_has_died_makes_the_outbox_unhealthy() {
     let config = config(vec![]);
     let sinks = vec![SinkHandle::start("defect", Defect)];
     let outbox = Outbox::over(parts(&config, &store, &metrics), sinks, &[], CAPACITY);
-    outbox.decision_log().record(0, record("d1")).expect("has room");
+    outbox.decision_log().record(0, &record("d1")).expect("has room");
     let health = outbox.health();
     eventually("noticed", || health.check().is_err()).await;
     assert_eq!(health.check(), Err("the sink defect has stopped".to_owned()));

@@ -1,7 +1,10 @@
 //! The embedded engine as the gateway asks it.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use super::embedded::{
     Attribute, Cause, Checked, Effect, Engine, Facts, Input, OutputEntry, Subject, Verdict,
@@ -88,7 +91,10 @@ pub(super) fn decision(
     Decision {
         allowed,
         reason: if allowed { Reason::Allowed } else { Reason::Denied },
-        policy: Arc::clone(&verdict.policy),
+        policy: match &verdict.policy {
+            Cow::Borrowed(policy) => own(policy),
+            Cow::Owned(policy) => Arc::clone(policy),
+        },
         scope: if verdict.scope.is_empty() { no_scope() } else { verdict.scope.into() },
         rule: rule(&verdict.cause),
         derived_roles: checked.derived_roles.clone(),
@@ -105,9 +111,36 @@ fn no_scope() -> Arc<str> {
     NONE.with(Arc::clone)
 }
 
+/// A text of the set of policies, as this thread has it: the set's is one for all of them, too. Those
+/// of earlier sets go when the room is full.
+fn own(text: &Arc<str>) -> Arc<str> {
+    thread_local!(static OWN: RefCell<FxHashMap<*const u8, Copied>> = RefCell::default());
+    OWN.with_borrow_mut(|known| {
+        let place = text.as_ptr();
+        if let Some(copied) = known.get(&place).filter(|it| Arc::ptr_eq(&it.of, text)) {
+            return Arc::clone(&copied.own);
+        }
+        if known.len() >= COPIES {
+            known.clear();
+        }
+        let own: Arc<str> = (&**text).into();
+        known.insert(place, Copied { of: Arc::clone(text), own: Arc::clone(&own) });
+        own
+    })
+}
+
+/// So many texts a thread has for itself.
+const COPIES: usize = 1024;
+
+struct Copied {
+    /// Kept, so that no other text comes to be where it is.
+    of: Arc<str>,
+    own: Arc<str>,
+}
+
 fn rule(cause: &Cause<'_>) -> Option<Arc<str>> {
     match cause {
-        Cause::Rule { name, .. } | Cause::Failed { name, .. } => Some(Arc::clone(name)),
+        Cause::Rule { name, .. } | Cause::Failed { name, .. } => Some(own(name)),
         Cause::Unknown
         | Cause::Elsewhere
         | Cause::NoRule
@@ -136,7 +169,7 @@ fn detail(query: &Query<'_>, action: &str, verdict: &Verdict<'_>) -> Arc<str> {
             format!("no rule matches action '{action}' for roles [{roles}]")
         }
         (Cause::Invalid, _) => "the attributes do not fit the schema of the policy".to_owned(),
-        (Cause::Rule { allows, .. }, Effect::Allow) => return Arc::clone(allows),
+        (Cause::Rule { allows, .. }, Effect::Allow) => return own(allows),
         (Cause::Rule { name, role: "*", derived: None, .. }, Effect::Deny) => {
             format!("explicitly denied by rule '{name}'")
         }

@@ -172,35 +172,39 @@ impl Policy {
         self.bypass
     }
 
-    /// The answer for the first action of the query.
+    /// The answer for the first action of the query, and the number of the set of policies that
+    /// decided (see [`Self::set`]).
     #[cfg_attr(
         not(feature = "cerbos"),
         expect(clippy::unused_async, reason = "an engine elsewhere is waited for")
     )]
-    pub async fn decide(&self, query: &Query<'_>) -> Decision {
+    pub async fn decide(&self, query: &Query<'_>) -> (Decision, Option<u64>) {
         let Some(action) = query.actions.first() else {
-            return self.unreachable("the query names no action");
+            return (self.unreachable("the query names no action"), self.set());
         };
         if self.bypass {
-            return bypassed(query, action);
+            return (bypassed(query, action), self.set());
         }
-        let decision = match &*self.engine {
+        let (decision, set) = match &*self.engine {
             Engine::Embedded(loaded) => {
                 let engine = loaded.engine();
-                catch_unwind(AssertUnwindSafe(|| engine.decide(query, action)))
-                    .unwrap_or_else(|_| self.unreachable("the policy engine failed"))
+                let decision = catch_unwind(AssertUnwindSafe(|| engine.decide(query, action)))
+                    .unwrap_or_else(|_| self.unreachable("the policy engine failed"));
+                (decision, Some(engine.number))
             }
             #[cfg(feature = "cerbos")]
             Engine::Cerbos { pdp, watch } => {
                 let one = Query { actions: std::slice::from_ref(action), ..*query };
                 let mut decisions = Box::pin(asked(pdp, &**watch, &one)).await;
-                decisions.pop().unwrap_or_else(|| self.unreachable("the PDP gave no answer"))
+                let decision = decisions.pop();
+                let none = || self.unreachable("the PDP gave no answer");
+                (decision.unwrap_or_else(none), None)
             }
         };
         if let Some(shadow) = &self.shadow {
             shadow.offer(query, std::slice::from_ref(&decision));
         }
-        decision
+        (decision, set)
     }
 
     /// One answer for each action of the query, in order.

@@ -11,7 +11,7 @@ use crate::domain::subject::SubjectKey;
 
 use super::keys;
 use super::memory::{Known, Learned, Memory, Standing, VerifiedMarkers};
-use super::record::{MarkersRecord, open_json, parse_head};
+use super::record::{MarkersRecord, open_json};
 use super::seal::{Sealer, invalid};
 use super::{Head, StoreFault};
 
@@ -30,7 +30,8 @@ pub struct Base {
     pub markers: Arc<Markers>,
 }
 
-type VerifyResult = Result<VerifiedMarkers, StoreFault>;
+/// The epoch of the markers, and these.
+type VerifyResult = Result<(u64, Arc<Markers>), StoreFault>;
 
 /// "Entry `seq` of the log has to be of this commit."
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,29 +46,42 @@ impl Checks {
         Self { sealer, memory: Memory::new(partitions), partitions }
     }
 
+    /// The head of a reply; `parse` is [`super::record::parse_head`], or what it said of these very bytes before.
+    ///
+    /// # Errors
+    /// It is absent, or none.
+    pub fn head(
+        &self,
+        partition: Partition,
+        head: Option<&Bytes>,
+        parse: impl FnOnce(&Bytes) -> Option<Head>,
+    ) -> Result<Head, StoreFault> {
+        let head = head.ok_or(StoreFault::Missing { partition, what: "head" })?;
+        parse(head).ok_or_else(|| invalid(&keys::head(partition), "not a head"))
+    }
+
     /// Checks head and markers of a reply; `verify` is [`Checks::markers`], or what it said of these
     /// very bytes before. The base may be used once the proof, if there is one,
     /// was brought ([`Checks::prove`]).
     ///
     /// # Errors
-    /// Absent or invalid head or markers; a partition that went back in time, which closes it.
+    /// Absent or invalid markers, or another epoch's; a partition that went back in time, which closes it.
     pub fn base(
         &self,
         partition: Partition,
         known: &Known,
-        head: Option<&Bytes>,
+        head: Head,
         (markers, verify): (Option<&Bytes>, impl FnOnce(&Bytes) -> VerifyResult),
     ) -> Result<(Base, Option<Proof>), StoreFault> {
-        let missing = |what| StoreFault::Missing { partition, what };
-        let head = head.ok_or_else(|| missing("head"))?;
-        let key = || keys::head(partition);
-        let head = parse_head(head).ok_or_else(|| invalid(&key(), "not a head"))?;
-        let markers = markers.ok_or_else(|| missing("markers"))?;
-        let verified = verify(markers)?;
-        if verified.epoch != head.epoch {
-            return Err(invalid(&key(), "its epoch is not the one of the sealed markers"));
+        let markers = markers.ok_or(StoreFault::Missing { partition, what: "markers" })?;
+        let (epoch, markers) = verify(markers)?;
+        if epoch != head.epoch {
+            return Err(invalid(
+                &keys::head(partition),
+                "its epoch is not the one of the sealed markers",
+            ));
         }
-        let base = Base { head, markers: verified.markers };
+        let base = Base { head, markers };
         match known.standing(&head) {
             Standing::WentBack => Err(self.memory.close(partition)),
             Standing::Same | Standing::Later { .. }

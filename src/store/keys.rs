@@ -36,7 +36,7 @@ use std::fmt::{self, Display, Write};
 
 use crate::domain::command::Timer;
 use crate::domain::hash::sha256;
-use crate::domain::ids::{Base32, CommitId, GrantId, Partition, RequestId};
+use crate::domain::ids::{Base32, CommitId, GrantId, Partition, RequestId, hex_digits};
 use crate::domain::subject::SubjectKey;
 
 use super::IdempotencyKey;
@@ -83,12 +83,8 @@ impl Key {
         self
     }
 
-    fn with_hex(mut self, bytes: &[u8]) -> Self {
-        const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or(b'0');
-        for byte in bytes {
-            self.push(&[digit(byte >> 4), digit(byte & 15)]);
-        }
+    fn with_hex<const N: usize>(mut self, bytes: [u8; N]) -> Self {
+        self.push(bytes.map(hex_digits).as_flattened());
         self
     }
 
@@ -101,11 +97,11 @@ impl Key {
     /// What does not fit is left out; no key of the table comes near.
     fn push(&mut self, part: &[u8]) {
         debug_assert!(usize::from(self.length) + part.len() <= LONGEST, "a key is too long");
-        for &byte in part {
-            if let Some(place) = self.bytes.get_mut(usize::from(self.length)) {
-                *place = byte;
-                self.length += 1;
-            }
+        let begin = usize::from(self.length);
+        let room = self.bytes.get_mut(begin..begin + part.len());
+        if let (Some(room), Ok(length)) = (room, u8::try_from(part.len())) {
+            room.copy_from_slice(part);
+            self.length += length;
         }
     }
 }
@@ -155,19 +151,26 @@ pub fn markers(partition: Partition) -> Key {
     Key::in_partition(partition).with(b"markers")
 }
 
+/// [`head`] and [`markers`].
+#[must_use]
+pub fn base(partition: Partition) -> [Key; 2] {
+    let key = Key::in_partition(partition);
+    [key.with(b"head"), key.with(b"markers")]
+}
+
 #[must_use]
 pub fn live(partition: Partition, subject: SubjectKey) -> Key {
-    Key::in_partition(partition).with(b"live:").with_hex(&subject.0)
+    Key::in_partition(partition).with(b"live:").with_hex(subject.0)
 }
 
 #[must_use]
 pub fn ended(partition: Partition, subject: SubjectKey) -> Key {
-    Key::in_partition(partition).with(b"ended:").with_hex(&subject.0)
+    Key::in_partition(partition).with(b"ended:").with_hex(subject.0)
 }
 
 #[must_use]
 pub fn subject(partition: Partition, subject: SubjectKey) -> Key {
-    Key::in_partition(partition).with(b"subject:").with_hex(&subject.0)
+    Key::in_partition(partition).with(b"subject:").with_hex(subject.0)
 }
 
 #[must_use]
@@ -200,7 +203,7 @@ pub fn timer(partition: Partition, member: &Member) -> Key {
 
 #[must_use]
 pub fn answer(partition: Partition, key: IdempotencyKey) -> Key {
-    Key::in_partition(partition).with(b"answer:").with_hex(&key.0)
+    Key::in_partition(partition).with(b"answer:").with_hex(key.0)
 }
 
 #[must_use]
@@ -228,7 +231,7 @@ pub fn letters(partition: Partition, sink: &str) -> Key {
 
 fn of_name(partition: Partition, what: &[u8], name: &str) -> Key {
     let digest = sha256(&[name.as_bytes()]);
-    let half = digest.get(..16).unwrap_or_default();
+    let half = digest.first_chunk::<16>().copied().unwrap_or_default();
     Key::in_partition(partition).with(what).with_hex(half)
 }
 
@@ -250,7 +253,7 @@ pub fn fence(partition: Partition) -> Key {
 /// Also the name that seals event `index` of a commit to `subject`.
 #[must_use]
 pub fn event(partition: Partition, subject: SubjectKey, index: u16) -> Key {
-    let key = Key::in_partition(partition).with(b"events:").with_hex(&subject.0);
+    let key = Key::in_partition(partition).with(b"events:").with_hex(subject.0);
     key.with(b":").with_text(index)
 }
 
@@ -279,7 +282,7 @@ pub fn requests(partition: Partition, slice: Slice) -> Key {
     match slice {
         Slice::All => key,
         Slice::Open => key.with(b":pending"),
-        Slice::Of(subject) => key.with(b":of:").with_hex(&subject.0),
+        Slice::Of(subject) => key.with(b":of:").with_hex(subject.0),
     }
 }
 
@@ -289,7 +292,7 @@ pub fn grants(partition: Partition, slice: Slice) -> Key {
     match slice {
         Slice::All => key,
         Slice::Open => key.with(b":open"),
-        Slice::Of(subject) => key.with(b":of:").with_hex(&subject.0),
+        Slice::Of(subject) => key.with(b":of:").with_hex(subject.0),
     }
 }
 

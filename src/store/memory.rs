@@ -4,6 +4,7 @@
 //! core learned meanwhile.
 
 use std::cmp::Ordering;
+use std::sync::atomic::{self, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
@@ -22,6 +23,8 @@ use super::{Head, StoreFault};
 #[derive(Debug)]
 pub struct Memory {
     partitions: Vec<Mutex<PartitionMemory>>,
+    /// Of each partition, see [`Memory::edition`].
+    editions: Vec<AtomicU64>,
     revoked: Mutex<Revoked>,
 }
 
@@ -115,7 +118,8 @@ impl Memory {
     pub fn new(partitions: PartitionCount) -> Self {
         let new = |_| Mutex::new(PartitionMemory::new(Versions::share_of(partitions.get())));
         let revoked = Mutex::new(Revoked::default());
-        Self { partitions: partitions.all().map(new).collect(), revoked }
+        let editions = partitions.all().map(|_| AtomicU64::new(0)).collect();
+        Self { partitions: partitions.all().map(new).collect(), editions, revoked }
     }
 
     /// What is known now; taken before a read is sent.
@@ -124,12 +128,31 @@ impl Memory {
         let Some(mut memory) = self.lock(partition) else {
             return Known { head: None, generation: 0, version: 0, closed: true };
         };
+        let turns = memory.versions.turns();
         let version = subject.and_then(|subject| memory.versions.of(subject));
+        if memory.versions.turns() != turns {
+            self.edit(partition);
+        }
         Known {
             head: memory.head,
             generation: memory.generation,
             version: version.unwrap_or(0),
             closed: memory.closed,
+        }
+    }
+
+    /// Another number is perhaps another [`Memory::known`]; while it stays the same, so does that. Read
+    /// before it, it may be kept with it: cores do not wait for each other then. It changes also when
+    /// subjects are about to be forgotten, so that those in use are asked for again.
+    #[must_use]
+    pub fn edition(&self, partition: Partition) -> Option<u64> {
+        self.editions.get(usize::from(partition.0)).map(|it| it.load(atomic::Ordering::Acquire))
+    }
+
+    /// To be called under the partition's lock, after the change.
+    fn edit(&self, partition: Partition) {
+        if let Some(edition) = self.editions.get(usize::from(partition.0)) {
+            edition.fetch_add(1, atomic::Ordering::Release);
         }
     }
 
@@ -164,6 +187,7 @@ impl Memory {
             let (markers, newest) = (memory.markers.take(), memory.newest.take());
             let versions = memory.versions.emptied();
             *memory = PartitionMemory { markers, newest, ..PartitionMemory::new(versions) };
+            self.edit(partition);
         }
         if memory.closed {
             return Err(StoreFault::RolledBack(partition));
@@ -178,6 +202,7 @@ impl Memory {
         if let Some((subject, version)) = learned.subject {
             memory.versions.remember(subject, version);
         }
+        self.edit(partition);
         Ok(())
     }
 
@@ -188,6 +213,7 @@ impl Memory {
                 tracing::error!(%partition, "the store went back in time; the partition is closed");
             }
             memory.closed = true;
+            self.edit(partition);
         }
         StoreFault::RolledBack(partition)
     }
@@ -285,6 +311,42 @@ mod tests {
         assert_eq!(memory.known(P, Some(subject(19_999))).version, 9);
         assert_eq!(memory.known(P, Some(subject(0))).version, 0);
         assert_eq!(memory.known(P, Some(subject(0))).head, Some(head(1, 5, 5)));
+    }
+
+    #[test]
+    fn whatever_changes_what_is_known_or_is_about_to_be_forgotten_is_another_edition() {
+        let memory = memory();
+        let subject = |n: u64| SubjectKey(u128::from(n).to_be_bytes());
+        let seen =
+            |n, version| Learned { subject: Some((subject(n), version)), ..learned(head(1, 5, 5)) };
+        let mut editions = vec![memory.edition(P)];
+        let mut is_another = |memory: &Memory| {
+            let edition = memory.edition(P);
+            let is_new = !editions.contains(&edition);
+            editions.push(edition);
+            is_new
+        };
+        memory.learn(P, learned(head(1, 5, 5))).expect("open");
+        assert!(is_another(&memory));
+        memory.learn(P, seen(1, 9)).expect("open");
+        assert!(is_another(&memory));
+        assert_eq!(memory.known(P, Some(subject(1))).version, 9);
+        assert!(!is_another(&memory), "asking changes nothing");
+        // Subjects in use that were asked for once in each edition are never forgotten.
+        let mut kept = None;
+        for n in 2..60_000 {
+            memory.learn(P, seen(n, 9)).expect("open");
+            if kept != memory.edition(P) {
+                kept = memory.edition(P);
+                assert_eq!(memory.known(P, Some(subject(1))).version, 9, "{n}");
+            }
+        }
+        assert!(is_another(&memory));
+        memory.close(P);
+        assert!(is_another(&memory));
+        memory.learn(P, learned(head(2, 6, 6))).expect("raised");
+        assert!(is_another(&memory));
+        assert_eq!(memory.edition(Partition(u16::MAX)), None);
     }
 
     #[test]

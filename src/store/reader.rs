@@ -9,10 +9,11 @@ use bytes::Bytes;
 use crate::clock::SharedClock;
 use crate::domain::grant::Tombstone;
 use crate::domain::ids::Partition;
+use crate::domain::markers::Markers;
 use crate::domain::subject::SubjectKey;
 
 use super::backend::{LiveSource, RawLive};
-use super::checks::{Base, Checks};
+use super::checks::{Base, Checks, Proof};
 use super::keys::{self, Key};
 use super::live::{LiveView, Whole};
 use super::memory::{Known, VerifiedMarkers};
@@ -46,11 +47,10 @@ impl<S: LiveSource> Reader<S> {
         known: &Known,
         raw: &RawLive,
     ) -> Result<Base, StoreFault> {
-        let (head, markers) = (raw.head.as_ref(), raw.markers.as_ref());
-        let verify = |bytes: &Bytes| self.markers(partition, bytes);
-        let (base, proof) = self.checks.base(partition, known, head, (markers, verify))?;
+        let (base, proof) = self.base_of(partition, known, raw)?;
         if let Some(proof) = proof {
-            let found = self.source.commit_at(partition, proof.seq).await?;
+            // In a box, so that a read that needs none carries no room for it.
+            let found = Box::pin(self.source.commit_at(partition, proof.seq)).await?;
             self.checks.prove(partition, proof, found)?;
         }
         Ok(base)
@@ -58,13 +58,34 @@ impl<S: LiveSource> Reader<S> {
 }
 
 impl<S> Reader<S> {
-    fn markers(&self, partition: Partition, bytes: &Bytes) -> Result<VerifiedMarkers, StoreFault> {
-        if let Some(known) = self.verified().markers(partition, bytes) {
-            return Ok(known.clone());
+    fn base_of(
+        &self,
+        partition: Partition,
+        known: &Known,
+        raw: &RawLive,
+    ) -> Result<(Base, Option<Proof>), StoreFault> {
+        let mut verified = self.verified();
+        let (head, markers) = (raw.head.as_ref(), raw.markers.as_ref());
+        let head = self.checks.head(partition, head, |bytes| verified.head(partition, bytes))?;
+        let verify = |bytes: &Bytes| self.markers(&mut verified, partition, bytes);
+        self.checks.base(partition, known, head, (markers, verify))
+    }
+
+    fn markers(
+        &self,
+        verified: &mut Verified,
+        partition: Partition,
+        bytes: &Bytes,
+    ) -> Result<(u64, Arc<Markers>), StoreFault> {
+        if let Some(known) = verified.markers(partition, bytes) {
+            return Ok((known.epoch, Arc::clone(&known.markers)));
         }
-        let verified = self.checks.markers(partition, bytes)?;
-        self.verified().remember_markers(partition, verified.clone());
-        Ok(verified)
+        let VerifiedMarkers { bytes, epoch, markers } = self.checks.markers(partition, bytes)?;
+        // Its own: all cores share what the process knows, and would fight for the count of who has it.
+        let markers = Arc::new(Markers::clone(&markers));
+        let own = VerifiedMarkers { bytes, epoch, markers: Arc::clone(&markers) };
+        verified.remember_markers(partition, own);
+        Ok((epoch, markers))
     }
 
     fn live(
@@ -74,7 +95,8 @@ impl<S> Reader<S> {
         bytes: Option<&Bytes>,
     ) -> Result<Option<Whole>, StoreFault> {
         let Some(bytes) = bytes else { return Ok(None) };
-        if let Some(known) = self.verified().live(subject, bytes) {
+        let mut verified = self.verified();
+        if let Some(known) = verified.live(subject, bytes) {
             return Ok(Some(known));
         }
         // A copy: a reply may be part of a much larger buffer, which would be kept with it.
@@ -82,7 +104,7 @@ impl<S> Reader<S> {
         let opened = self.checks.sealer.open_record(key, &own)?;
         let odd = || invalid(key, "not a live value of a known format");
         let whole = Whole::of(opened).ok_or_else(odd)?;
-        self.verified().remember(subject, own, whole.clone());
+        verified.remember(subject, own, whole.clone());
         Ok(Some(whole))
     }
 
@@ -96,7 +118,7 @@ impl<S: LiveSource> LiveReader for Reader<S> {
         let checks = &*self.checks;
         let partition = subject.partition(checks.partitions);
         let key = keys::live(partition, subject);
-        let known = checks.memory.known(partition, Some(subject));
+        let known = self.verified().known(&checks.memory, partition, subject);
 
         let raw = self.source.live(partition, &key).await?;
 

@@ -10,12 +10,16 @@ use rustc_hash::FxHashMap;
 use crate::domain::ids::Partition;
 use crate::domain::subject::SubjectKey;
 
+use super::Head;
 use super::live::Whole;
-use super::memory::VerifiedMarkers;
+use super::memory::{Known, Memory, VerifiedMarkers};
+use super::record::parse_head;
 
 /// Bytes of live values that are kept at most, twice: those used since the last change of guard,
 /// and those used in the time before.
 const BYTES: usize = 4 << 20;
+/// So many subjects of which it is kept what was known.
+const KNOWN: usize = 16_384;
 /// What one is counted as, beside its bytes.
 const EACH: usize = 256;
 
@@ -24,8 +28,12 @@ const EACH: usize = 256;
 pub struct Verified {
     /// One for each partition at most.
     markers: FxHashMap<Partition, VerifiedMarkers>,
+    /// The same; what a head says is in no seal, but reading it anew would only show the same.
+    heads: FxHashMap<Partition, (Bytes, Head)>,
     young: Lives,
     old: Lives,
+    /// What the process knew in an edition of its memory.
+    known: FxHashMap<SubjectKey, (u64, Known)>,
 }
 
 #[derive(Debug, Default)]
@@ -35,6 +43,23 @@ struct Lives {
 }
 
 impl Verified {
+    /// What is known of a subject, of the process's memory if that has changed since it was asked.
+    pub fn known(&mut self, memory: &Memory, partition: Partition, subject: SubjectKey) -> Known {
+        let edition = memory.edition(partition);
+        let kept = self.known.get(&subject).filter(|(of, _)| Some(*of) == edition);
+        if let Some((_, known)) = kept {
+            return *known;
+        }
+        let known = memory.known(partition, Some(subject));
+        if let Some(edition) = edition {
+            if self.known.len() >= KNOWN {
+                self.known.clear();
+            }
+            self.known.insert(subject, (edition, known));
+        }
+        known
+    }
+
     /// The markers that these very bytes were found to hold.
     pub fn markers(&self, partition: Partition, bytes: &Bytes) -> Option<&VerifiedMarkers> {
         self.markers.get(&partition).filter(|verified| verified.bytes == bytes)
@@ -42,6 +67,17 @@ impl Verified {
 
     pub fn remember_markers(&mut self, partition: Partition, verified: VerifiedMarkers) {
         self.markers.insert(partition, verified);
+    }
+
+    /// The head that these very bytes are.
+    pub fn head(&mut self, partition: Partition, bytes: &Bytes) -> Option<Head> {
+        if let Some((_, head)) = self.heads.get(&partition).filter(|it| it.0 == bytes) {
+            return Some(*head);
+        }
+        let head = parse_head(bytes)?;
+        // A copy: a reply may be part of a much larger buffer, which would be kept with it.
+        self.heads.insert(partition, (Bytes::copy_from_slice(bytes), head));
+        Some(head)
     }
 
     /// The live value that these very bytes were found to be, for this subject.

@@ -4,8 +4,7 @@
 //! the old one, and the old one is forgotten. Forgetting only means that nothing is compared: it
 //! never raises a false alarm, and what every reply has to pass besides stays as it is.
 
-use std::collections::HashMap;
-
+use crate::digest_map::DigestMap;
 use crate::domain::subject::SubjectKey;
 
 /// Over all partitions: up to about 50 bytes each, so some 50 MiB at most.
@@ -15,8 +14,9 @@ pub const MOST_SUBJECTS: usize = 1 << 20;
 pub struct Versions {
     /// How many subjects one half holds.
     half: usize,
-    young: HashMap<SubjectKey, u64>,
-    old: HashMap<SubjectKey, u64>,
+    young: DigestMap<SubjectKey, u64>,
+    old: DigestMap<SubjectKey, u64>,
+    turns: u64,
 }
 
 impl Versions {
@@ -24,13 +24,18 @@ impl Versions {
     #[must_use]
     pub fn share_of(partitions: u16) -> Self {
         let half = MOST_SUBJECTS / usize::from(partitions.max(1)) / 2;
-        Self { half, young: HashMap::new(), old: HashMap::new() }
+        Self { half, young: DigestMap::default(), old: DigestMap::default(), turns: 0 }
+    }
+
+    /// How often the old half was forgotten.
+    pub const fn turns(&self) -> u64 {
+        self.turns
     }
 
     /// The same room, empty.
     #[must_use]
     pub fn emptied(&self) -> Self {
-        Self { half: self.half, young: HashMap::new(), old: HashMap::new() }
+        Self { half: self.half, young: DigestMap::default(), old: DigestMap::default(), turns: 0 }
     }
 
     /// The last version seen. Whoever is asked for stays: subjects in use are not forgotten.
@@ -57,6 +62,7 @@ impl Versions {
     fn insert(&mut self, subject: SubjectKey, version: u64) {
         if self.young.len() >= self.half && !self.young.contains_key(&subject) {
             self.old = std::mem::take(&mut self.young);
+            self.turns += 1;
         }
         self.young.insert(subject, version);
     }

@@ -85,7 +85,7 @@ pub trait DecisionLog: Send + Sync + 'static {
     ///
     /// # Errors
     /// The buffer is full and the configuration says to refuse.
-    fn record(&self, core: usize, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull>;
+    fn record(&self, core: usize, record: &Arc<DecisionRecord>) -> Result<(), DecisionLogFull>;
 
     /// Tells of a cut, on the same way; dropped and counted when there is no room.
     fn cut(&self, cut: Arc<LeaseCut>);

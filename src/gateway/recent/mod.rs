@@ -1,4 +1,4 @@
-//! Recent decisions, so that they can be explained: one bounded ring for each core.
+//! Recent decisions, so that they can be explained: bounded rings for each core.
 //!
 //! The hot path pays for one slot under a lock that nobody else wants; what an explanation says is
 //! worked out when somebody asks for it.
@@ -19,14 +19,14 @@ use crate::explain::WhoseRefusals;
 use crate::telemetry::decision::DecisionRecord;
 
 pub use explain::Explainer;
-use ring::Ring;
-pub use ring::{BYTES, Entry, ROOM};
+pub use ring::Entry;
+use ring::Rings;
 
 /// The rings of all cores.
 #[derive(Debug)]
 pub struct Recent {
     instance: Arc<str>,
-    cores: Vec<Mutex<Ring>>,
+    cores: Vec<Mutex<Rings>>,
 }
 
 impl Recent {
@@ -42,7 +42,7 @@ impl Recent {
         &self.instance
     }
 
-    /// Keeps a decision; the oldest of its core make room.
+    /// Keeps a decision; the oldest of its core and its kind make room.
     pub fn put(&self, core: usize, entry: Entry) {
         if let Some(ring) = self.cores.get(core) {
             let displaced = lock(ring).put(entry);
@@ -73,9 +73,9 @@ impl Recent {
         let mut found = Vec::new();
         for ring in &self.cores {
             let ring = lock(ring);
-            let records = ring.entries().map(|entry| &entry.record);
-            let refused = records.filter(|it| !it.allowed && it.at >= whose.since && is_theirs(it));
-            found.extend(refused.map(Arc::clone));
+            let records = ring.refused().map(|entry| &entry.record);
+            let theirs = records.filter(|it| it.at >= whose.since && is_theirs(it));
+            found.extend(theirs.map(Arc::clone));
         }
         found
     }
@@ -93,6 +93,6 @@ impl Recent {
     }
 }
 
-fn lock(ring: &Mutex<Ring>) -> MutexGuard<'_, Ring> {
+fn lock(ring: &Mutex<Rings>) -> MutexGuard<'_, Rings> {
     ring.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -15,10 +15,7 @@ pub fn reasoning(entry: &Entry, policy: &Policy) -> Option<PolicyShown> {
     let set = match entry.grounds.policy {
         Asked::Not => return None,
         Asked::Unnumbered => {
-            return Some(noted(
-                shown,
-                "the policies changed at that moment, or another engine decided",
-            ));
+            return Some(noted(shown, "another engine decided"));
         }
         Asked::Set(set) => set,
     };

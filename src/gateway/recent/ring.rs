@@ -1,13 +1,17 @@
 //! The last decisions of one core, by their number.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::super::record::Grounds;
 use crate::telemetry::decision::DecisionRecord;
 
-/// Decisions that one core keeps at most.
-pub const ROOM: usize = 1024;
-/// Bytes that they hold at most, as [`Entry::bytes`] counts them.
+/// Decisions that let somebody through, of one core, at most. They come by the ten thousand a second:
+/// few enough that their memory is still in the core's cache when it is used again.
+pub const ALLOWED: usize = 128;
+/// All others of one core, at most: what people ask about.
+pub const REFUSED: usize = 1024;
+/// Bytes that a core's decisions hold at most, as [`Entry::bytes`] counts them.
 pub const BYTES: usize = 16 << 20;
 
 /// One decision, and what it was made from.
@@ -41,62 +45,99 @@ impl Entry {
     }
 }
 
+/// The last decisions of one core: those that let somebody through, and the others.
 #[derive(Debug)]
-pub struct Ring {
-    /// The place of number `n` is `n % ROOM`, with what it was counted as.
-    slots: Vec<Option<(usize, Entry)>>,
-    bytes: usize,
-    /// Numbers below this were let go of.
-    oldest: u64,
+pub struct Rings {
+    allowed: Ring,
+    refused: Ring,
 }
 
-impl Default for Ring {
+impl Default for Rings {
     fn default() -> Self {
-        Self { slots: (0..ROOM).map(|_| None).collect(), bytes: 0, oldest: 0 }
+        Self {
+            allowed: Ring::new(ALLOWED, BYTES / 4),
+            refused: Ring::new(REFUSED, BYTES - BYTES / 4),
+        }
     }
 }
 
-impl Ring {
-    /// Keeps an entry unless a newer one has its place. Gives what had it, so that it is dropped
-    /// after the lock.
+impl Rings {
+    /// As [`Ring::put`], among those of its kind.
     pub fn put(&mut self, entry: Entry) -> Option<Entry> {
-        let (number, bytes) = (entry.number, entry.bytes());
-        let newer = |kept: &Option<(usize, Entry)>| {
-            kept.as_ref().is_some_and(|(_, kept)| kept.number > number)
-        };
-        if number < self.oldest || self.slots.get(place(number)).is_none_or(newer) {
-            return Some(entry);
-        }
-        let displaced = self.take(number);
-        self.oldest = self.oldest.max(number.saturating_add(1).saturating_sub(ROOM as u64));
-        self.bytes = self.bytes.saturating_add(bytes);
-        if let Some(slot) = self.slots.get_mut(place(number)) {
-            *slot = Some((bytes, entry));
-        }
-        while self.bytes > BYTES && self.oldest < number {
-            drop(self.take(self.oldest));
-            self.oldest += 1;
-        }
-        displaced
+        let ring = if entry.record.allowed { &mut self.allowed } else { &mut self.refused };
+        ring.put(entry)
     }
 
     #[must_use]
     pub fn get(&self, number: u64) -> Option<&Entry> {
-        let (_, entry) = self.slots.get(place(number))?.as_ref()?;
-        Some(entry).filter(|entry| entry.number == number)
+        self.allowed.get(number).or_else(|| self.refused.get(number))
     }
 
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.slots.iter().flatten().map(|(_, entry)| entry)
+        self.allowed.entries().chain(self.refused.entries())
     }
 
-    fn take(&mut self, number: u64) -> Option<Entry> {
-        let (bytes, entry) = self.slots.get_mut(place(number))?.take()?;
-        self.bytes = self.bytes.saturating_sub(bytes);
-        Some(entry)
+    pub fn refused(&self) -> impl Iterator<Item = &Entry> {
+        self.refused.entries()
     }
 }
 
-fn place(number: u64) -> usize {
-    usize::try_from(number % ROOM as u64).unwrap_or(0)
+#[derive(Debug)]
+pub struct Ring {
+    /// Sorted by number, each with what it was counted as.
+    kept: VecDeque<(usize, Entry)>,
+    bytes: usize,
+    room: usize,
+    room_bytes: usize,
+}
+
+impl Ring {
+    /// For so many entries, of so many bytes together.
+    #[must_use]
+    pub fn new(room: usize, room_bytes: usize) -> Self {
+        Self { kept: VecDeque::with_capacity(room), bytes: 0, room, room_bytes }
+    }
+
+    /// Keeps an entry unless there is room for newer ones alone. Gives what had its room, so that it
+    /// is dropped after the lock.
+    pub fn put(&mut self, entry: Entry) -> Option<Entry> {
+        let (number, bytes) = (entry.number, entry.bytes());
+        let is_full = self.kept.len() >= self.room;
+        if is_full && self.kept.front().is_none_or(|(_, oldest)| number < oldest.number) {
+            return Some(entry);
+        }
+        let displaced = if is_full { self.take_oldest() } else { None };
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.insert((bytes, entry));
+        while self.bytes > self.room_bytes && self.kept.len() > 1 {
+            drop(self.take_oldest());
+        }
+        displaced
+    }
+
+    /// Nearly all come in the order of their numbers.
+    fn insert(&mut self, new: (usize, Entry)) {
+        let number = new.1.number;
+        if self.kept.back().is_none_or(|(_, newest)| newest.number < number) {
+            return self.kept.push_back(new);
+        }
+        let place = self.kept.partition_point(|(_, kept)| kept.number < number);
+        self.kept.insert(place, new);
+    }
+
+    #[must_use]
+    pub fn get(&self, number: u64) -> Option<&Entry> {
+        let place = self.kept.binary_search_by_key(&number, |(_, kept)| kept.number).ok()?;
+        self.kept.get(place).map(|(_, entry)| entry)
+    }
+
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.kept.iter().map(|(_, entry)| entry)
+    }
+
+    fn take_oldest(&mut self) -> Option<Entry> {
+        let (bytes, entry) = self.kept.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(bytes);
+        Some(entry)
+    }
 }

@@ -1,8 +1,8 @@
 use std::sync::Arc;
 
 use super::super::record::Grounds;
-use super::ring::Ring;
-use super::{BYTES, Entry, ROOM, Recent};
+use super::ring::{ALLOWED, BYTES, REFUSED, Ring, Rings};
+use super::{Entry, Recent};
 use smallvec::SmallVec;
 
 use crate::domain::time::Timestamp;
@@ -56,10 +56,17 @@ fn heavy(number: u64, claims_bytes: usize) -> Entry {
     heavy
 }
 
+/// One that let somebody through.
+fn allowed(core: usize, number: u64) -> Entry {
+    let record = record(format!("here-{core}-{number}"));
+    let record = Arc::new(DecisionRecord { allowed: true, reason: "allowed", ..record });
+    Entry { number, record, grounds: Grounds::default() }
+}
+
 #[test]
 fn the_newest_decisions_of_each_core_are_kept_and_older_ones_make_room() {
     let recent = Recent::new("here".into(), 2);
-    let last = ROOM as u64 + 10;
+    let last = REFUSED as u64 + 10;
     for number in 1..=last {
         recent.put(0, entry(0, number));
     }
@@ -70,7 +77,25 @@ fn the_newest_decisions_of_each_core_are_kept_and_older_ones_make_room() {
         assert_eq!(&*recent.find(&id).expect("kept").record.id, &id);
     }
     assert!(recent.find("here-1-1").is_some());
-    assert_eq!(recent.counts().values().sum::<usize>(), ROOM + 1);
+    assert_eq!(recent.counts().values().sum::<usize>(), REFUSED + 1);
+}
+
+#[test]
+fn however_many_are_let_through_what_was_refused_stays_and_the_last_of_both_are_found() {
+    let recent = Recent::new("here".into(), 1);
+    let last = 10 * REFUSED as u64;
+    for number in 1..=last {
+        let is_refused = number % 50 == 0;
+        recent.put(0, if is_refused { entry(0, number) } else { allowed(0, number) });
+    }
+    let counts = recent.counts();
+    assert_eq!(counts.get("no-grant"), Some(&(10 * REFUSED / 50)));
+    assert_eq!(counts.get("allowed"), Some(&ALLOWED));
+    for number in (last - ALLOWED as u64..=last).chain((1..=last).filter(|it| it % 50 == 0)) {
+        let id = format!("here-0-{number}");
+        assert_eq!(&*recent.find(&id).expect("kept").record.id, &id);
+    }
+    assert!(recent.find("here-0-49").is_none());
 }
 
 #[test]
@@ -85,14 +110,16 @@ fn an_id_that_is_spelled_otherwise_finds_nothing() {
 
 #[test]
 fn a_decision_that_comes_late_does_not_push_out_a_newer_one() {
-    let mut ring = Ring::default();
-    let newer = 5 + ROOM as u64;
-    ring.put(entry(0, newer));
+    let mut ring = Ring::new(8, BYTES);
+    for number in [12, 11, 20, 14, 13, 18, 16, 17] {
+        assert!(ring.put(entry(0, number)).is_none());
+    }
     assert_eq!(ring.put(entry(0, 5)).map(|entry| entry.number), Some(5));
-    assert!(ring.get(newer).is_some());
-    assert!(ring.get(5).is_none());
-    ring.put(entry(0, newer - 3));
-    assert!(ring.get(newer - 3).is_some());
+    assert_eq!(ring.put(entry(0, 15)).map(|entry| entry.number), Some(11));
+    let kept: Vec<_> = ring.entries().map(|entry| entry.number).collect();
+    assert_eq!(kept, [12, 13, 14, 15, 16, 17, 18, 20]);
+    assert!(kept.iter().all(|number| ring.get(*number).is_some()));
+    assert!([5, 11, 19, 21].iter().all(|number| ring.get(*number).is_none()));
 }
 
 #[test]
@@ -112,17 +139,30 @@ fn what_sources_and_policies_said_takes_room_as_well() {
 
 #[test]
 fn large_decisions_leave_room_for_fewer() {
-    let mut ring = Ring::default();
-    for number in 1..=2 * ROOM as u64 {
-        ring.put(heavy(number, 128 * 1024));
-        let held: usize = ring.entries().map(Entry::bytes).sum();
+    let mut rings = Rings::default();
+    let heavy_allowed = |number| {
+        let record = allowed(0, number).record;
+        Entry { record, ..heavy(number, 128 * 1024) }
+    };
+    for number in 1..=2 * REFUSED as u64 {
+        rings.put(if number % 2 == 0 { heavy_allowed(number) } else { heavy(number, 128 * 1024) });
+        let held: usize = rings.entries().map(Entry::bytes).sum();
         assert!(held <= BYTES, "{held}");
     }
-    let kept = ring.entries().count();
-    assert!((32..ROOM / 2).contains(&kept), "{kept}");
-    assert!(ring.get(2 * ROOM as u64).is_some(), "the newest is kept");
-    for number in 2 * ROOM as u64 + 1..=4 * ROOM as u64 {
-        ring.put(entry(0, number));
+    let kept = rings.entries().count();
+    assert!((32..ALLOWED).contains(&kept), "{kept}");
+    assert!(rings.get(2 * REFUSED as u64).is_some(), "the newest is kept");
+    for number in 2 * REFUSED as u64 + 1..=4 * REFUSED as u64 {
+        rings.put(entry(0, number));
     }
-    assert_eq!(ring.entries().count(), ROOM, "and what is small finds room again");
+    assert_eq!(rings.refused().count(), REFUSED, "and what is small finds room again");
+}
+
+#[test]
+fn one_that_is_larger_than_all_the_room_is_kept_until_the_next_comes() {
+    let mut ring = Ring::new(8, 1024);
+    ring.put(heavy(1, 1 << 20));
+    assert!(ring.get(1).is_some());
+    ring.put(heavy(2, 1 << 20));
+    assert_eq!(ring.entries().map(|entry| entry.number).collect::<Vec<_>>(), [2]);
 }

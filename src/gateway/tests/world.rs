@@ -226,11 +226,11 @@ impl World {
 }
 
 impl DecisionLog for World {
-    fn record(&self, _core: usize, record: Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
+    fn record(&self, _core: usize, record: &Arc<DecisionRecord>) -> Result<(), DecisionLogFull> {
         if self.log_full.load(Ordering::SeqCst) {
             return Err(DecisionLogFull);
         }
-        self.records.lock().expect("not poisoned").push((Instant::now(), (*record).clone()));
+        self.records.lock().expect("not poisoned").push((Instant::now(), (**record).clone()));
         Ok(())
     }
 
@@ -279,7 +279,8 @@ impl Decide for FakePolicy {
         self.0.change(|state| state.policies)
     }
 
-    async fn decide(&self, query: &Query<'_>) -> Decision {
+    async fn decide(&self, query: &Query<'_>) -> (Decision, Option<u64>) {
+        let set = self.set();
         let roles: Vec<String> = query.principal.roles.iter().map(|&r| r.to_owned()).collect();
         let asked = Asked {
             kind: query.resource.kind.to_owned(),
@@ -318,7 +319,7 @@ impl Decide for FakePolicy {
             Verdict::Panic => panic!("as the test wants"),
         };
         let plain = Decision::plain(allowed, reason, "resource.tool.vdefault", "as the test says");
-        Decision { unknown_kind, ..plain }
+        (Decision { unknown_kind, ..plain }, set)
     }
 }
 

@@ -11,7 +11,7 @@ use crate::outbox::webhook::Webhook;
 use crate::telemetry::events::outbox::DecisionsDropped;
 use crate::telemetry::metrics::Metrics;
 
-use super::Told;
+use super::told::Told;
 
 /// How many decisions wait for an endpoint at most.
 const WAITING: usize = 4096;
@@ -30,7 +30,7 @@ impl ToHook {
         Self { hook: Arc::clone(hook), queue }
     }
 
-    pub fn hand_on(&self, records: &[Told], metrics: &Metrics) {
+    pub fn hand_on<'a>(&self, records: impl Iterator<Item = &'a Told>, metrics: &Metrics) {
         let mut dropped = 0;
         for told in records {
             if !self.hook.wants_decision(told.event_type(), told.subject()) {

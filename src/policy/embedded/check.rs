@@ -159,28 +159,31 @@ impl<'c> Check<'c> {
             .any(|scope| scope.knows(self.kind));
         Verdict {
             effect: Effect::Deny,
-            policy: names::no_match(),
+            policy: Cow::Borrowed(names::no_match()),
             scope: "",
             cause: if is_known { Cause::Elsewhere } else { Cause::Unknown },
         }
     }
 
     /// The policy that is asked for a stage, whether it exists or not.
-    fn key(&self, stage: Stage) -> Arc<str> {
+    fn key(&self, stage: Stage) -> Cow<'c, Arc<str>> {
         let input = self.state.input;
         match stage {
-            Stage::Principal => Arc::clone(self.keys.0.get_or_init(|| {
+            Stage::Principal => Cow::Owned(Arc::clone(self.keys.0.get_or_init(|| {
                 let scope = self.scopes.principal.first().map_or("", |it| it.scope);
                 let version = self.scopes.principal_version;
                 names::policy_key("principal", input.principal.id, version, scope).into()
-            })),
-            Stage::Resource => Arc::clone(self.keys.1.get_or_init(|| {
-                let Some(leaf) = self.scopes.resource.first() else { return "".into() };
-                leaf.policy.map_or_else(
-                    || names::policy_key("resource", input.kind, self.version, leaf.scope).into(),
-                    |kind| Arc::clone(&kind.policy),
-                )
-            })),
+            }))),
+            Stage::Resource => {
+                let leaf = self.scopes.resource.first();
+                if let Some(kind) = leaf.and_then(|leaf| leaf.policy) {
+                    return Cow::Borrowed(&kind.policy);
+                }
+                Cow::Owned(Arc::clone(self.keys.1.get_or_init(|| {
+                    let Some(leaf) = leaf else { return "".into() };
+                    names::policy_key("resource", input.kind, self.version, leaf.scope).into()
+                })))
+            }
         }
     }
 
@@ -220,9 +223,9 @@ impl<'c> Check<'c> {
             }
         }
         let policy = match best.policy {
-            Some(policy) => Arc::clone(policy),
+            Some(policy) => Cow::Borrowed(policy),
             None if best.exists => self.key(stage),
-            None => names::no_match(),
+            None => Cow::Borrowed(names::no_match()),
         };
         let effect = best.effect.unwrap_or(Effect::Deny);
         Verdict { effect, policy, scope: best.scope, cause: best.cause }
@@ -261,7 +264,7 @@ impl<'c> Check<'c> {
         let scope = scope.and_then(|(_, scope)| scopes.find(|it| *it == scope));
         Verdict {
             effect: Effect::Deny,
-            policy: Arc::clone(&rule.policy),
+            policy: Cow::Borrowed(&rule.policy),
             scope: scope.unwrap_or_default(),
             cause: Cause::Failed { name: &rule.name, why },
         }

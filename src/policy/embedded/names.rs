@@ -15,10 +15,10 @@ pub(super) fn policy_key(kind: &str, name: &str, version: &str, scope: &str) -> 
     }
 }
 
-pub(super) fn no_match() -> std::sync::Arc<str> {
+pub(super) fn no_match() -> &'static std::sync::Arc<str> {
     static IT: std::sync::LazyLock<std::sync::Arc<str>> =
         std::sync::LazyLock::new(|| NO_MATCH.into());
-    std::sync::Arc::clone(&IT)
+    &IT
 }
 
 /// The name under which the PDP files a kind: in names of the old form each run of characters that

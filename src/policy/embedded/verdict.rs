@@ -1,5 +1,6 @@
 //! What a check decides, and why.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::cel::EvalError;
@@ -11,7 +12,8 @@ use super::set::{Effect, Rule};
 #[derive(Clone, Debug)]
 pub struct Verdict<'c> {
     pub effect: Effect,
-    pub policy: Arc<str>,
+    /// Borrowed from the set: cores share it, and would fight for the count of who has it.
+    pub policy: Cow<'c, Arc<str>>,
     pub scope: &'c str,
     pub cause: Cause<'c>,
 }

@@ -45,24 +45,24 @@ fn policy_with(text: &str) -> (tempfile::TempDir, Policy) {
 #[test]
 fn a_reload_takes_effect_and_a_broken_one_keeps_the_old_set() {
     let (directory, policy) = policy_with(ALLOWS);
-    assert!(ask(&["read"], |query| now(policy.decide(query))).allowed);
+    assert!(ask(&["read"], |query| now(policy.decide(query)).0).allowed);
 
     let file = directory.path().join("tool.yaml");
     fs::write(&file, ALLOWS.replace("EFFECT_ALLOW", "MAYBE")).unwrap();
     let problems = policy.reload().unwrap_err();
     assert_eq!(problems.0.len(), 1);
-    assert!(ask(&["read"], |query| now(policy.decide(query))).allowed);
+    assert!(ask(&["read"], |query| now(policy.decide(query)).0).allowed);
 
     fs::write(&file, ALLOWS.replace("EFFECT_ALLOW", "EFFECT_DENY")).unwrap();
     policy.reload().unwrap();
-    assert!(!ask(&["read"], |query| now(policy.decide(query))).allowed);
+    assert!(!ask(&["read"], |query| now(policy.decide(query)).0).allowed);
 }
 
 #[test]
 fn an_empty_directory_denies_everything_and_knows_no_kind() {
     let directory = tempfile::tempdir().unwrap();
     let policy = Policy::load(directory.path()).unwrap();
-    let decision = ask(&["read"], |query| now(policy.decide(query)));
+    let decision = ask(&["read"], |query| now(policy.decide(query)).0);
     assert_eq!((decision.allowed, decision.reason), (false, Reason::Denied));
     assert!(decision.unknown_kind);
     assert_eq!(&*decision.policy, "NO_MATCH");
@@ -74,7 +74,7 @@ fn a_missing_directory_is_an_error_also_on_reload() {
     let (directory, policy) = policy_with(ALLOWS);
     directory.close().unwrap();
     assert!(policy.reload().is_err());
-    assert!(ask(&["read"], |query| now(policy.decide(query))).allowed);
+    assert!(ask(&["read"], |query| now(policy.decide(query)).0).allowed);
 }
 
 #[test]
@@ -92,13 +92,13 @@ fn the_bypass_is_refused_in_production_and_allows_in_development() {
 fn an_answer_of_the_wrong_length_is_unreachable_for_every_action() {
     let (_directory, policy) = policy_with(ALLOWS);
     ask(&["read", "write"], |query| {
-        let one = vec![now(policy.decide(query))];
+        let one = vec![now(policy.decide(query)).0];
         assert!(one[0].allowed);
         for decision in policy.complete(query, one) {
             assert_eq!((decision.allowed, decision.reason), (false, Reason::Unreachable));
         }
     });
-    let none = ask(&[], |query| now(policy.decide(query)));
+    let none = ask(&[], |query| now(policy.decide(query)).0);
     assert_eq!((none.allowed, none.reason), (false, Reason::Unreachable));
 }
 
@@ -121,6 +121,6 @@ fn attributes_that_cannot_be_made_are_unreachable_not_a_crash() {
         decision: "d-1",
         token: None,
     };
-    assert_eq!(now(policy.decide(&query)).reason, Reason::Unreachable);
+    assert_eq!(now(policy.decide(&query)).0.reason, Reason::Unreachable);
     assert_eq!(now(policy.decide_all(&query))[0].reason, Reason::Unreachable);
 }

@@ -20,7 +20,7 @@ use super::backend::{Backend, HeldPut, Owner};
 use super::checks::{Base, Checks};
 use super::keys::{self, Key};
 use super::memory::Known;
-use super::record::{number, open_json};
+use super::record::{number, open_json, parse_head};
 use super::{
     Answer, Commit, Committed, DeadLetters, DuePlace, DueTimers, Durability, KillOrder, Killed,
     KilledPlace, LetterChange, LettersChanged, ListQuery, Load, Loaded, Page, RELAY_LIFE, Retained,
@@ -66,7 +66,11 @@ impl<B: Backend> Ledger<B> {
         head: Option<&Bytes>,
         markers: Option<&Bytes>,
     ) -> Result<Base, StoreFault> {
-        let verify = |bytes: &Bytes| self.checks.markers(partition, bytes);
+        let head = self.checks.head(partition, head, |bytes| parse_head(bytes))?;
+        let verify = |bytes: &Bytes| {
+            let verified = self.checks.markers(partition, bytes)?;
+            Ok((verified.epoch, verified.markers))
+        };
         let (base, proof) = self.checks.base(partition, known, head, (markers, verify))?;
         if let Some(proof) = proof {
             let found = self.backend.commit_at(partition, proof.seq).await?;

@@ -216,11 +216,11 @@ async fn decisions_come_only_where_they_are_named_and_a_slow_webhook_refuses_no_
     let hooks = [named(&hanging, "hangs"), named(&good, "good"), config("transitions", &good)];
     let scene = Scene::start(&store, &hooks);
     let log = scene.outbox.decision_log();
-    log.record(0, record("d1")).expect("has room");
+    log.record(0, &record("d1")).expect("has room");
     eventually("it arrived", || good.ids() == ["d1"]).await;
     for round in 0..40 {
         for id in 0..2500_u32 {
-            log.record(0, record(&(round * 2500 + id))).expect("a slow webhook takes no room");
+            log.record(0, &record(&(round * 2500 + id))).expect("a slow webhook takes no room");
         }
         eventually("the buffer is empty", || scene.outbox.log.waiting() == 0).await;
     }

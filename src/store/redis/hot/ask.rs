@@ -50,14 +50,14 @@ impl Ask<'_> {
     pub fn write(&self, out: &mut Vec<u8>) {
         match self {
             Self::Live(partition, live) => {
-                let (head, markers) = (keys::head(*partition), keys::markers(*partition));
+                let [head, markers] = keys::base(*partition);
                 out.extend_from_slice(b"*4\r\n$4\r\nMGET\r\n");
                 for key in [&head, &markers, live] {
                     write_part(out, key.as_bytes());
                 }
             }
             Self::Base(partition) => {
-                let (head, markers) = (keys::head(*partition), keys::markers(*partition));
+                let [head, markers] = keys::base(*partition);
                 out.extend_from_slice(b"*3\r\n$4\r\nMGET\r\n");
                 for key in [&head, &markers] {
                     write_part(out, key.as_bytes());
@@ -174,6 +174,7 @@ pub fn write_command(out: &mut Vec<u8>, parts: &[&[u8]]) {
 }
 
 fn write_part(out: &mut Vec<u8>, part: &[u8]) {
+    out.reserve(part.len() + 16);
     out.push(b'$');
     write_number(out, part.len());
     out.extend_from_slice(b"\r\n");

@@ -16,8 +16,6 @@ const MOST_VALUES: usize = 16_384;
 const DEEPEST: usize = 3;
 /// The text of an error or a status.
 const LONGEST_LINE: usize = 4096;
-/// A number: sign and 19 digits.
-const LONGEST_NUMBER: usize = 20;
 
 /// Not a reply that this client could have asked for: the connection cannot be believed any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,18 +42,19 @@ fn end_of_value(
 ) -> Result<Option<usize>, Broken> {
     *values_left = values_left.checked_sub(1).ok_or(Broken)?;
     let Some(kind) = bytes.get(at) else { return Ok(None) };
-    let longest = match kind {
-        b'$' | b'*' | b':' => LONGEST_NUMBER,
-        b'+' | b'-' => LONGEST_LINE,
-        _ => return Err(Broken),
-    };
-    let Some(line) = line(bytes, at + 1, longest)? else { return Ok(None) };
-    let mut end = at + 1 + line.len() + 2;
+    let from = at + 1;
+    if matches!(kind, b'+' | b'-') {
+        return Ok(line(bytes, from, LONGEST_LINE)?.map(|line| from + line.len() + 2));
+    }
+    if !matches!(kind, b'$' | b'*' | b':') {
+        return Err(Broken);
+    }
+    let Some((number, mut end)) = number(bytes, from)? else { return Ok(None) };
     match kind {
-        b'$' => end_of_bulk(bytes, end, number(line)?),
+        b'$' => end_of_bulk(bytes, end, number),
         b'*' => {
             let lists_left = lists_left.checked_sub(1).ok_or(Broken)?;
-            let count = usize::try_from(number(line)?).map_err(|_negative| Broken)?;
+            let count = usize::try_from(number).map_err(|_negative| Broken)?;
             if count > *values_left {
                 return Err(Broken);
             }
@@ -67,7 +66,6 @@ fn end_of_value(
             }
             Ok(Some(end))
         }
-        b':' => number(line).map(|_integer| Some(end)),
         _ => Ok(Some(end)),
     }
 }
@@ -101,25 +99,32 @@ fn line(bytes: &[u8], from: usize, longest: usize) -> Result<Option<&[u8]>, Brok
     }
 }
 
-/// A decimal number as servers write it: no plus, no leading zeros, no minus zero.
-fn number(text: &[u8]) -> Result<i64, Broken> {
-    let digits = text.strip_prefix(b"-").unwrap_or(text);
-    let canonical = match digits {
-        b"0" => digits.len() == text.len(),
-        [b'1'..=b'9', ..] => digits.iter().all(u8::is_ascii_digit),
-        _ => false,
-    };
-    if !canonical {
-        return Err(Broken);
+/// The decimal number from `from` to the next CR LF, as servers write it (no plus, no leading zeros,
+/// no minus zero), and where that ends. What is too long for a number overflows: it is soon found.
+fn number(bytes: &[u8], from: usize) -> Result<Option<(i64, usize)>, Broken> {
+    let is_negative = bytes.get(from) == Some(&b'-');
+    let first = if is_negative { from + 1 } else { from };
+    // Less than zero, as there is one more of those.
+    let (mut at, mut number) = (first, 0_i64);
+    loop {
+        match bytes.get(at) {
+            Some(digit @ b'0'..=b'9') if at == first || number != 0 => {
+                let tens = number.checked_mul(10).ok_or(Broken)?;
+                number = tens.checked_sub(i64::from(digit - b'0')).ok_or(Broken)?;
+                at += 1;
+            }
+            Some(b'\r') if at > first => break,
+            Some(_) => return Err(Broken),
+            None => return Ok(None),
+        }
     }
-    let sign = if digits.len() == text.len() { 1 } else { -1 };
-    digits
-        .iter()
-        .try_fold(0_i64, |number, digit| {
-            let digit = i64::from(digit - b'0');
-            number.checked_mul(10)?.checked_add(sign * digit)
-        })
-        .ok_or(Broken)
+    let number = if is_negative { Some(number) } else { number.checked_neg() };
+    let number = number.filter(|number| !(is_negative && *number == 0)).ok_or(Broken)?;
+    match bytes.get(at + 1) {
+        Some(b'\n') => Ok(Some((number, at + 2))),
+        Some(_) => Err(Broken),
+        None => Ok(None),
+    }
 }
 
 /// A whole reply, taken apart from the front. Whoever asks for a value of another kind than the next
@@ -182,7 +187,12 @@ impl Parts {
     }
 
     fn number(&mut self, kind: u8) -> Result<i64, Broken> {
-        number(self.header(kind)?)
+        if self.reply.get(self.at) != Some(&kind) {
+            return Err(Broken);
+        }
+        let (number, end) = number(&self.reply, self.at + 1)?.ok_or(Broken)?;
+        self.at = end;
+        Ok(number)
     }
 
     fn header(&mut self, kind: u8) -> Result<&[u8], Broken> {

@@ -70,6 +70,12 @@ impl Link {
         }
     }
 
+    /// The time, as whoever asked first since this connection was looked at last has read it: they
+    /// all ask in one turn of this core.
+    pub fn now(&self) -> Instant {
+        self.queue.borrow().turn().unwrap_or_else(Instant::now)
+    }
+
     /// Waits for a connection that is being made.
     ///
     /// # Errors
@@ -78,7 +84,8 @@ impl Link {
         if self.is_up(now)? {
             return Ok(());
         }
-        let waiting = async {
+        // In a box, so that a read that need not wait carries no room for it.
+        let waiting = Box::pin(timeout_at(deadline, async {
             loop {
                 let changed = self.changed.notified();
                 if self.is_up(Instant::now())? {
@@ -86,16 +93,22 @@ impl Link {
                 }
                 changed.await;
             }
-        };
-        timeout_at(deadline, waiting).await.unwrap_or(Err(StoreFault::Deadline))
+        }));
+        waiting.await.unwrap_or(Err(StoreFault::Deadline))
     }
 
     /// Sends a read with the next batch. It has its own place, and nobody else gets its answer.
+    /// `now`: when it was asked for.
     ///
     /// # Errors
     /// Too much is under way.
-    pub fn read(self: &Rc<Self>, ask: &Ask<'_>, deadline: Instant) -> Result<Read, StoreFault> {
-        let (ticket, waker) = self.queue.borrow_mut().read(ask, deadline)?;
+    pub fn read(
+        self: &Rc<Self>,
+        ask: &Ask<'_>,
+        now: Instant,
+        deadline: Instant,
+    ) -> Result<Read, StoreFault> {
+        let (ticket, waker) = self.queue.borrow_mut().read(ask, now, deadline)?;
         if let Some(waker) = waker {
             waker.wake();
         }

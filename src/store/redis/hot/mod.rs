@@ -78,31 +78,31 @@ impl HotSource {
 
     async fn ask(&self, partition: Partition, ask: Ask<'_>) -> Result<Answer, StoreFault> {
         self.shared.gate.pass()?;
-        let now = Instant::now();
+        let link = self.link_to(partition)?;
+        let now = link.now();
         let deadline = now + self.shared.config.timeout;
-        match self.try_ask(partition, &ask, now, deadline).await {
-            Ok(answer) => return Ok(answer),
-            Err(Failed::Refused(refusal)) if moved(refusal) => (),
-            Err(failed) => return Err(failed.into()),
+        match try_ask(&link, &ask, now, deadline).await {
+            Ok(answer) => Ok(answer),
+            Err(Failed::Refused(refusal)) if moved(refusal) => {
+                // In a box, so that a read that was sent to the right place carries no room for it.
+                Box::pin(self.ask_elsewhere(partition, &ask, deadline)).await
+            }
+            Err(failed) => Err(failed.into()),
         }
-        self.shared.routes.went_stale();
-        let version = self.lines.borrow().version;
-        self.other_routes(version, deadline).await;
-        let now = Instant::now();
-        self.try_ask(partition, &ask, now, deadline).await.map_err(StoreFault::from)
     }
 
-    async fn try_ask(
+    /// Once more, with the next table if it comes soon.
+    async fn ask_elsewhere(
         &self,
         partition: Partition,
         ask: &Ask<'_>,
-        now: Instant,
         deadline: Instant,
-    ) -> Result<Answer, Failed> {
-        let link = self.link_to(partition).map_err(Failed::Fault)?;
-        link.ready(now, deadline).await.map_err(Failed::Fault)?;
-        let read = link.read(ask, deadline).map_err(Failed::Fault)?;
-        read.await
+    ) -> Result<Answer, StoreFault> {
+        self.shared.routes.went_stale();
+        let version = self.lines.borrow().version;
+        self.other_routes(version, deadline).await;
+        let link = self.link_to(partition)?;
+        try_ask(&link, ask, Instant::now(), deadline).await.map_err(StoreFault::from)
     }
 
     /// The connection to the node that holds `partition` now.
@@ -144,6 +144,17 @@ impl HotSource {
             sleep_until(end.min(Instant::now() + Duration::from_millis(5))).await;
         }
     }
+}
+
+async fn try_ask(
+    link: &Rc<Link>,
+    ask: &Ask<'_>,
+    now: Instant,
+    deadline: Instant,
+) -> Result<Answer, Failed> {
+    link.ready(now, deadline).await.map_err(Failed::Fault)?;
+    let read = link.read(ask, now, deadline).map_err(Failed::Fault)?;
+    read.await
 }
 
 impl Lines {

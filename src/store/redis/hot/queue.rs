@@ -69,6 +69,8 @@ pub struct Queue {
     /// Of the task that writes.
     writer: Option<Waker>,
     woken: bool,
+    /// When the first read since then was asked for.
+    turn: Option<Instant>,
 }
 
 impl Queue {
@@ -84,6 +86,7 @@ impl Queue {
             due: None,
             writer: None,
             woken: false,
+            turn: None,
         })
     }
 
@@ -94,6 +97,7 @@ impl Queue {
     pub fn read(
         &mut self,
         ask: &Ask<'_>,
+        now: Instant,
         deadline: Instant,
     ) -> Result<(Ticket, Option<Waker>), StoreFault> {
         if self.reads >= MOST_READS || self.out.len() >= MOST_BYTES {
@@ -108,7 +112,7 @@ impl Queue {
         if self.woken {
             return Ok((ticket, None));
         }
-        self.woken = true;
+        (self.woken, self.turn) = (true, self.writer.is_some().then_some(now));
         Ok((ticket, self.writer.clone()))
     }
 
@@ -160,8 +164,13 @@ impl Queue {
         std::mem::swap(&mut self.out, empty);
     }
 
+    /// See [`super::link::Link::now`].
+    pub const fn turn(&self) -> Option<Instant> {
+        self.turn
+    }
+
     pub fn is_polled_by(&mut self, waker: &Waker) {
-        self.woken = false;
+        (self.woken, self.turn) = (false, None);
         if self.writer.as_ref().is_none_or(|known| !known.will_wake(waker)) {
             self.writer = Some(waker.clone());
         }
@@ -192,7 +201,7 @@ impl Queue {
                 wakers.extend(self.slots.answer(ticket, Err(Failed::Fault(fault.clone()))));
             }
         }
-        (self.reads, self.due) = (0, None);
+        (self.reads, self.due, self.turn) = (0, None, None);
         self.out.clear();
         wakers
     }

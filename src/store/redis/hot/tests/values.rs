@@ -141,7 +141,7 @@ fn more_reads_than_a_connection_may_have_are_refused() {
         let (key, deadline) = (subject(0), Instant::now() + Duration::from_secs(5));
         let mut reads = Vec::new();
         for _ in 0..super::super::queue::MOST_READS {
-            reads.push(link.read(&Ask::One(&key), deadline).unwrap());
+            reads.push(link.read(&Ask::One(&key), Instant::now(), deadline).unwrap());
         }
         assert_eq!(live(&source, 0).await.unwrap_err(), StoreFault::Overloaded);
         for read in reads {
@@ -184,7 +184,8 @@ fn connections_follow_the_table_of_nodes() {
         let kept = source.lines.borrow().of.iter().flatten().next().map(|line| line.link.clone());
         assert!(Rc::ptr_eq(&kept.unwrap(), &before));
         table.nodes = vec![other];
-        let read = before.read(&Ask::One(&subject(0)), Instant::now() + Duration::from_secs(5));
+        let now = Instant::now();
+        let read = before.read(&Ask::One(&subject(0)), now, now + Duration::from_secs(5));
         source.lines.borrow_mut().follow(&table);
         // What was under way on it is not left hanging.
         let failed = read.unwrap().await.unwrap_err();
