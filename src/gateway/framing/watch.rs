@@ -155,6 +155,11 @@ impl Watch {
         self.body_pace.moved(bytes);
     }
 
+    /// Nobody waits for the rest of a body any more.
+    pub fn awaits_nothing(&self) {
+        self.body_since.set(None);
+    }
+
     /// The client takes nothing more for now.
     pub(super) fn waits_to_write(&self) {
         if self.write_since.get().is_none() {
