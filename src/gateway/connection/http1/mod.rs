@@ -6,6 +6,8 @@ mod response;
 mod sending;
 mod server;
 mod spare;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
 use std::future::{Future, poll_fn};

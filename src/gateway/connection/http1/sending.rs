@@ -70,6 +70,11 @@ impl<B> Sending<B> {
         self.body.is_none() && self.queue.is_empty()
     }
 
+    #[cfg(test)]
+    pub fn held(&mut self) -> usize {
+        self.queue.gather().capacity()
+    }
+
     /// Nothing is to be sent for now.
     pub fn lend(&mut self) {
         if self.is_over() {

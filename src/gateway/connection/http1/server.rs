@@ -333,6 +333,12 @@ where
         fill((&mut self.input, &mut self.at_once), &mut self.guard, cx)
     }
 
+    /// The room that it has for what it reads and for what it writes.
+    #[cfg(test)]
+    pub fn held(&mut self) -> (usize, usize) {
+        (self.input.capacity(), self.sending.held())
+    }
+
     /// The connection waits for its next request.
     fn lend(&mut self) {
         if self.input.is_empty() {
