@@ -28,10 +28,7 @@ struct State {
     decoder: Decoder,
     /// What was read is not enough to go on with.
     is_starved: bool,
-    /// The client waits for `100 Continue`.
-    expects: bool,
-    /// Somebody has asked for the body.
-    is_asked: bool,
+    leave: Leave,
     /// It does not come to its end.
     is_broken: bool,
     /// Nobody takes it any more.
@@ -39,6 +36,15 @@ struct State {
     /// While it has to be woken.
     connection: Option<Waker>,
     taker: Option<Waker>,
+}
+
+/// Whether the client waits for `100 Continue`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Leave {
+    Awaited,
+    /// And somebody has asked for the body.
+    Due,
+    Given,
 }
 
 /// What a connection has to do for a body.
@@ -63,8 +69,7 @@ impl Inlet {
             input,
             decoder,
             is_starved: false,
-            expects,
-            is_asked: false,
+            leave: if expects { Leave::Awaited } else { Leave::Given },
             is_broken: false,
             is_abandoned: false,
             connection: None,
@@ -80,24 +85,25 @@ impl Inlet {
             Needs::Nothing
         } else if state.is_abandoned {
             Needs::Discarding
-        } else if state.expects {
-            if state.is_asked { Needs::Continue } else { Needs::Patience }
-        } else if state.input.is_empty() || state.is_starved {
-            Needs::Bytes
         } else {
-            Needs::Patience
+            let is_empty = state.input.is_empty() || state.is_starved;
+            match state.leave {
+                Leave::Due => Needs::Continue,
+                Leave::Given if is_empty => Needs::Bytes,
+                Leave::Awaited | Leave::Given => Needs::Patience,
+            }
         }
     }
 
     /// The client waits to be told that it may send it.
     #[must_use]
     pub fn is_held_back(&self) -> bool {
-        self.0.borrow().expects
+        self.0.borrow().leave != Leave::Given
     }
 
     /// It was told.
     pub fn said_continue(&self) {
-        self.0.borrow_mut().expects = false;
+        self.0.borrow_mut().leave = Leave::Given;
     }
 
     /// Reads into what is there of it; whether the taker is in the task of `cx`, and so to be polled. Any
@@ -162,7 +168,10 @@ impl Intake {
                 trailers.map(|trailers| Ok(Frame::trailers(trailers)))
             }
             Ok(Step::More) if !state.is_broken => {
-                (state.is_starved, state.is_asked) = (true, true);
+                state.is_starved = true;
+                if state.leave == Leave::Awaited {
+                    state.leave = Leave::Due;
+                }
                 state.taker = Some(cx.waker().clone());
                 state.rouse();
                 return Poll::Pending;

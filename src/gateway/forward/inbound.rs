@@ -20,7 +20,7 @@ pub(super) fn inbound(
     let (mut head, body) = response.into_parts();
     head.version = Version::HTTP_11;
     head.extensions.clear();
-    // The length stays unknown: hyper frames it anew.
+    // The length stays unknown: the connection frames it anew.
     head.headers.remove(TRANSFER_ENCODING);
     headers::rewrite_response(&mut head.headers);
     let bound = lease.map(|lease| {

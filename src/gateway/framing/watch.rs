@@ -19,7 +19,7 @@ pub struct Watch {
     violation: Cell<Option<Violation>>,
     /// It began with the preface of HTTP/2.
     pub(super) http2: Cell<bool>,
-    /// Whole heads handed to hyper.
+    /// Whole heads handed on.
     pub(super) heads: Cell<u64>,
     answered: Cell<u64>,
     /// Response bodies that are still being sent.

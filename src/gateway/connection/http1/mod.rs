@@ -1,17 +1,17 @@
 //! A connection of HTTP/1.1: a server above the framing guard, and the deadlines beside both.
 
 mod date;
+mod download;
 mod request;
 mod response;
-mod sending;
 mod server;
 mod spare;
 #[cfg(test)]
 mod tests;
 
 use std::cell::Cell;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -19,10 +19,10 @@ use std::time::Duration;
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use self::server::Server;
-use super::deadlines::{Due, due, first_check, sooner};
+use super::deadlines::{Alarm, Asked, Due, due, first_check, sooner};
 use super::http2::Begun;
 use super::peer::Peer;
 use crate::gateway::core::Core;
@@ -63,10 +63,12 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
     let most_lines = core.shared.limits.header_count;
     let around = (Rc::clone(&seen), &*core.shared.clock);
     let mut server = Server::new(guard, around, most_lines, service);
-    let mut deadline = pin!(sleep_until(seen.idle_since() + first_check(&core)));
+    let sleep = pin!(sleep_until(seen.idle_since() + first_check(&core)));
+    let mut deadline = Alarm::new(sleep);
     let at_the_end = phase.clone();
-    let mut closing = pin!(phase.wait_for(|phase| *phase == Phase::Closing));
-    let (mut closing_seen, mut ending) = (false, false);
+    let closes = pin!(phase.wait_for(|phase| *phase == Phase::Closing));
+    let mut closing = Asked::new(closes);
+    let mut ending = false;
     let finished = poll_fn(|cx| {
         loop {
             if let Poll::Ready(ended) = server.poll(cx) {
@@ -79,18 +81,19 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
             if must_end && !ending {
                 say_last_words(&core, &seen);
             }
-            closing_seen = closing_seen || closing.as_mut().poll(cx).is_ready();
-            if (must_end || closing_seen) && !ending {
+            // Before that nobody has told it to close.
+            let may_close = || at_the_end.has_changed().unwrap_or(true);
+            if !ending && (must_end || closing.poll(cx, may_close).is_ready()) {
                 ending = true;
                 server.shut();
                 continue;
             }
-            bring_forward(deadline.as_mut(), sooner(&core, &seen));
-            if deadline.as_mut().poll(cx).is_pending() {
+            deadline.bring_forward(sooner(&core, &seen));
+            if deadline.poll(cx).is_pending() {
                 return Poll::Pending;
             }
             match due(&core, &seen, Instant::now()) {
-                Due::Nothing(at) => deadline.as_mut().reset(at),
+                Due::Nothing(at) => deadline.reset(at),
                 Due::Abort => return Poll::Ready(false),
                 Due::End if ending => return Poll::Ready(false),
                 Due::End => {
@@ -98,7 +101,7 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
                     if ending {
                         server.shut();
                     }
-                    deadline.as_mut().reset(Instant::now() + CLOSE_WITHIN);
+                    deadline.reset(Instant::now() + CLOSE_WITHIN);
                 }
             }
         }
@@ -112,12 +115,6 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
         behind_the_last(&core, server.into_parts(), opening.take(), at_the_end).await;
     }
     None
-}
-
-fn bring_forward(deadline: Pin<&mut Sleep>, sooner: Option<Instant>) {
-    if let Some(at) = sooner.filter(|at| *at < deadline.deadline()) {
-        deadline.reset(at);
-    }
 }
 
 /// What follows the last response: a tunnel, or the end.

@@ -34,13 +34,31 @@ pub struct Head {
 /// What matters of a request for the form of its response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Asked {
-    pub is_head: bool,
-    pub is_connect: bool,
+    pub method: Kind,
     /// Else 1.0.
     pub is_http11: bool,
     /// Another request may follow.
     pub goes_on: bool,
     pub takes_trailers: bool,
+}
+
+/// Methods whose responses have a form of their own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    Head,
+    Connect,
+    #[default]
+    Other,
+}
+
+impl Kind {
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::HEAD => Self::Head,
+            Method::CONNECT => Self::Connect,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// Takes a head from `input`; `None` while not all of it is there. Its fields are put into `fields`.
@@ -84,26 +102,25 @@ fn parse<'a>(
     *request.uri_mut() = Uri::from_maybe_shared(target).map_err(|_odd| Unreadable)?;
     let is_http11 = version == 1;
     *request.version_mut() = if is_http11 { Version::HTTP_11 } else { Version::HTTP_10 };
-    let mut said = Said::default();
+    let asked = Asked { is_http11, goes_on: is_http11, ..Asked::default() };
+    let mut said = Said { asked, ..Said::default() };
     *request.headers_mut() = said.collect(bytes, parsed.headers, fields)?;
-    let asked = Asked {
-        is_head: *request.method() == Method::HEAD,
-        is_connect: *request.method() == Method::CONNECT,
-        is_http11,
-        goes_on: is_http11 && !said.close,
-        takes_trailers: said.trailers,
-    };
-    Ok(Head { request, decoder: said.body()?, expects: said.expects && is_http11, asked })
+    Ok(Head {
+        decoder: said.decoder,
+        expects: said.expects && is_http11,
+        asked: Asked { method: Kind::of(request.method()), ..said.asked },
+        request,
+    })
 }
 
 /// What the fields say that concerns the connection.
 #[derive(Debug, Default)]
 struct Said {
-    length: Option<u64>,
-    chunked: bool,
-    close: bool,
+    /// Of the body.
+    decoder: Decoder,
+    is_framed: bool,
     expects: bool,
-    trailers: bool,
+    asked: Asked,
 }
 
 impl Said {
@@ -128,17 +145,16 @@ impl Said {
         // Told apart by their length first: most are none of these.
         match name.as_str().len() {
             14 if *name == CONTENT_LENGTH => {
-                let is_first = self.length.is_none();
-                self.length = number(value).filter(|_| is_first);
-                self.length.map(drop).ok_or(Unreadable)
+                let length = number(value).ok_or(Unreadable)?;
+                self.frame(if length == 0 { Decoder::Ended } else { Decoder::Sized(length) })
             }
             17 if *name == TRANSFER_ENCODING => {
-                let is_fine = !self.chunked && value.eq_ignore_ascii_case(b"chunked");
-                self.chunked = true;
-                is_fine.then_some(()).ok_or(Unreadable)
+                let is_chunked = value.eq_ignore_ascii_case(b"chunked");
+                is_chunked.then_some(()).ok_or(Unreadable)?;
+                self.frame(Decoder::Chunked(Chunks::default()))
             }
             10 if *name == CONNECTION => {
-                self.close |= lists(value, b"close");
+                self.asked.goes_on &= !lists(value, b"close");
                 Ok(())
             }
             6 if *name == EXPECT => {
@@ -146,20 +162,20 @@ impl Said {
                 Ok(())
             }
             2 if *name == TE => {
-                self.trailers |= lists(value, b"trailers");
+                self.asked.takes_trailers |= lists(value, b"trailers");
                 Ok(())
             }
             _other => Ok(()),
         }
     }
 
-    fn body(&self) -> Result<Decoder, Unreadable> {
-        match (self.length, self.chunked) {
-            (None | Some(0), false) => Ok(Decoder::Ended),
-            (Some(length), false) => Ok(Decoder::Sized(length)),
-            (None, true) => Ok(Decoder::Chunked(Chunks::default())),
-            (Some(_), true) => Err(Unreadable),
+    /// Nothing frames a body twice.
+    fn frame(&mut self, decoder: Decoder) -> Result<(), Unreadable> {
+        if self.is_framed {
+            return Err(Unreadable);
         }
+        (self.decoder, self.is_framed) = (decoder, true);
+        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body::Body;
 
 use super::date::Date;
-use super::request::{Asked, lists};
+use super::request::{Asked, Kind, lists};
 use crate::gateway::upstream::{add_field, number};
 
 /// How the body of a response is framed.
@@ -38,11 +38,12 @@ pub struct Sent {
 #[derive(Clone, Copy, Debug)]
 struct Form {
     asked: Asked,
+    /// What follows is no HTTP.
+    leaves_http: bool,
     /// The status rules a body out.
     is_bare: bool,
     /// And its length, too.
     bars_length: bool,
-    is_switch: bool,
     body: Length,
 }
 
@@ -74,12 +75,9 @@ pub fn encode(
         }
     }
     let framing = form.framing(&mut seen, out);
-    let goes_on = asked.goes_on
-        && !seen.closes
-        && !form.is_switch
-        && !(asked.is_connect && status.is_success())
-        && framing != Framing::UntilClose;
-    if !goes_on && !seen.closes && !form.is_switch {
+    let ends = seen.closes || form.leaves_http || framing == Framing::UntilClose;
+    let goes_on = asked.goes_on && !ends;
+    if !goes_on && !seen.closes && !form.leaves_http {
         out.extend_from_slice(b"connection: close\r\n");
     }
     if !seen.has_date {
@@ -109,20 +107,21 @@ impl Form {
             // An interim response is no answer.
             return Err(Unsendable);
         }
-        let is_bare = is_switch
-            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-            || asked.is_connect && status.is_success();
+        let leaves_http = is_switch || asked.method == Kind::Connect && status.is_success();
+        let is_not_modified = status == StatusCode::NOT_MODIFIED;
+        let is_bare = leaves_http || is_not_modified || status == StatusCode::NO_CONTENT;
         let body = if body.is_end_stream() {
             Length::Ended
         } else {
             body.size_hint().exact().map_or(Length::Unknown, Length::Known)
         };
-        let bars_length = is_bare && !(asked.is_head && status == StatusCode::NOT_MODIFIED);
-        Ok(Self { asked, is_bare, bars_length, is_switch, body })
+        let is_head = asked.method == Kind::Head;
+        let bars_length = is_bare && !(is_head && is_not_modified);
+        Ok(Self { asked, leaves_http, is_bare, bars_length, body })
     }
 
     const fn may_have_body(self) -> bool {
-        !self.is_bare && !self.asked.is_head
+        !self.is_bare && !matches!(self.asked.method, Kind::Head)
     }
 
     /// The framing, and the line that says so if there was none.
@@ -203,7 +202,7 @@ impl Seen {
             Length::Known(known) => known == length,
             Length::Unknown => true,
             // It may be that of a body which is not sent.
-            Length::Ended if form.asked.is_head => true,
+            Length::Ended if form.asked.method == Kind::Head => true,
             Length::Ended => return Ok(false),
         };
         if form.bars_length {

@@ -13,9 +13,9 @@ use http_body::Body;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::date::date;
+use super::download::Download;
 use super::request::{self, Asked, Head};
 use super::response::{Unsendable, encode};
-use super::sending::Sending;
 use super::spare;
 use crate::clock::Clock;
 use crate::gateway::body::{Cut, Inlet, Needs, Received};
@@ -74,7 +74,7 @@ pub struct Server<'a, S, F, R, B> {
     /// The request's body, as long as it may matter.
     inlet: Option<Inlet>,
     stage: Stage<R>,
-    sending: Sending<B>,
+    download: Download<B>,
     /// Another request may follow.
     goes_on: bool,
     /// Nothing more is read.
@@ -117,7 +117,7 @@ where
             asked: Asked::default(),
             inlet: None,
             stage: Stage::Head,
-            sending: Sending::default(),
+            download: Download::default(),
             goes_on: true,
             is_deaf: false,
         }
@@ -159,7 +159,7 @@ where
                     Poll::Ready(response) => self.respond(response, cx)?,
                     Poll::Pending => ready!(self.poll_client(cx))?,
                 },
-                Stage::Sending => match self.sending.poll(&mut self.guard, cx)? {
+                Stage::Sending => match self.download.poll(&mut self.guard, cx)? {
                     Poll::Ready(()) => self.stage = Stage::Rest,
                     Poll::Pending => ready!(self.poll_client(cx))?,
                 },
@@ -216,13 +216,13 @@ where
         let asked = Asked { goes_on: self.asked.goes_on && self.goes_on, ..self.asked };
         let said = (head.status, &head.headers);
         let clock = self.clock;
-        let sent = encode(said, &body, asked, || date(clock.now()), self.sending.head())?;
+        let sent = encode(said, &body, asked, || date(clock.now()), self.download.head())?;
         spare::keep_fields(head.headers);
         self.goes_on = sent.goes_on;
         if !sent.goes_on && !self.watch.has_switched() {
             self.watch.said_goodbye();
         }
-        self.sending.begin(sent.framing, body);
+        self.download.begin(sent.framing, body);
         self.stage = Stage::Sending;
         Ok(())
     }
@@ -230,9 +230,9 @@ where
     /// While the exchange waits: the bytes of its body, or the client's end. Ready when the exchange may
     /// go on.
     fn poll_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
-        if matches!(self.stage, Stage::Serving(_)) && !self.sending.is_over() {
+        if matches!(self.stage, Stage::Serving(_)) && !self.download.is_over() {
             // What is not taken at once goes before the response.
-            let _later = self.sending.poll(&mut self.guard, cx)?;
+            let _later = self.download.poll(&mut self.guard, cx)?;
         }
         loop {
             match self.needs() {
@@ -263,8 +263,8 @@ where
     fn say_continue(&mut self, cx: &mut Context<'_>) -> Result<(), Broken> {
         self.inlet.iter().for_each(Inlet::said_continue);
         if matches!(self.stage, Stage::Serving(_)) {
-            self.sending.head().extend_from_slice(CONTINUE);
-            let _later = self.sending.poll(&mut self.guard, cx)?;
+            self.download.head().extend_from_slice(CONTINUE);
+            let _later = self.download.poll(&mut self.guard, cx)?;
         }
         Ok(())
     }
@@ -336,7 +336,7 @@ where
     /// The room that it has for what it reads and for what it writes.
     #[cfg(test)]
     pub fn held(&mut self) -> (usize, usize) {
-        (self.input.capacity(), self.sending.held())
+        (self.input.capacity(), self.download.held())
     }
 
     /// The connection waits for its next request.
@@ -345,7 +345,7 @@ where
             spare::keep_input(std::mem::take(&mut self.input));
             self.at_once = READ;
         }
-        self.sending.lend();
+        self.download.lend();
     }
 }
 

@@ -107,16 +107,15 @@ fn answer(body: Pieces) -> Response<Pieces> {
 fn echo(request: Request<Received>) -> Answer {
     Box::pin(async move {
         let (head, body) = request.into_parts();
-        let mut said = format!("{} {}", head.method, head.uri);
-        match body.collect().await {
+        let body = match body.collect().await {
             Ok(all) => {
-                if let Some(trailers) = all.trailers() {
-                    said += &format!(" {trailers:?}");
-                }
-                said += &format!(" {}", String::from_utf8_lossy(&all.to_bytes()));
+                let trailers = all.trailers().map(|trailers| format!("{trailers:?} "));
+                let text = String::from_utf8_lossy(&all.to_bytes()).into_owned();
+                trailers.unwrap_or_default() + &text
             }
-            Err(cut) => said += &format!(" {cut}"),
-        }
+            Err(cut) => cut.to_string(),
+        };
+        let said = format!("{} {} {body}", head.method, head.uri);
         answer(Pieces::sized(said.as_bytes()))
     })
 }
@@ -693,7 +692,8 @@ where
     F: Fn(Request<Received>) -> R,
     R: Future<Output = Response<Pieces>>,
 {
-    poll_fn(|cx| Poll::Ready(assert!(server.poll(cx).is_pending()))).await;
+    let is_pending = poll_fn(|cx| Poll::Ready(server.poll(cx).is_pending())).await;
+    assert!(is_pending);
 }
 
 #[tokio::test]

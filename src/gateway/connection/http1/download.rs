@@ -36,20 +36,20 @@ const OF_HEADS: [HeaderName; 12] = [
 
 /// A response on its way to the client.
 #[derive(Debug)]
-pub struct Sending<B> {
+pub struct Download<B> {
     queue: Queue,
     framing: Framing,
     /// `None`: only what is in the queue is left.
     body: Option<B>,
 }
 
-impl<B> Default for Sending<B> {
+impl<B> Default for Download<B> {
     fn default() -> Self {
         Self { queue: Queue::default(), framing: Framing::default(), body: None }
     }
 }
 
-impl<B> Sending<B> {
+impl<B> Download<B> {
     /// Where a head is written to. To be used while there is no body.
     pub fn head(&mut self) -> &mut Vec<u8> {
         let out = self.queue.gather();
@@ -83,7 +83,7 @@ impl<B> Sending<B> {
     }
 }
 
-impl<B: Body<Data = Bytes, Error = Cut> + Unpin> Sending<B> {
+impl<B: Body<Data = Bytes, Error = Cut> + Unpin> Download<B> {
     /// Ready when all of it was sent.
     ///
     /// # Errors
