@@ -61,6 +61,11 @@ impl From<Unsendable> for Broken {
 
 /// A connection, and the exchange that is on it. `F` answers a request with a future `R`.
 pub struct Server<'a, S, F, R, B> {
+    stage: Stage<R>,
+    /// The request's body, as long as it may matter.
+    inlet: Option<Inlet>,
+    download: Download<B>,
+    // Behind the exchange: whoever sees the end of the stream sees it over.
     guard: Guard<S>,
     watch: Rc<Watch>,
     service: F,
@@ -71,10 +76,6 @@ pub struct Server<'a, S, F, R, B> {
     /// What is read at once.
     at_once: usize,
     asked: Asked,
-    /// The request's body, as long as it may matter.
-    inlet: Option<Inlet>,
-    stage: Stage<R>,
-    download: Download<B>,
     /// Another request may follow.
     goes_on: bool,
     /// Nothing more is read.
@@ -107,6 +108,9 @@ where
         service: F,
     ) -> Self {
         Self {
+            stage: Stage::Head,
+            inlet: None,
+            download: Download::default(),
             guard,
             watch,
             service,
@@ -115,9 +119,6 @@ where
             input: BytesMut::new(),
             at_once: READ,
             asked: Asked::default(),
-            inlet: None,
-            stage: Stage::Head,
-            download: Download::default(),
             goes_on: true,
             is_deaf: false,
         }
