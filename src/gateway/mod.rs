@@ -1,5 +1,5 @@
 //! The data plane, in the order in which a request meets it: listener, connection, framing,
-//! (hyper,) serve, admit (target, route, values, identity, live grants, judge), record, forward
+//! serve, admit (target, route, values, identity, live grants, judge), record, forward
 //! (headers, upstream, body), or refusal. A connection that was switched goes on in `tunnel`.
 //!
 //! Invariants: a request reaches a tool only through [`admit::Permit`], which admission alone

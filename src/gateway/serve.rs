@@ -8,7 +8,6 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
 
@@ -21,7 +20,7 @@ use crate::telemetry::spans::ServerSpan;
 use crate::telemetry::trace::{Place, TraceContext, TraceId};
 
 use super::admit::{Permit, admit};
-use super::body::Out;
+use super::body::{Out, Received};
 use super::connection::Peer;
 use super::core::Core;
 use super::forward::{Along, forward, own};
@@ -70,7 +69,7 @@ impl Facts {
 pub async fn answer<P: Ports>(
     core: &Core<P>,
     peer: &Peer,
-    request: Request<Incoming>,
+    request: Request<Received>,
 ) -> Response<Out> {
     let (head, body) = request.into_parts();
     let (decision, number) = core.ids.decision();
@@ -111,7 +110,7 @@ async fn decided<P: Ports>(
     peer: &Peer,
     facts: Facts,
     head: Parts,
-    body: Incoming,
+    body: Received,
 ) -> Response<Out> {
     let record = record::begin(
         Arc::clone(&facts.decision),
@@ -289,7 +288,7 @@ fn request_id(headers: &HeaderMap, decision: &HeaderValue) -> HeaderValue {
 
 /// Reads what is left of a refused request's body, if it is little and comes soon. A client that
 /// waits for `100 Continue` is not asked to send it.
-async fn drained(head: &Parts, mut body: Incoming) -> bool {
+async fn drained(head: &Parts, mut body: Received) -> bool {
     // What is left of a stream of HTTP/2 is in nobody's way.
     if body.is_end_stream() || head.version == Version::HTTP_2 {
         return true;

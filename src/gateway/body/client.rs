@@ -10,10 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderName;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-use super::{Cut, filtered};
+use super::{Cut, Received, filtered};
 use crate::gateway::headers::filter_request_trailers;
 use crate::gateway::lease::{Held, Side};
 use crate::gateway::pace::Pace;
@@ -54,7 +53,7 @@ pub struct ClientBody {
 /// A body, what it is held to, and how it has kept to it so far.
 #[derive(Debug)]
 struct Flow {
-    inner: Incoming,
+    inner: Received,
     rules: Rules,
     pace: Pace,
     /// Since when the tool could take more of it. What moves meanwhile, the answer too, shortens the wait.
@@ -65,7 +64,7 @@ struct Flow {
 impl ClientBody {
     /// `rules`: there for every body that has not ended.
     #[must_use]
-    pub fn new(inner: Incoming, held: Held, rules: Option<Rules>) -> (Self, Rc<Progress>) {
+    pub fn new(inner: Received, held: Held, rules: Option<Rules>) -> (Self, Rc<Progress>) {
         let progress = Rc::new(Progress {
             ended: Cell::new(inner.is_end_stream()),
             broken: Cell::new(false),
@@ -91,7 +90,7 @@ impl ClientBody {
 }
 
 impl Flow {
-    const fn to(inner: Incoming, rules: Rules) -> Self {
+    const fn to(inner: Received, rules: Rules) -> Self {
         let pace = Pace::new(rules.rate);
         Self { inner, rules, pace, waits_since: None, timer: None }
     }
@@ -159,7 +158,7 @@ impl Body for ClientBody {
                 this.progress.ended.set(frame.is_trailers() || flow.inner.is_end_stream());
             }
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(Cut::from)))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -2,7 +2,9 @@
 
 mod client;
 mod ending;
+mod intake;
 mod out;
+mod received;
 mod tool;
 
 use std::task::{Poll, ready};
@@ -15,7 +17,9 @@ use super::upstream::Http1Error;
 
 pub use client::{ClientBody, Progress, Rules};
 pub use ending::Ending;
+pub use intake::{Inlet, Needs};
 pub use out::Out;
+pub use received::Received;
 pub use tool::ToolBody;
 
 /// Why a body ended before its end.
@@ -23,6 +27,8 @@ pub use tool::ToolBody;
 pub enum Cut {
     #[error("the other side broke off")]
     Broken(#[from] hyper::Error),
+    #[error("the client broke off, or sent what cannot be read")]
+    Gone,
     #[error(transparent)]
     Unfinished(#[from] Http1Error),
     #[error("the access has ended")]

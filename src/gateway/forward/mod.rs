@@ -12,7 +12,6 @@ use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, Version};
 use http_body::Body;
-use hyper::body::Incoming;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -23,7 +22,7 @@ use crate::telemetry::trace::Place;
 
 use crate::config::CredentialSource;
 use crate::gateway::admit::Permit;
-use crate::gateway::body::{ClientBody, Out, Rules};
+use crate::gateway::body::{ClientBody, Out, Received, Rules};
 use crate::gateway::connection::Peer;
 use crate::gateway::core::Core;
 use crate::gateway::grpc;
@@ -60,7 +59,7 @@ pub async fn forward<P: Ports>(
     core: &Core<P>,
     (permit, record): (Box<Permit>, Arc<DecisionRecord>),
     head: Parts,
-    body: Incoming,
+    body: Received,
     along: Along<'_>,
 ) -> (Result<Response<Out>, Refusal>, Instant) {
     let method = head.method.clone();

@@ -1,4 +1,4 @@
-//! The byte stream under hyper: what [`Framing`] accepts passes, without a copy when a read brings
+//! The byte stream under the server: what [`Framing`] accepts passes, without a copy when a read brings
 //! whole units.
 
 use std::io;
@@ -165,7 +165,7 @@ fn access_ended() -> io::Error {
 }
 
 impl<S: AsyncRead + Unpin> Guard<S> {
-    /// Reads what nothing is held of straight into hyper's buffer.
+    /// Reads what nothing is held of straight into the server's buffer.
     fn poll_fresh(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,10 +1,10 @@
-//! The framing guard: below hyper, it follows head and body boundaries of the inbound bytes and
+//! The framing guard: below the server, it follows head and body boundaries of the inbound bytes and
 //! lets only those through that can be read in exactly one way (RFC 9112).
 //!
-//! hyper's parser accepts a bare LF, hides a `Content-Length` beside a `Transfer-Encoding` and
-//! cuts `#...` off a target; none of that reaches it. Whatever is incomplete (a head, the size line
-//! of a chunk, a trailer line) is held back until it is whole, so that hyper never sees the
-//! beginning of something that is refused.
+//! Parsers accept a bare LF, hide a `Content-Length` beside a `Transfer-Encoding` or cut `#...` off a
+//! target; none of that reaches one. Whatever is incomplete (a head, the size line of a chunk, a
+//! trailer line) is held back until it is whole, so that the server never sees the beginning of
+//! something that is refused.
 
 mod bytes;
 mod guard;

@@ -19,7 +19,7 @@ pub struct Watch {
     violation: Cell<Option<Violation>>,
     /// It began with the preface of HTTP/2.
     pub(super) http2: Cell<bool>,
-    /// Whole heads handed to hyper.
+    /// Whole heads handed on.
     pub(super) heads: Cell<u64>,
     answered: Cell<u64>,
     /// Response bodies that are still being sent.
@@ -153,6 +153,11 @@ impl Watch {
             self.body_pace.waited(since);
         }
         self.body_pace.moved(bytes);
+    }
+
+    /// Nobody waits for the rest of a body any more.
+    pub fn awaits_nothing(&self) {
+        self.body_since.set(None);
     }
 
     /// The client takes nothing more for now.

@@ -26,7 +26,7 @@ use std::sync::Arc;
 
 pub use choose::tries;
 pub use failed::Failed;
-pub use http1::{Error as Http1Error, Switched};
+pub use http1::{Chunks, Decoder, Error as Http1Error, Queue, Step, Switched, add_field, number};
 pub use lent::Lent;
 pub use pool::{Pool, ToolPool};
 pub use upstreams::{Place, Upstreams};

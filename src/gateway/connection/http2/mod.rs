@@ -27,7 +27,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::peer::Peer;
-use crate::gateway::body::Out;
+use crate::gateway::body::{Out, Received};
 use crate::gateway::core::Core;
 use crate::gateway::forward::own;
 use crate::gateway::framing::Violation;
@@ -161,7 +161,7 @@ async fn answer<P: Ports>(
     request: Request<Incoming>,
 ) -> Response<Out> {
     match request::normalised(request, peer, core.head_limits()) {
-        Ok(request) => serve::answer(core, peer, request).await,
+        Ok(request) => serve::answer(core, peer, request.map(Received::Http2)).await,
         Err(violation) => bare(core, violation),
     }
 }

@@ -21,6 +21,10 @@ mod tests;
 mod upload;
 mod wire;
 
+pub use chunks::Chunks;
 pub use connection::Connection;
+pub use decoder::{Decoder, Step};
 pub use error::Error;
+pub use queue::Queue;
+pub use request::{add_field, number};
 pub use switched::Switched;

@@ -1,23 +1,28 @@
-//! A connection of HTTP/1.1: hyper above the framing guard, and the deadlines beside both.
+//! A connection of HTTP/1.1: a server above the framing guard, and the deadlines beside both.
+
+mod date;
+mod download;
+mod request;
+mod response;
+mod server;
+mod spare;
+#[cfg(test)]
+mod tests;
 
 use std::cell::Cell;
-use std::convert::Infallible;
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::header::CONNECTION;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::sync::watch;
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
-use super::deadlines::{Due, due, first_check, sooner};
+use self::server::Server;
+use super::deadlines::{Alarm, Asked, Due, due, first_check, sooner};
 use super::http2::Begun;
 use super::peer::Peer;
 use crate::gateway::core::Core;
@@ -43,32 +48,30 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
     let guard = Guard::new(stream, core.head_limits(), Rc::clone(&seen));
     let guard = if may_be_http2 { guard.or_http2() } else { guard };
     let opening: Cell<Option<Box<Opening>>> = Cell::new(None);
-    let service = service_fn(|request| {
+    let service = |request| {
         let (core, seen, peer) = (Rc::clone(&core), Rc::clone(&seen), Rc::clone(&peer));
         let opening = &opening;
         async move {
-            // Much larger than what an idle connection needs, and soon free for the next request.
-            let mut response = Box::pin(serve::answer(&*core, &peer, request)).await;
+            let mut response = serve::answer(&*core, &peer, request).await;
             if let Some(tunnel) = response.body_mut().take_tunnel() {
                 seen.switches();
                 opening.set(Some(tunnel));
-            } else if response.headers().contains_key(CONNECTION) {
-                // It says `close`: no other option is ever sent.
-                seen.said_goodbye();
             }
-            let response = response.map(|body| body.sending(seen.answered()));
-            Ok::<_, Infallible>(response)
+            response.map(|body| body.sending(seen.answered()))
         }
-    });
-    let mut connection =
-        builder(core.shared.limits.header_count).serve_connection(TokioIo::new(guard), service);
-    let mut deadline = pin!(sleep_until(seen.idle_since() + first_check(&core)));
+    };
+    let most_lines = core.shared.limits.header_count;
+    let around = (Rc::clone(&seen), &*core.shared.clock);
+    let mut server = Server::new(guard, around, most_lines, service);
+    let sleep = pin!(sleep_until(seen.idle_since() + first_check(&core)));
+    let mut deadline = Alarm::new(sleep);
     let at_the_end = phase.clone();
-    let mut closing = pin!(phase.wait_for(|phase| *phase == Phase::Closing));
-    let (mut closing_seen, mut ending) = (false, false);
+    let closes = pin!(phase.wait_for(|phase| *phase == Phase::Closing));
+    let mut closing = Asked::new(closes);
+    let mut ending = false;
     let finished = poll_fn(|cx| {
         loop {
-            if let Poll::Ready(ended) = Pin::new(&mut connection).poll(cx) {
+            if let Poll::Ready(ended) = server.poll(cx) {
                 return Poll::Ready(ended.is_ok());
             }
             if seen.is_http2() {
@@ -78,63 +81,46 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
             if must_end && !ending {
                 say_last_words(&core, &seen);
             }
-            closing_seen = closing_seen || closing.as_mut().poll(cx).is_ready();
-            if (must_end || closing_seen) && !ending {
+            // Before that nobody has told it to close.
+            let may_close = || at_the_end.has_changed().unwrap_or(true);
+            if !ending && (must_end || closing.poll(cx, may_close).is_ready()) {
                 ending = true;
-                Pin::new(&mut connection).graceful_shutdown();
+                server.shut();
                 continue;
             }
-            bring_forward(deadline.as_mut(), sooner(&core, &seen));
-            if deadline.as_mut().poll(cx).is_pending() {
+            deadline.bring_forward(sooner(&core, &seen));
+            if deadline.poll(cx).is_pending() {
                 return Poll::Pending;
             }
             match due(&core, &seen, Instant::now()) {
-                Due::Nothing(at) => deadline.as_mut().reset(at),
+                Due::Nothing(at) => deadline.reset(at),
                 Due::Abort => return Poll::Ready(false),
                 Due::End if ending => return Poll::Ready(false),
                 Due::End => {
                     ending = seen.violation().is_none();
                     if ending {
-                        Pin::new(&mut connection).graceful_shutdown();
+                        server.shut();
                     }
-                    deadline.as_mut().reset(Instant::now() + CLOSE_WITHIN);
+                    deadline.reset(Instant::now() + CLOSE_WITHIN);
                 }
             }
         }
     })
     .await;
     if seen.is_http2() {
-        let (stream, bytes) = connection.into_parts().io.into_inner().into_parts();
+        let (stream, bytes) = server.into_parts().0.into_parts();
         return Some(Begun { stream, bytes });
     }
     if finished {
-        let parts = connection.into_parts();
-        let read = (parts.io.into_inner(), parts.read_buf);
-        behind_the_last(&core, read, opening.take(), at_the_end).await;
+        behind_the_last(&core, server.into_parts(), opening.take(), at_the_end).await;
     }
     None
-}
-
-fn bring_forward(deadline: Pin<&mut Sleep>, sooner: Option<Instant>) {
-    if let Some(at) = sooner.filter(|at| *at < deadline.deadline()) {
-        deadline.reset(at);
-    }
-}
-
-fn builder(header_count: usize) -> http1::Builder {
-    let mut http = http1::Builder::new();
-    http.half_close(false).header_read_timeout(None);
-    if header_count > 100 {
-        // The guard counts; hyper only needs the room.
-        http.max_headers(header_count + 1);
-    }
-    http
 }
 
 /// What follows the last response: a tunnel, or the end.
 async fn behind_the_last<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
     core: &Core<P>,
-    (mut guard, read): (Guard<S>, Bytes),
+    (mut guard, read): (Guard<S>, BytesMut),
     opening: Option<Box<Opening>>,
     phase: watch::Receiver<Phase>,
 ) {
@@ -142,7 +128,6 @@ async fn behind_the_last<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
         let (stream, held) = guard.into_parts();
         opening.run((stream, [&read[..], &held].concat()), &core.shared, phase).await;
     } else {
-        // hyper leaves a connection open on which an upgrade was asked for.
         let _late = timeout(CLOSE_WITHIN, guard.shutdown()).await;
     }
 }
