@@ -175,14 +175,12 @@ impl<'c> Check<'c> {
                 names::policy_key("principal", input.principal.id, version, scope).into()
             }))),
             Stage::Resource => {
-                let leaf = self.scopes.resource.first();
-                if let Some(kind) = leaf.and_then(|leaf| leaf.policy) {
-                    return Cow::Borrowed(&kind.policy);
-                }
-                Cow::Owned(Arc::clone(self.keys.1.get_or_init(|| {
-                    let Some(leaf) = leaf else { return "".into() };
-                    names::policy_key("resource", input.kind, self.version, leaf.scope).into()
-                })))
+                let Some(leaf) = self.scopes.resource.first() else { return Cow::default() };
+                let key = || names::policy_key("resource", input.kind, self.version, leaf.scope);
+                leaf.policy.map_or_else(
+                    || Cow::Owned(Arc::clone(self.keys.1.get_or_init(|| key().into()))),
+                    |kind| Cow::Borrowed(&kind.policy),
+                )
             }
         }
     }
