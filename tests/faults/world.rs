@@ -170,6 +170,13 @@ impl RedisWorld {
         self.visit(node, user).status
     }
 
+    /// The same; `None`: the answer was broken off.
+    pub fn whole_status(&self, node: usize, user: &str) -> Option<u16> {
+        let bearer = format!("Bearer {}", self.token(user));
+        let headers = [("authorization", bearer.as_str())];
+        self.client(node).try_send("GET", HOST, "/", &headers, b"").ok().map(|it| it.status)
+    }
+
     /// A live grant for `user` through gateway 0. Gives its id.
     pub fn grant(&self, user: &str) -> String {
         self.grant_for(user, &json!({}))
