@@ -59,13 +59,11 @@ impl Out {
     }
 
     /// Keeps the connection from counting as idle while this body is sent.
-    #[must_use]
-    pub fn sending(mut self, sending: Sending) -> Self {
+    pub fn keeps(&mut self, sending: Sending) {
         if let Some(exchange) = self.exchange() {
             sending.binds(exchange);
         }
         self.held.1 = Some(sending);
-        self
     }
 }
 

@@ -57,7 +57,8 @@ pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
                 seen.switches();
                 opening.set(Some(tunnel));
             }
-            response.map(|body| body.sending(seen.answered()))
+            response.body_mut().keeps(seen.answered());
+            response
         }
     };
     let most_lines = core.shared.limits.header_count;

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version};
 use httparse::{ParserConfig, Status};
 use memchr::memmem::Finder;
 
+use super::spare;
 use crate::gateway::upstream::{Chunks, Decoder, number};
 
 /// Room on the stack for so many lines.
@@ -19,17 +20,6 @@ static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"
 /// The guard let something pass that cannot be read here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unreadable;
-
-/// What a request says of itself and of its connection.
-#[derive(Debug)]
-pub struct Head {
-    pub request: Request<()>,
-    /// Its body.
-    pub decoder: Decoder,
-    /// It waits for `100 Continue`.
-    pub expects: bool,
-    pub asked: Asked,
-}
 
 /// What matters of a request for the form of its response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,31 +51,42 @@ impl Kind {
     }
 }
 
-/// Takes a head from `input`; `None` while not all of it is there. Its fields are put into `fields`.
+/// What a request says of its body and of its connection.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// Of the body.
+    pub decoder: Decoder,
+    is_framed: bool,
+    /// It waits for `100 Continue`.
+    pub expects: bool,
+    pub asked: Asked,
+}
+
+/// Takes a head from `input` into `request`; `None` while not all of it is there.
 ///
 /// # Errors
 /// It is none.
-pub fn take(
+pub fn take<B>(
     input: &mut BytesMut,
     most_lines: usize,
-    fields: HeaderMap,
-) -> Result<Option<Head>, Unreadable> {
+    request: &mut Request<B>,
+) -> Result<Option<Said>, Unreadable> {
     let Some(at) = END.find(input) else { return Ok(None) };
     let bytes = input.split_to(at + 4).freeze();
     if most_lines > USUAL_LINES {
         let mut lines = vec![MaybeUninit::uninit(); most_lines];
-        return parse(&bytes, &mut lines, fields).map(Some);
+        return parse(&bytes, &mut lines, request).map(Some);
     }
     let mut lines = [const { MaybeUninit::uninit() }; USUAL_LINES];
-    parse(&bytes, &mut lines, fields).map(Some)
+    parse(&bytes, &mut lines, request).map(Some)
 }
 
 /// No value is copied.
-fn parse<'a>(
+fn parse<'a, B>(
     bytes: &'a Bytes,
     lines: &mut [MaybeUninit<httparse::Header<'a>>],
-    fields: HeaderMap,
-) -> Result<Head, Unreadable> {
+    request: &mut Request<B>,
+) -> Result<Said, Unreadable> {
     let mut parsed = httparse::Request::new(&mut []);
     let status =
         ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, bytes, lines);
@@ -96,31 +97,19 @@ fn parse<'a>(
     else {
         return Err(Unreadable);
     };
-    let mut request = Request::new(());
     *request.method_mut() = Method::from_bytes(method.as_bytes()).map_err(|_odd| Unreadable)?;
     let target = bytes.slice_ref(target.as_bytes());
     *request.uri_mut() = Uri::from_maybe_shared(target).map_err(|_odd| Unreadable)?;
     let is_http11 = version == 1;
     *request.version_mut() = if is_http11 { Version::HTTP_11 } else { Version::HTTP_10 };
-    let asked = Asked { is_http11, goes_on: is_http11, ..Asked::default() };
+    let method = Kind::of(request.method());
+    let asked = Asked { method, is_http11, goes_on: is_http11, takes_trailers: false };
     let mut said = Said { asked, ..Said::default() };
-    *request.headers_mut() = said.collect(bytes, parsed.headers, fields)?;
-    Ok(Head {
-        decoder: said.decoder,
-        expects: said.expects && is_http11,
-        asked: Asked { method: Kind::of(request.method()), ..said.asked },
-        request,
-    })
-}
-
-/// What the fields say that concerns the connection.
-#[derive(Debug, Default)]
-struct Said {
-    /// Of the body.
-    decoder: Decoder,
-    is_framed: bool,
-    expects: bool,
-    asked: Asked,
+    *request.headers_mut() = spare::fields();
+    said.collect(bytes, parsed.headers, request.headers_mut())?;
+    // Only HTTP/1.1 has interim responses.
+    said.expects &= is_http11;
+    Ok(said)
 }
 
 impl Said {
@@ -128,8 +117,8 @@ impl Said {
         &mut self,
         bytes: &Bytes,
         lines: &[httparse::Header<'_>],
-        mut fields: HeaderMap,
-    ) -> Result<HeaderMap, Unreadable> {
+        fields: &mut HeaderMap,
+    ) -> Result<(), Unreadable> {
         fields.reserve(lines.len());
         for line in lines {
             let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_odd| Unreadable)?;
@@ -138,7 +127,7 @@ impl Said {
             let value = value.map_err(|_odd| Unreadable)?;
             fields.try_append(name, value).map_err(|_too_many| Unreadable)?;
         }
-        Ok(fields)
+        Ok(())
     }
 
     fn field(&mut self, name: &HeaderName, value: &[u8]) -> Result<(), Unreadable> {

@@ -1,7 +1,7 @@
 //! The head of a response, and how its body is framed (RFC 9112, sections 4 and 6).
 
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, TRAILER, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Response, StatusCode};
 use http_body::Body;
 
 use super::date::Date;
@@ -59,13 +59,13 @@ enum Length {
 /// # Errors
 /// Its length is none, or it has two, or is not that of the body.
 pub fn encode(
-    (status, headers): (StatusCode, &HeaderMap),
-    body: &impl Body,
+    response: &Response<impl Body>,
     asked: Asked,
     date: impl FnOnce() -> Date,
     out: &mut Vec<u8>,
 ) -> Result<Sent, Unsendable> {
-    let form = Form::of(status, body, asked)?;
+    let (status, headers) = (response.status(), response.headers());
+    let form = Form::of(status, response.body(), asked)?;
     out.reserve(128 + headers.len() * 48);
     add_status(out, status, asked);
     let mut seen = Seen::default();

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::date::date;
 use super::download::Download;
-use super::request::{self, Asked, Head};
+use super::request::{self, Asked};
 use super::response::{Unsendable, encode};
 use super::spare;
 use crate::clock::Clock;
@@ -192,13 +192,15 @@ where
 
     /// Hands the next request on, if its head is there.
     fn begin(&mut self) -> Result<bool, Broken> {
-        let head = request::take(&mut self.input, self.most_lines, spare::fields())?;
-        let Some(Head { request, decoder, expects, asked }) = head else { return Ok(false) };
-        self.asked = asked;
-        let body =
-            if decoder.has_ended() { Received::Nothing } else { self.open(decoder, expects) };
-        let answer = (self.service)(request.map(|()| body));
-        self.stage = Stage::Serving(Box::pin(answer));
+        let mut request = Request::new(Received::Nothing);
+        let Some(said) = request::take(&mut self.input, self.most_lines, &mut request)? else {
+            return Ok(false);
+        };
+        self.asked = said.asked;
+        if !said.decoder.has_ended() {
+            *request.body_mut() = self.open(said.decoder, said.expects);
+        }
+        self.stage = Stage::Serving(Box::pin((self.service)(request)));
         Ok(true)
     }
 
@@ -209,21 +211,19 @@ where
         Received::Http1(intake)
     }
 
-    fn respond(&mut self, response: Response<B>, cx: &mut Context<'_>) -> Result<(), Broken> {
+    fn respond(&mut self, mut response: Response<B>, cx: &mut Context<'_>) -> Result<(), Broken> {
         if self.needs() == Needs::Discarding {
             self.discard(cx);
         }
-        let (head, body) = response.into_parts();
         let asked = Asked { goes_on: self.asked.goes_on && self.goes_on, ..self.asked };
-        let said = (head.status, &head.headers);
         let clock = self.clock;
-        let sent = encode(said, &body, asked, || date(clock.now()), self.download.head())?;
-        spare::keep_fields(head.headers);
+        let sent = encode(&response, asked, || date(clock.now()), self.download.head())?;
+        spare::keep_fields(std::mem::take(response.headers_mut()));
         self.goes_on = sent.goes_on;
         if !sent.goes_on && !self.watch.has_switched() {
             self.watch.said_goodbye();
         }
-        self.download.begin(sent.framing, body);
+        self.download.begin(sent.framing, response.into_body());
         self.stage = Stage::Sending;
         Ok(())
     }
