@@ -5,8 +5,7 @@ use std::task::Waker;
 
 use super::http1::Connection;
 
-/// As many may be busy at once, and none of them is opened anew for every request. A connection that was
-/// used has a buffer of 8 KiB.
+/// As many may be busy at once, and none of them is opened anew for every request.
 const MOST_IDLE: usize = 1024;
 
 /// The time for which a connection is kept is counted in so many parts, so that nobody has to look at

@@ -143,9 +143,9 @@ impl Connection {
         let sent = self.beside.as_ref().map_or(self.upload.is_over(), Beside::is_over);
         if sent && self.goes_on && self.decoder.has_ended() && self.input.is_empty() {
             self.beside = None;
-            if self.at_once > READ {
-                (self.at_once, self.input) = (READ, BytesMut::new());
-            }
+            // The next response finds room that is still in the cache, and a connection that nobody uses
+            // holds none.
+            (self.at_once, self.input) = (READ, BytesMut::new());
             return Some(self);
         }
         if let Some(beside) = self.beside.take() {
