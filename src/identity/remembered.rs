@@ -54,7 +54,7 @@ pub struct Remembered {
 
 impl Default for Remembered {
     fn default() -> Self {
-        Self::new(10_000, 1_000)
+        Self::new(50_000, 1_000)
     }
 }
 

@@ -12,7 +12,7 @@ from . import Section
 
 COUNTS = (1, 100, 10_000)
 MEASURED = ("tidegate-enforced", "nginx-lua", "floor")
-# As many as every core can remember the tokens of.
+# Fewer than every core can remember the tokens of.
 ASKING = 5_000
 # So often are all tokens shown before it counts: by then every core has seen nearly every one.
 PASSES = 6
@@ -66,7 +66,7 @@ def subjects(world, settings, say):
             world.processes.end(gateway.redis) if gateway.redis else None
     note = (
         f"A gateway and a store with one subject, and a gateway and a store with {count:,}; everybody has five grants, "
-        f"64 connections. {len(people[::step]):,} of them, all over the store, are as many as every core remembers the "
+        f"64 connections. {len(people[::step]):,} of them, all over the store, are fewer than every core remembers the "
         "tokens of. When everybody asks in turn, tokens are forgotten before they come again and verified anew."
     )
     return Section(f"{count:,} subjects with five grants each", note, [report.table(groups, cells, "1 subject")], cells)
