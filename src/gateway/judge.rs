@@ -37,13 +37,14 @@ pub async fn judge<P: Ports>(
     grants: &[MatchedGrant],
     trail: &mut Trail,
 ) -> Result<(), Refusal> {
+    let provided = super::resource::provided(core, route, &mut trail.record).await?;
+    // Behind what may have waited: the catalog may have changed meanwhile.
     let withheld = (route.access() == AccessMode::Grant).then(|| core.withheld());
     let withheld = withheld.as_deref();
     if withheld.is_some_and(|it| it.catalog.is_partial) {
         let why = "it is not known yet which roles only grants give";
         return Err(Refusal::new(ProblemCode::StoreUnreachable, why));
     }
-    let provided = super::resource::provided(core, route, &mut trail.record).await?;
     let known = provided.as_ref();
     let question = Question { identity, route, target, token, grants, provided: known, withheld };
     let answer = core.step(Step::Policy, ask(core, &question, trail)).await;
