@@ -157,6 +157,7 @@ async fn bind(config: &Config, tls: &ListenersTls) -> Result<Bound, StartError> 
     let speak = listeners.iter().zip(&tls.proxy);
     let speak = speak.map(|(it, tls)| Speaks { http2: it.http2, tls: tls.clone() });
     let proxy = Sockets::bind(&addresses, cores).map_err(StartError::bind)?.speaking(speak);
+    let proxy = proxy.writing_together(config.listeners.io_uring);
     let (api, admin) =
         (listener(config.listeners.api).await?, listener(config.listeners.admin).await?);
     Ok(Bound { proxy, api, admin })

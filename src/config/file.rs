@@ -70,6 +70,8 @@ pub enum Flag {
 pub struct Listeners {
     #[schemars(length(min = 1))]
     pub proxy: Option<Vec<ProxyListener>>,
+    /// Write through `io_uring` where the kernel lets us; true when absent
+    pub io_uring: Option<Flag>,
     pub api: Option<ApiListener>,
     pub admin: Option<AdminListener>,
 }

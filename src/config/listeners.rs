@@ -8,6 +8,8 @@ use std::sync::Arc;
 #[derive(Clone, Debug)]
 pub struct Listeners {
     pub proxy: Vec<ProxyListener>,
+    /// Whether the data plane may write through `io_uring`, where the kernel lets it.
+    pub io_uring: bool,
     pub api: SocketAddr,
     pub api_tls: Option<TlsConfig>,
     pub admin: SocketAddr,

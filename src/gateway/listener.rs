@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use crate::telemetry::events::gateway::{AcceptFailed, ClientRefused};
+use crate::telemetry::events::gateway::{AcceptFailed, ClientRefused, WritesAlone};
 use crate::tls::ServerTls;
 
 use super::clients::{Clients, Place};
@@ -54,6 +54,8 @@ pub struct Sockets {
     addresses: Vec<SocketAddr>,
     /// One for each address.
     speak: Vec<Speaks>,
+    /// What a core writes in one turn goes to the kernel together, where it can.
+    together: bool,
 }
 
 impl Sockets {
@@ -68,7 +70,8 @@ impl Sockets {
             bound(*address, false).map_err(naming(*address))?;
         }
         let speak = vec![Speaks { http2: true, tls: None }; addresses.len()];
-        let mut sockets = Self { cores: Vec::new(), addresses: addresses.to_vec(), speak };
+        let mut sockets =
+            Self { cores: Vec::new(), addresses: addresses.to_vec(), speak, together: true };
         for _ in 0..cores.max(1) {
             let mut listeners = Vec::new();
             for address in &mut sockets.addresses {
@@ -87,6 +90,13 @@ impl Sockets {
         for (ours, theirs) in self.speak.iter_mut().zip(speak) {
             *ours = theirs;
         }
+        self
+    }
+
+    /// Whether the writes of a turn go together, where the kernel has `io_uring` for us.
+    #[must_use]
+    pub const fn writing_together(mut self, together: bool) -> Self {
+        self.together = together;
         self
     }
 
@@ -162,7 +172,11 @@ where
         let clients = Arc::clone(&clients);
         let listeners: Vec<_> = listeners.into_iter().zip(sockets.speak.clone()).collect();
         let (make_core, report) = (make_core.clone(), Report(Some(report.clone())));
+        let together = sockets.together;
         let run = move || {
+            if together && let Err(error) = tidegate_turn::begin() {
+                WritesAlone { core: index, error: &error }.emit();
+            }
             let ended = run_core((listeners, clients), shared, draining, |shared| {
                 Core::new(make_core(index), shared, index, count).map_err(io::Error::other)
             });
@@ -238,8 +252,10 @@ fn run_core<P: Ports>(
 ) -> io::Result<()> {
     // Not a set of local tasks within a runtime: its queue would lie between every task and its wake-up.
     let options = tokio::runtime::LocalOptions::default();
-    let runtime =
-        tokio::runtime::Builder::new_current_thread().enable_all().build_local(options)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .on_thread_park(tidegate_turn::flush)
+        .enable_all()
+        .build_local(options)?;
     runtime.block_on(async move {
         let core = Rc::new(make(shared)?);
         // A task of its own: what the runtime blocks on is polled whenever any task has run.

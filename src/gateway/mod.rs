@@ -29,6 +29,7 @@ mod resource;
 mod route;
 mod rules;
 mod serve;
+mod socket;
 mod target;
 #[cfg(test)]
 mod tests;

@@ -16,6 +16,7 @@ pub fn listeners(map: &Map<'_>, strict: bool) -> Option<Listeners> {
     let plain = vec![ProxyListener::plain(local(8080))];
     let defaults = Listeners {
         proxy: plain.clone(),
+        io_uring: true,
         api: local(8081),
         api_tls: None,
         admin: local(9090),
@@ -23,16 +24,17 @@ pub fn listeners(map: &Map<'_>, strict: bool) -> Option<Listeners> {
         admin_token: None,
     };
     map.or("listeners", defaults, |at| {
-        let map = at.map("a mapping with proxy, api and admin")?;
+        let map = at.map("a mapping with proxy, io_uring, api and admin")?;
         let proxy = map.or("proxy", plain, |at| {
             at.filled("a list of at least one `{ address: IP:PORT }`", |at| proxy(at, strict))
         });
+        let io_uring = map.or("io_uring", true, At::flag);
         let api = map.or("api", (local(8081), None), |at| api(at, strict));
         let admin = map.or("admin", (local(9090), None, None), |at| admin(at, strict));
         map.finish();
-        let (proxy, (api, api_tls)) = (proxy?, api?);
+        let (proxy, io_uring, (api, api_tls)) = (proxy?, io_uring?, api?);
         let (admin, admin_tls, admin_token) = admin?;
-        Some(Listeners { proxy, api, api_tls, admin, admin_tls, admin_token })
+        Some(Listeners { proxy, io_uring, api, api_tls, admin, admin_tls, admin_token })
     })
 }
 

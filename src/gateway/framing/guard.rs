@@ -2,16 +2,19 @@
 //! whole units.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use smallvec::SmallVec;
+use tidegate_turn::Outlet;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::{Framing, HeadLimits, Violation, Watch};
+use crate::gateway::socket::Socket;
 
 /// How long, and for how many bytes, a closed connection is read on, so that the client gets to
 /// see the last response instead of a reset.
@@ -328,6 +331,18 @@ impl<S> Guard<S> {
             }
             Poll::Ready(written) => self.watch.wrote(*written.as_ref().unwrap_or(&0)),
         }
+    }
+}
+
+/// What goes with the other writes of a turn is written as good as at once: nobody waits for the client.
+impl<S: Socket> Outlet for Guard<S> {
+    fn socket(&self) -> io::Result<Option<BorrowedFd<'_>>> {
+        self.may_write()?;
+        Ok(self.io.socket())
+    }
+
+    fn wrote(&mut self, bytes: usize) {
+        self.watch.wrote(bytes);
     }
 }
 

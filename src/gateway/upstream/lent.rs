@@ -68,7 +68,7 @@ impl Lent {
         match &mut self.sender {
             Sender::Http1(connection) => match connection.answer(request, added).await {
                 Ok(response) => Ok(response),
-                Err(why) => Err(Failed::Http1(why, connection.is_unsent())),
+                Err(why) => Err(Failed::Http1(why, connection.takes_back())),
             },
             Sender::Http2(http2) => {
                 let empty = Request::new(request.body().emptied());

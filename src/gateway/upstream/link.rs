@@ -1,9 +1,11 @@
 //! Bytes to and from a backend.
 
 use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use tidegate_turn::Outlet;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::client::TlsStream;
@@ -27,6 +29,17 @@ impl Link {
             Self::Unix(stream) => stream.try_io(Interest::READABLE, seen),
         }
         .is_ok()
+    }
+}
+
+/// What goes to a plain socket may go with the other writes of a turn.
+impl Outlet for Link {
+    fn socket(&self) -> io::Result<Option<BorrowedFd<'_>>> {
+        Ok(match self {
+            Self::Tcp(stream) => Some(stream.as_fd()),
+            Self::Unix(stream) => Some(stream.as_fd()),
+            Self::Tls(_) => None,
+        })
     }
 }
 

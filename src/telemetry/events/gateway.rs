@@ -252,6 +252,23 @@ impl AcceptFailed<'_> {
     }
 }
 
+/// A core hands each write to the kernel by itself: there is no `io_uring` for it. Slower, not wrong.
+#[derive(Debug)]
+pub struct WritesAlone<'a> {
+    pub core: usize,
+    pub error: &'a std::io::Error,
+}
+
+impl WritesAlone<'_> {
+    pub fn emit(&self) {
+        tracing::info!(
+            core = self.core,
+            error = %self.error,
+            "without io_uring: writes go to the kernel one by one"
+        );
+    }
+}
+
 /// A client's connection was ended without an answer.
 #[derive(Debug)]
 pub struct ConnectionRefused<'a> {

@@ -30,6 +30,7 @@ use crate::gateway::framing::{Guard, Watch};
 use crate::gateway::listener::Phase;
 use crate::gateway::ports::Ports;
 use crate::gateway::serve;
+use crate::gateway::socket::Socket;
 use crate::gateway::tunnel::Opening;
 use crate::telemetry::events::gateway::HeadRefused;
 
@@ -38,7 +39,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it ends, or gives it back when it may begin with the preface of HTTP/2,
 /// and does.
-pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Unpin>(
+pub async fn serve<P: Ports, S: AsyncRead + AsyncWrite + Socket + Unpin>(
     core: Rc<Core<P>>,
     stream: S,
     peer: Rc<Peer>,

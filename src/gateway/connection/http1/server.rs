@@ -10,6 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::BytesMut;
 use http::{Request, Response};
 use http_body::Body;
+use tidegate_turn::Batched;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 
 use super::date::date;
@@ -20,6 +21,7 @@ use super::spare;
 use crate::clock::Clock;
 use crate::gateway::body::{Cut, Inlet, Needs, Received};
 use crate::gateway::framing::{Guard, Watch};
+use crate::gateway::socket::Socket;
 use crate::gateway::upstream::Decoder;
 
 /// What is read at once: at first, and of long bodies.
@@ -66,7 +68,7 @@ pub struct Server<'a, S, F, R, B> {
     inlet: Option<Inlet>,
     download: Download<B>,
     // Behind the exchange: whoever sees the end of the stream sees it over.
-    guard: Guard<S>,
+    guard: Batched<Guard<S>>,
     watch: Rc<Watch>,
     service: F,
     clock: &'a dyn Clock,
@@ -95,7 +97,7 @@ enum Stage<R> {
 
 impl<'a, S, F, R, B> Server<'a, S, F, R, B>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Socket + Unpin,
     F: Fn(Request<Received>) -> R,
     R: Future<Output = Response<B>>,
     B: Body<Data = bytes::Bytes, Error = Cut> + Unpin,
@@ -111,7 +113,7 @@ where
             stage: Stage::Head,
             inlet: None,
             download: Download::default(),
-            guard,
+            guard: Batched::new(guard),
             watch,
             service,
             clock,
@@ -149,7 +151,7 @@ where
 
     /// The connection, and what was read of it behind the last request.
     pub fn into_parts(self) -> (Guard<S>, BytesMut) {
-        (self.guard, self.input)
+        (self.guard.into_inner(), self.input)
     }
 
     fn poll_turns(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
@@ -353,7 +355,7 @@ where
 /// Reads once; 0 at the end.
 fn fill<S: AsyncRead + Unpin>(
     (input, at_once): (&mut BytesMut, &mut usize),
-    guard: &mut Guard<S>,
+    guard: &mut Batched<Guard<S>>,
     cx: &mut Context<'_>,
 ) -> Poll<io::Result<usize>> {
     if input.capacity() - input.len() < *at_once / 2 {

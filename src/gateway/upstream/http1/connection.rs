@@ -85,7 +85,8 @@ impl Connection {
         self.upload.begin(request, added)?;
         let head = self.head(request).await?;
         if !self.upload.has_stopped() {
-            let upload = std::mem::take(&mut self.upload);
+            let mut upload = std::mem::take(&mut self.upload);
+            upload.goes_alone();
             let body = request.body_mut().rest();
             self.beside = Some(Beside::begin(&self.wire, upload, body, self.patience));
         }
@@ -101,6 +102,11 @@ impl Connection {
     /// Whether the last request may be sent to somebody else: nothing of it has left.
     pub fn is_unsent(&self) -> bool {
         self.upload.is_unsent() && self.beside.is_none()
+    }
+
+    /// Gives the last request up, which failed. Whether it [is unsent](Self::is_unsent), and stays so.
+    pub fn takes_back(&self) -> bool {
+        self.wire.takes_back() && self.is_unsent()
     }
 
     /// The next piece of the body, or its trailers.

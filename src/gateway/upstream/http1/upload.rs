@@ -36,6 +36,8 @@ pub struct Upload {
     stage: Stage,
     /// Some of the body was taken from the client.
     touched: bool,
+    /// Whoever sends it looks at it again without being woken: when the response comes.
+    is_watched: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,7 +59,7 @@ impl Upload {
         request: &Request<B>,
         added: Option<&Added<'_>>,
     ) -> Result<(), Error> {
-        self.touched = false;
+        (self.touched, self.is_watched) = (false, true);
         self.framing = encode(request, added, self.queue.begin())?;
         self.stage = if self.framing == Framing::Nothing { Stage::Last } else { Stage::Body };
         Ok(())
@@ -71,6 +73,11 @@ impl Upload {
     /// Nothing more of it is written, or ever will be.
     pub fn has_stopped(&self) -> bool {
         matches!(self.stage, Stage::Over | Stage::Broken)
+    }
+
+    /// From now on it is sent by somebody who looks at nothing else.
+    pub fn goes_alone(&mut self) {
+        self.is_watched = false;
     }
 
     /// The tool takes no more.
@@ -105,7 +112,11 @@ impl Upload {
     ) -> Poll<Result<(), Error>> {
         loop {
             let waits = self.poll_gather(body, cx)?.is_pending();
-            ready!(wire.with(|link| self.queue.poll_write(link, cx)))?;
+            let is_watched = self.is_watched && self.stage == Stage::Last;
+            ready!(wire.with(|mut link| {
+                link.set_quiet(is_watched);
+                self.queue.poll_write(link, cx)
+            }))?;
             match self.stage {
                 Stage::Last => self.stage = Stage::Over,
                 Stage::Body if waits => return Poll::Pending,

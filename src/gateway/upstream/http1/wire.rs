@@ -7,6 +7,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
 use bytes::BytesMut;
+use tidegate_turn::Batched;
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::task::coop::unconstrained;
 
@@ -16,18 +17,23 @@ use crate::telemetry::events::upstreams::OpenConnection;
 /// The connection itself. Both directions hold it; one task may read while another one writes.
 #[derive(Debug)]
 pub struct Wire {
-    link: RefCell<Link>,
+    link: RefCell<Batched<Link>>,
     _open: Option<OpenConnection>,
 }
 
 impl Wire {
     pub fn new(link: Link, open: Option<OpenConnection>) -> Self {
-        Self { link: RefCell::new(link), _open: open }
+        Self { link: RefCell::new(Batched::new(link)), _open: open }
     }
 
     /// Works on the link.
-    pub fn with<T>(&self, work: impl FnOnce(Pin<&mut Link>) -> T) -> T {
+    pub fn with<T>(&self, work: impl FnOnce(Pin<&mut Batched<Link>>) -> T) -> T {
         work(Pin::new(&mut *self.link.borrow_mut()))
+    }
+
+    /// Takes back what waits for the end of the turn. Whether nothing was sent that its writer does not know of.
+    pub fn takes_back(&self) -> bool {
+        self.link.borrow_mut().takes_back()
     }
 
     /// Reads once, into the room that is there; 0 at the end.
@@ -38,7 +44,7 @@ impl Wire {
 
     /// Whether it is quiet as it was when [`is_quiet`](Self::is_quiet) said so; nobody is woken.
     pub fn is_still_quiet(&self) -> bool {
-        !self.link.borrow().may_have_come() || self.is_quiet(Waker::noop())
+        !self.link.borrow().get_ref().may_have_come() || self.is_quiet(Waker::noop())
     }
 
     /// Whether nothing has come, and it is open. `waker` is woken when that may have changed. Costs a
@@ -54,9 +60,10 @@ impl Wire {
 impl Drop for Wire {
     fn drop(&mut self) {
         // So that the other side does not take the end for an attack.
-        if let Link::Tls(stream) = self.link.get_mut() {
+        let link = self.link.get_mut();
+        if let Link::Tls(_) = link.get_ref() {
             let mut cx = Context::from_waker(Waker::noop());
-            let _best_effort = Pin::new(stream).poll_shutdown(&mut cx);
+            let _best_effort = Pin::new(link).poll_shutdown(&mut cx);
         }
     }
 }
