@@ -35,11 +35,7 @@ pub fn begin_with(most: u32) -> io::Result<()> {
 
 /// Hands everything over that was written since the last call, and wakes whoever waits for that.
 pub fn flush() {
-    let woken = TURN.with_borrow_mut(|turn| {
-        let turn = turn.as_mut()?;
-        turn.ends();
-        Some(turn.send())
-    });
+    let woken = TURN.with_borrow_mut(|turn| Some(turn.as_mut()?.send()));
     woken.into_iter().for_each(wake);
 }
 
@@ -107,9 +103,6 @@ pub struct Ask<'a> {
 pub fn add(ask: &Ask<'_>, place: &Rc<Place>) -> bool {
     let added = TURN.with_borrow_mut(|turn| {
         let turn = turn.as_mut().filter(|turn| !turn.is_broken)?;
-        if !turn.pays() {
-            return None;
-        }
         turn.add(ask, place);
         Some(turn.is_full().then(|| turn.send()))
     });
@@ -125,10 +118,6 @@ struct Turn {
     writes: Vec<Write>,
     /// Whoever is to hear of a write; empty, and kept for its memory.
     woken: Vec<Told>,
-    /// Writes of this turn, also those that did not wait.
-    now: usize,
-    /// Of the last turn that had any.
-    before: usize,
     is_broken: bool,
 }
 
@@ -149,27 +138,7 @@ struct Write {
 
 impl Turn {
     const fn new(ring: Ring) -> Self {
-        Self {
-            ring,
-            bytes: Vec::new(),
-            writes: Vec::new(),
-            woken: Vec::new(),
-            now: 0,
-            before: 0,
-            is_broken: false,
-        }
-    }
-
-    /// Whether one more write should wait: alone it would only cost a second look at its task.
-    const fn pays(&mut self) -> bool {
-        self.now += 1;
-        self.now > 1 || self.before > 1
-    }
-
-    const fn ends(&mut self) {
-        if self.now > 0 {
-            (self.before, self.now) = (self.now, 0);
-        }
+        Self { ring, bytes: Vec::new(), writes: Vec::new(), woken: Vec::new(), is_broken: false }
     }
 
     fn add(&mut self, ask: &Ask<'_>, place: &Rc<Place>) {
