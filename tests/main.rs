@@ -16,6 +16,7 @@ mod faults;
 mod gateway;
 mod harness;
 mod hostile;
+mod io_uring;
 mod metrics;
 mod notices;
 #[cfg(feature = "cerbos")]
