@@ -19,6 +19,7 @@ use crate::store::{Seen, StoreFault};
 use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::{Step, StoreReadFailed};
 
+use super::connection::Peer;
 use super::core::Core;
 use super::headers::Present;
 use super::no_grant::why_no_grant;
@@ -84,6 +85,7 @@ pub enum NotPermitted {
 /// Why the request is refused: the first reason in the order of the steps.
 pub async fn admit<P: Ports>(
     core: &Core<P>,
+    peer: &Peer,
     (head, present): (&Parts, Present),
     trail: &mut Trail,
 ) -> Result<Box<Permit>, Refusal> {
@@ -99,7 +101,7 @@ pub async fn admit<P: Ports>(
     if route.access() == AccessMode::Public {
         return permit(&route, head, None, (&[], core.shared.clock.now()));
     }
-    let mut identity = identify(core, head, &target, &route).await?;
+    let mut identity = identify(core, (peer, head), &target, &route).await?;
     note_person(trail, &identity);
     let live = read_live(core, &identity, trail).await?;
     let token = token(core, head, &target, &route);
@@ -115,7 +117,7 @@ pub async fn admit<P: Ports>(
         // What ended while the policy was asked no longer permits anything.
         let mut after = core.shared.clock.now();
         if after >= identity.expires_at {
-            identity = identify(core, head, &target, &route).await?;
+            identity = identify(core, (peer, head), &target, &route).await?;
             after = core.shared.clock.now();
         }
         if grants.iter().all(|grant| after < grant.expires_at) {
@@ -227,13 +229,14 @@ fn note_person(trail: &mut Trail, identity: &Arc<Identity>) {
 
 async fn identify<P: Ports>(
     core: &Core<P>,
-    head: &Parts,
+    (peer, head): (&Peer, &Parts),
     target: &Target<'_>,
     route: &Route<'_>,
 ) -> Result<Arc<Identity>, Refusal> {
-    let (source, now) = (&route.tool.config.credential, core.shared.clock.now());
+    let from = (&route.tool.config.credential, &peer.last_token);
+    let now = core.shared.clock.now();
     let identity = async {
-        let found = core.ports.identify().identify(&head.headers, target.query, source, now).await;
+        let found = core.ports.identify().identify(&head.headers, target.query, from, now).await;
         found.map_err(|(code, detail)| Refusal::new(code, detail))
     };
     core.step(Step::Identity, identity).await

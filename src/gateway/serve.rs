@@ -182,7 +182,7 @@ async fn admitted<P: Ports>(
         let detail = "the connection was made for another host";
         return Err(Refusal::new(ProblemCode::Misdirected, detail));
     }
-    admit(core, (head, present), trail).await
+    admit(core, peer, (head, present), trail).await
 }
 
 /// Writes the decision record, before anything is forwarded. A permit whose record finds no room
