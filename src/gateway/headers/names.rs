@@ -61,6 +61,16 @@ impl<'a> Folded<'a> {
     }
 
     pub(super) fn is(self, pattern: &str) -> bool {
+        self.begins_like(pattern) && self.is_all(pattern)
+    }
+
+    /// Most patterns are left out by their first sign.
+    fn begins_like(self, pattern: &str) -> bool {
+        let (first, known) = (self.0.first(), pattern.as_bytes().first());
+        first.zip(known).is_some_and(|(&byte, &known)| fold(byte) == known)
+    }
+
+    fn is_all(self, pattern: &str) -> bool {
         let pattern = pattern.as_bytes();
         let text = match pattern.strip_suffix(b"*") {
             Some(prefix) if self.0.len() >= prefix.len() => prefix,
