@@ -114,6 +114,22 @@ fn the_text_of_every_byte_is_that_of_serde() {
 }
 
 #[test]
+fn wherever_a_byte_stands_its_text_is_that_of_serde() {
+    for length in 1..20 {
+        for place in 0..length {
+            for byte in 0..=0x80_u8 {
+                let mut text = "\u{7f}".repeat(length);
+                text.replace_range(place..=place, &char::from(byte).to_string());
+                let mut line = Vec::new();
+                json::text(&mut line, &text);
+                let expected = serde_json::to_string(&text).expect("serialises");
+                assert_eq!(format!("\"{}\"", as_text(&line)), expected);
+            }
+        }
+    }
+}
+
+#[test]
 fn events_of_several_seconds_carry_their_own_times() {
     let mut writer = LineWriter::new("/tidegate/test");
     for at in [1_795_339_800_999, 1_795_339_801_000, 1_795_339_800_001, 1_795_339_800_010] {
