@@ -18,7 +18,10 @@ use crate::telemetry::trace::TraceContext;
 use super::CUT_TYPE;
 use super::decision::{ITEMS, event_type};
 
+mod ending;
 mod json;
+
+use ending::LastEnd;
 
 /// Most lines are shorter.
 const USUAL: usize = 2048;
@@ -32,6 +35,7 @@ pub struct LineWriter {
     source: Vec<u8>,
     /// The second of the last event, in seconds since the epoch, and its text with the point.
     second: Option<(u64, String)>,
+    end: LastEnd,
 }
 
 /// Where in the line something stands that is said once more.
@@ -58,7 +62,7 @@ impl LineWriter {
         let mut bytes = b"\",\"source\":\"".to_vec();
         json::text(&mut bytes, source);
         bytes.extend_from_slice(b"\",\"type\":\"");
-        Self { source: bytes, second: None }
+        Self { source: bytes, second: None, end: LastEnd::default() }
     }
 
     /// Appends the decision's line.
@@ -80,8 +84,10 @@ impl LineWriter {
         }
         named(to, b",\"issuer\":\"", record.issuer.as_ref());
         grants(to, &record.grants, said.grant);
-        authorization(to, record);
-        member(to, b",\"detail\":\"", &record.detail, TEXT);
+        or_null(to, b",\"authz.action\":", record.action.as_ref());
+        or_null(to, b",\"authz.resource\":", record.resource.as_ref());
+        or_null(to, b",\"authz.objectID\":", record.object_id.as_ref());
+        self.end.write(to, record, authorization);
         if record.trace.is_some() {
             to.extend_from_slice(b",\"trace\":\"");
             again(to, said.trace_id);
@@ -172,10 +178,8 @@ fn request(to: &mut Vec<u8>, record: &DecisionRecord, is_decision: bool) {
     }
 }
 
+/// What [`LastEnd`] keeps: nothing in it may be of one request alone.
 fn authorization(to: &mut Vec<u8>, record: &DecisionRecord) {
-    or_null(to, b",\"authz.action\":", record.action.as_ref());
-    or_null(to, b",\"authz.resource\":", record.resource.as_ref());
-    or_null(to, b",\"authz.objectID\":", record.object_id.as_ref());
     or_null(to, b",\"authz.scope\":", record.scope.as_ref());
     list(to, b",\"authz.roles\":[", &record.roles);
     list(to, b",\"authz.evaluated_policies\":[", &record.evaluated_policies);
@@ -192,6 +196,7 @@ fn authorization(to: &mut Vec<u8>, record: &DecisionRecord) {
     to.extend_from_slice(b"\",\"authz.reason\":\"");
     json::text(to, record.reason);
     to.push(b'"');
+    member(to, b",\"detail\":\"", &record.detail, TEXT);
 }
 
 /// The first is said already.
