@@ -10,7 +10,9 @@ use crate::config::{CredentialSource, Rule, ToolConfig, ValuePart, ValueTemplate
 use crate::domain::subject::Subject;
 use crate::domain::time::Timestamp;
 use crate::gateway::ports::Identify;
-use crate::identity::{Audience, Authenticator, Identity, IdentityRefused, Remembered, credential};
+use crate::identity::{
+    Audience, Authenticator, Identity, IdentityRefused, LastToken, LookUp, Remembered, credential,
+};
 use crate::policy::{Comparison, Decision, FaultKind, Policy, PolicyWatch, Query};
 use crate::problem::ProblemCode;
 use crate::telemetry::events::policy::{Difference, EngineFailed, ShadowCompared};
@@ -32,11 +34,11 @@ impl CoreIdentity {
         &self,
         headers: &HeaderMap,
         query: Option<&str>,
-        source: &CredentialSource,
+        (source, memory): (&CredentialSource, impl LookUp),
         (audience, now): (Audience, Timestamp),
     ) -> Result<Arc<Identity>, IdentityRefused> {
         let token = credential(headers, query, source)?;
-        self.authenticator.authenticate(&self.remembered, token, audience, now).await
+        self.authenticator.authenticate(memory, token, audience, now).await
     }
 }
 
@@ -45,10 +47,11 @@ impl Identify for CoreIdentity {
         &self,
         headers: &HeaderMap,
         query: Option<&str>,
-        source: &CredentialSource,
+        (source, last): (&CredentialSource, &LastToken),
         now: Timestamp,
     ) -> Result<Arc<Identity>, (ProblemCode, String)> {
-        let identity = self.identity(headers, query, source, (Audience::Tools, now)).await;
+        let from = (source, (&self.remembered, last));
+        let identity = self.identity(headers, query, from, (Audience::Tools, now)).await;
         identity.map_err(|refused| (refused.problem(), refused.to_string()))
     }
 }
@@ -70,7 +73,8 @@ impl Authenticate for ApiIdentity {
     ) -> Boxed<'a, Result<Arc<Identity>, Unauthenticated>> {
         Box::pin(async move {
             let (source, audience) = (CredentialSource::Bearer, (Audience::Api, now));
-            self.0.identity(headers, None, &source, audience).await.map_err(|refused| {
+            let from = (&source, &self.0.remembered);
+            self.0.identity(headers, None, from, audience).await.map_err(|refused| {
                 let challenge = refused.www_authenticate();
                 let challenge = challenge.as_ref().and_then(|value| value.to_str().ok());
                 Unauthenticated {

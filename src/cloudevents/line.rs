@@ -4,6 +4,7 @@
 //! thousand a second: they are written straight into the batch, and nothing is allocated for one
 //! unless a text in it has to be cut.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::domain::ids::GrantId;
@@ -17,7 +18,13 @@ use crate::telemetry::trace::TraceContext;
 use super::CUT_TYPE;
 use super::decision::{ITEMS, event_type};
 
+mod ending;
 mod json;
+
+use ending::LastEnd;
+
+/// Most lines are shorter.
+const USUAL: usize = 2048;
 
 type Text = Arc<str>;
 
@@ -28,6 +35,15 @@ pub struct LineWriter {
     source: Vec<u8>,
     /// The second of the last event, in seconds since the epoch, and its text with the point.
     second: Option<(u64, String)>,
+    end: LastEnd,
+}
+
+/// Where in the line something stands that is said once more.
+struct Said {
+    id: Range<usize>,
+    grant: Range<usize>,
+    trace_id: Range<usize>,
+    authid: Range<usize>,
 }
 
 /// The members before `data` that differ.
@@ -46,7 +62,7 @@ impl LineWriter {
         let mut bytes = b"\",\"source\":\"".to_vec();
         json::text(&mut bytes, source);
         bytes.extend_from_slice(b"\",\"type\":\"");
-        Self { source: bytes, second: None }
+        Self { source: bytes, second: None, end: LastEnd::default() }
     }
 
     /// Appends the decision's line.
@@ -58,17 +74,23 @@ impl LineWriter {
             at: record.at,
             authid: record.subject.as_deref(),
         };
-        self.envelope(to, record, &envelope);
+        to.reserve(USUAL);
+        let said = self.envelope(to, record, &envelope);
         request(to, record, true);
-        named(to, b",\"subject\":", record.subject.as_ref());
-        named(to, b",\"issuer\":", record.issuer.as_ref());
-        grants(to, &record.grants);
-        authorization(to, record);
-        to.extend_from_slice(b",\"detail\":");
-        quoted(to, &record.detail, TEXT);
-        if let Some(trace) = &record.trace {
+        if record.subject.is_some() {
+            to.extend_from_slice(b",\"subject\":\"");
+            again(to, said.authid);
+            to.push(b'"');
+        }
+        named(to, b",\"issuer\":\"", record.issuer.as_ref());
+        grants(to, &record.grants, said.grant);
+        or_null(to, b",\"authz.action\":", record.action.as_ref());
+        or_null(to, b",\"authz.resource\":", record.resource.as_ref());
+        or_null(to, b",\"authz.objectID\":", record.object_id.as_ref());
+        self.end.write(to, record, authorization);
+        if record.trace.is_some() {
             to.extend_from_slice(b",\"trace\":\"");
-            json::hex(to, &trace.trace_id);
+            again(to, said.trace_id);
             to.push(b'"');
         }
         to.extend_from_slice(b"}}\n");
@@ -81,31 +103,32 @@ impl LineWriter {
         let envelope =
             Envelope { id_mark: "-cut", event_type: CUT_TYPE, grants: grants_then, at, authid };
         let record = &*cut.record;
-        self.envelope(to, record, &envelope);
+        let said = self.envelope(to, record, &envelope);
         to.extend_from_slice(b",\"cause\":\"");
         json::text(to, cut.cause);
         to.extend_from_slice(b"\",\"open_for\":");
         json::number(to, u64::try_from(cut.open.as_millis()).unwrap_or(u64::MAX), 1);
         request(to, record, false);
-        named(to, b",\"subject\":", record.subject.as_ref());
-        named(to, b",\"issuer\":", record.issuer.as_ref());
-        grants(to, grants_then);
+        named(to, b",\"subject\":\"", record.subject.as_ref());
+        named(to, b",\"issuer\":\"", record.issuer.as_ref());
+        grants(to, grants_then, said.grant);
         to.extend_from_slice(b"}}\n");
     }
 
     /// Up to the decision's id in `data`.
-    fn envelope(&mut self, to: &mut Vec<u8>, record: &DecisionRecord, it: &Envelope<'_>) {
+    fn envelope(&mut self, to: &mut Vec<u8>, record: &DecisionRecord, it: &Envelope<'_>) -> Said {
+        let mut said = Said { id: 0..0, grant: 0..0, trace_id: 0..0, authid: 0..0 };
         to.extend_from_slice(b"{\"specversion\":\"1.0\",\"id\":\"");
-        json::text(to, &record.id);
+        said.id = appended(to, |to| json::text(to, &record.id));
         to.extend_from_slice(it.id_mark.as_bytes());
         to.extend_from_slice(&self.source);
         to.extend_from_slice(it.event_type.as_bytes());
         if let Some(first) = it.grants.first() {
             to.extend_from_slice(b"\",\"subject\":\"grants/");
-            json::grant(to, first);
+            said.grant = appended(to, |to| json::grant(to, first));
         }
         to.extend_from_slice(b"\",\"time\":\"");
-        self.time(to, it.at);
+        let time = appended(to, |to| self.time(to, it.at));
         to.extend_from_slice(b"\",\"datacontenttype\":\"application/json");
         if let Some(SubjectKey(key)) = &record.key {
             to.extend_from_slice(b"\",\"partitionkey\":\"");
@@ -113,17 +136,20 @@ impl LineWriter {
         }
         if let Some(trace) = &record.trace {
             to.extend_from_slice(b"\",\"traceparent\":\"");
-            traceparent(to, trace);
+            to.extend_from_slice(b"00-");
+            said.trace_id = appended(to, |to| json::hex(to, &trace.trace_id));
+            traceparent_end(to, trace);
         }
         if let Some(name) = it.authid {
             to.extend_from_slice(b"\",\"authid\":\"");
-            bounded_text(to, name, NAME);
+            said.authid = appended(to, |to| bounded_text(to, name, NAME));
         }
         to.extend_from_slice(b"\",\"recordedtime\":\"");
-        self.time(to, it.at);
+        again(to, time);
         to.extend_from_slice(b"\",\"data\":{\"decision_id\":\"");
-        json::text(to, &record.id);
+        again(to, said.id.clone());
         to.push(b'"');
+        said
     }
 
     /// As [`iso8601::time`] shows it; the text of a second serves all that happened in it.
@@ -143,28 +169,22 @@ impl LineWriter {
 }
 
 fn request(to: &mut Vec<u8>, record: &DecisionRecord, is_decision: bool) {
-    named(to, b",\"tool\":", record.tool.as_ref());
-    to.extend_from_slice(b",\"method\":");
-    quoted(to, &record.method, NAME);
-    to.extend_from_slice(b",\"host\":");
-    quoted(to, &record.host, NAME);
-    to.extend_from_slice(b",\"target\":");
-    quoted(to, &record.target, TARGET);
+    named(to, b",\"tool\":\"", record.tool.as_ref());
+    member(to, b",\"method\":\"", &record.method, NAME);
+    member(to, b",\"host\":\"", &record.host, NAME);
+    member(to, b",\"target\":\"", &record.target, TARGET);
     if let Some(path) = record.upstream_path.as_ref().filter(|_| is_decision) {
-        to.extend_from_slice(b",\"upstream_path\":");
-        quoted(to, path, TARGET);
+        member(to, b",\"upstream_path\":\"", path, TARGET);
     }
 }
 
+/// What [`LastEnd`] keeps: nothing in it may be of one request alone.
 fn authorization(to: &mut Vec<u8>, record: &DecisionRecord) {
-    or_null(to, b",\"authz.action\":", record.action.as_ref());
-    or_null(to, b",\"authz.resource\":", record.resource.as_ref());
-    or_null(to, b",\"authz.objectID\":", record.object_id.as_ref());
     or_null(to, b",\"authz.scope\":", record.scope.as_ref());
     list(to, b",\"authz.roles\":[", &record.roles);
     list(to, b",\"authz.evaluated_policies\":[", &record.evaluated_policies);
-    named(to, b",\"authz.rule\":", record.rule.as_ref());
-    named(to, b",\"authz.policy_scope\":", record.policy_scope.as_ref());
+    named(to, b",\"authz.rule\":\"", record.rule.as_ref());
+    named(to, b",\"authz.policy_scope\":\"", record.policy_scope.as_ref());
     if !record.derived_roles.is_empty() {
         list(to, b",\"authz.derived_roles\":[", &record.derived_roles);
     }
@@ -176,19 +196,21 @@ fn authorization(to: &mut Vec<u8>, record: &DecisionRecord) {
     to.extend_from_slice(b"\",\"authz.reason\":\"");
     json::text(to, record.reason);
     to.push(b'"');
+    member(to, b",\"detail\":\"", &record.detail, TEXT);
 }
 
-fn grants(to: &mut Vec<u8>, grants: &[GrantId]) {
-    to.extend_from_slice(b",\"grants\":[");
-    for (index, grant) in grants.iter().enumerate() {
-        if index > 0 {
-            to.push(b',');
-        }
-        to.push(b'"');
+/// The first is said already.
+fn grants(to: &mut Vec<u8>, grants: &[GrantId], first: Range<usize>) {
+    let Some((_said, others)) = grants.split_first() else {
+        return to.extend_from_slice(b",\"grants\":[]");
+    };
+    to.extend_from_slice(b",\"grants\":[\"");
+    again(to, first);
+    for grant in others {
+        to.extend_from_slice(b"\",\"");
         json::grant(to, grant);
-        to.push(b'"');
     }
-    to.push(b']');
+    to.extend_from_slice(b"\"]");
 }
 
 fn list(to: &mut Vec<u8>, name: &[u8], items: &[Text]) {
@@ -204,11 +226,17 @@ fn list(to: &mut Vec<u8>, name: &[u8], items: &[Text]) {
     to.push(b']');
 }
 
+/// `name` goes up to the quote before the value.
 fn named(to: &mut Vec<u8>, name: &[u8], value: Option<&Text>) {
     if let Some(value) = value {
-        to.extend_from_slice(name);
-        quoted(to, value, NAME);
+        member(to, name, value, NAME);
     }
+}
+
+fn member(to: &mut Vec<u8>, name: &[u8], value: &str, limit: usize) {
+    to.extend_from_slice(name);
+    bounded_text(to, value, limit);
+    to.push(b'"');
 }
 
 fn or_null(to: &mut Vec<u8>, name: &[u8], value: Option<&Text>) {
@@ -234,10 +262,22 @@ fn bounded_text(to: &mut Vec<u8>, value: &str, limit: usize) {
     }
 }
 
-/// As [`TraceContext`] shows itself.
-fn traceparent(to: &mut Vec<u8>, trace: &TraceContext) {
-    to.extend_from_slice(b"00-");
-    json::hex(to, &trace.trace_id);
+/// Where `write` has written.
+fn appended(to: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) -> Range<usize> {
+    let begin = to.len();
+    write(to);
+    begin..to.len()
+}
+
+/// What was said before, once more.
+fn again(to: &mut Vec<u8>, said: Range<usize>) {
+    if said.start <= said.end && said.end <= to.len() {
+        to.extend_from_within(said);
+    }
+}
+
+/// What follows the trace id where a [`TraceContext`] shows itself.
+fn traceparent_end(to: &mut Vec<u8>, trace: &TraceContext) {
     to.push(b'-');
     json::hex(to, &trace.span_id);
     to.push(b'-');

@@ -164,12 +164,16 @@ pub fn pattern_captures<'a>(
     let (Some(pattern), Some(path)) = (pattern.strip_prefix('/'), path.strip_prefix('/')) else {
         return false;
     };
-    let mut segments = path.split('/');
-    for part in pattern.split('/') {
+    let (mut pattern, mut path) = (Some(pattern), Some(path));
+    while let Some(parts) = pattern {
+        let (part, other_parts) = first_segment(parts);
+        pattern = other_parts;
         if part == "**" {
             return true;
         }
-        let Some(segment) = segments.next() else { return false };
+        let Some(segments) = path else { return false };
+        let (segment, other_segments) = first_segment(segments);
+        path = other_segments;
         match capture_name(part) {
             Some(_) if segment.is_empty() => return false,
             Some(name) => found(name, segment),
@@ -178,7 +182,15 @@ pub fn pattern_captures<'a>(
             None => return false,
         }
     }
-    segments.next().is_none()
+    path.is_none()
+}
+
+/// Up to the first slash, and what follows that. Segments are short, so byte by byte is the fastest way.
+#[must_use]
+pub fn first_segment(path: &str) -> (&str, Option<&str>) {
+    let slash = path.bytes().position(|byte| byte == b'/');
+    let parts = slash.and_then(|at| Some((path.get(..at)?, path.get(at + 1..)?)));
+    parts.map_or((path, None), |(segment, rest)| (segment, Some(rest)))
 }
 
 fn capture_name(part: &str) -> Option<&str> {

@@ -212,18 +212,36 @@ impl fmt::Display for Base32 {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        text.extend(hex_digits(*byte).map(char::from));
+        text.extend(hex_pair(*byte).map(char::from));
         text
     })
 }
 
-/// The two lower-case hexadecimal digits of a byte.
+/// The lower-case hexadecimal digits of every byte.
 #[must_use]
-pub const fn hex_digits(byte: u8) -> [u8; 2] {
-    const fn digit(value: u8) -> u8 {
-        if value < 10 { b'0' + value } else { b'a' - 10 + value }
+pub fn hex_digits<const N: usize>(bytes: &[u8; N]) -> [[u8; 2]; N] {
+    let mut digits = [[0; 2]; N];
+    for (pair, byte) in digits.iter_mut().zip(bytes) {
+        *pair = hex_pair(*byte);
     }
-    [digit(byte >> 4), digit(byte & 15)]
+    digits
+}
+
+fn hex_pair(byte: u8) -> [u8; 2] {
+    PAIRS.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+/// The two digits of each byte, so that one costs a look.
+static PAIRS: [[u8; 2]; 256] = pairs();
+
+#[expect(clippy::indexing_slicing, reason = "worked out by the compiler, which checks it")]
+const fn pairs() -> [[u8; 2]; 256] {
+    let (digits, mut pairs, mut at) = (b"0123456789abcdef", [[0; 2]; 256], 0);
+    while at < pairs.len() {
+        pairs[at] = [digits[at >> 4], digits[at & 15]];
+        at += 1;
+    }
+    pairs
 }
 
 /// Only the canonical spelling is accepted: an identifier has exactly one text.

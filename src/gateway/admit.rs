@@ -8,6 +8,7 @@ use http::Uri;
 use http::request::Parts;
 use http::uri::PathAndQuery;
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use crate::config::{AccessMode, Rule};
 use crate::domain::ids::GrantId;
@@ -19,6 +20,7 @@ use crate::store::{Seen, StoreFault};
 use crate::telemetry::decision::DecisionRecord;
 use crate::telemetry::events::gateway::{Step, StoreReadFailed};
 
+use super::connection::Peer;
 use super::core::Core;
 use super::headers::Present;
 use super::no_grant::why_no_grant;
@@ -47,6 +49,8 @@ pub struct Permit {
     ends_at: Option<Timestamp>,
     /// When it was made.
     at: Timestamp,
+    /// The end of the last step of admission, just before.
+    since: Instant,
 }
 
 /// Who is let in, and what was read of them.
@@ -84,6 +88,7 @@ pub enum NotPermitted {
 /// Why the request is refused: the first reason in the order of the steps.
 pub async fn admit<P: Ports>(
     core: &Core<P>,
+    peer: &Peer,
     (head, present): (&Parts, Present),
     trail: &mut Trail,
 ) -> Result<Box<Permit>, Refusal> {
@@ -97,9 +102,11 @@ pub async fn admit<P: Ports>(
     note_route(&mut trail.record, &route);
     check_origin(head, &route.tool.config.credential)?;
     if route.access() == AccessMode::Public {
-        return permit(&route, head, None, (&[], core.shared.clock.now()));
+        let now = core.shared.clock.now();
+        return permit((&route, head), None, &[], (now, trail.since));
     }
-    let mut identity = identify(core, head, &target, &route).await?;
+    let from = (peer, head, &target, &route);
+    let mut identity = identify(core, from, trail).await?;
     note_person(trail, &identity);
     let live = read_live(core, &identity, trail).await?;
     let token = token(core, head, &target, &route);
@@ -115,13 +122,13 @@ pub async fn admit<P: Ports>(
         // What ended while the policy was asked no longer permits anything.
         let mut after = core.shared.clock.now();
         if after >= identity.expires_at {
-            identity = identify(core, head, &target, &route).await?;
+            identity = identify(core, from, trail).await?;
             after = core.shared.clock.now();
         }
         if grants.iter().all(|grant| after < grant.expires_at) {
             let token = token.map(|token| KeptToken(token.0.into()));
             let holder = Holder { identity, seen: live.seen(), token };
-            return permit(&route, head, Some(holder), (&grants, after));
+            return permit((&route, head), Some(holder), &grants, (after, trail.since));
         }
     }
 }
@@ -157,10 +164,10 @@ pub async fn permitted<P: Ports>(
 }
 
 fn permit(
-    route: &Route<'_>,
-    head: &Parts,
+    (route, head): (&Route<'_>, &Parts),
     holder: Option<Holder>,
-    (grants, at): (&[MatchedGrant], Timestamp),
+    grants: &[MatchedGrant],
+    (at, since): (Timestamp, Instant),
 ) -> Result<Box<Permit>, Refusal> {
     Ok(Box::new(Permit {
         tool: Arc::clone(&route.tool),
@@ -171,6 +178,7 @@ fn permit(
         grants: grants.iter().map(|grant| grant.id).collect(),
         ends_at: ends_at(grants),
         at,
+        since,
     }))
 }
 
@@ -227,16 +235,18 @@ fn note_person(trail: &mut Trail, identity: &Arc<Identity>) {
 
 async fn identify<P: Ports>(
     core: &Core<P>,
-    head: &Parts,
-    target: &Target<'_>,
-    route: &Route<'_>,
+    (peer, head, target, route): (&Peer, &Parts, &Target<'_>, &Route<'_>),
+    trail: &mut Trail,
 ) -> Result<Arc<Identity>, Refusal> {
-    let (source, now) = (&route.tool.config.credential, core.shared.clock.now());
+    let from = (&route.tool.config.credential, &peer.last_token);
+    let now = core.shared.clock.now();
     let identity = async {
-        let found = core.ports.identify().identify(&head.headers, target.query, source, now).await;
+        let found = core.ports.identify().identify(&head.headers, target.query, from, now).await;
         found.map_err(|(code, detail)| Refusal::new(code, detail))
     };
-    core.step(Step::Identity, identity).await
+    let (identity, ended) = core.step((Step::Identity, trail.since), identity).await;
+    trail.since = ended;
+    identity
 }
 
 /// The token that was verified, when the policy is to see it.
@@ -263,7 +273,9 @@ async fn read_live<P: Ports>(
         let read = core.ports.live().read(identity.key).await;
         read.map_err(|fault| store_failed(core, &fault))
     };
-    let live = core.step(Step::Grants, live).await?;
+    let (live, ended) = core.step((Step::Grants, trail.since), live).await;
+    trail.since = ended;
+    let live = live?;
     trail.grounds.live = live.kept();
     Ok(live)
 }
@@ -314,6 +326,12 @@ impl Permit {
     #[must_use]
     pub fn at(&self) -> Timestamp {
         self.at
+    }
+
+    /// The same on the core's own clock, or a moment before.
+    #[must_use]
+    pub fn since(&self) -> Instant {
+        self.since
     }
 
     #[must_use]

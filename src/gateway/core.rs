@@ -126,16 +126,14 @@ impl<P: Ports> Core<P> {
         })
     }
 
-    /// One step of admission: measured, under a span of its own.
-    ///
-    /// # Errors
-    /// Those of `work`.
+    /// One step of admission that began at `since`: measured, under a span of its own. With what came
+    /// of it, when it ended.
     pub async fn step<T>(
         &self,
-        step: Step,
+        (step, since): (Step, Instant),
         work: impl Future<Output = Result<T, Refusal>>,
-    ) -> Result<T, Refusal> {
-        let (started, span) = (Instant::now(), step.span());
+    ) -> (Result<T, Refusal>, Instant) {
+        let span = step.span();
         let done = if span.is_disabled() {
             work.await
         } else {
@@ -145,8 +143,9 @@ impl<P: Ports> Core<P> {
             }
             done
         };
-        self.metrics.step(step, started.elapsed());
-        done
+        let ended = Instant::now();
+        self.metrics.step(step, ended.duration_since(since));
+        (done, ended)
     }
 
     pub fn head_limits(&self) -> HeadLimits {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use smallvec::{SmallVec, smallvec};
+use tokio::time::Instant;
 
 use crate::config::AccessMode;
 use crate::domain::ids::GrantId;
@@ -47,8 +48,10 @@ pub async fn judge<P: Ports>(
     }
     let known = provided.as_ref();
     let question = Question { identity, route, target, token, grants, provided: known, withheld };
-    let answer = core.step(Step::Policy, ask(core, &question, trail)).await;
-    trail.grounds.provided = provided;
+    // What was waited for before is no part of this step.
+    let since = if known.is_some() { Instant::now() } else { trail.since };
+    let (answer, ended) = core.step((Step::Policy, since), ask(core, &question, trail)).await;
+    (trail.since, trail.grounds.provided) = (ended, provided);
     answer
 }
 

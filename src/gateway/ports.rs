@@ -12,7 +12,7 @@ use crate::domain::ids::{GrantId, Partition};
 use crate::domain::markers::{Generation, KillTarget};
 use crate::domain::subject::SubjectKey;
 use crate::domain::time::Timestamp;
-use crate::identity::Identity;
+use crate::identity::{Identity, LastToken};
 use crate::policy::{Decision, Query};
 use crate::problem::ProblemCode;
 use crate::resources::{NotProvided, Provided, SharedProviders, Wanted};
@@ -23,11 +23,13 @@ pub trait Identify: 'static {
     /// # Errors
     /// The code (`no-credential`, `invalid-token`, `keys-unavailable`, ...) and a text for people
     /// without anything of the credential in it.
+    ///
+    /// The last token is that of the connection.
     fn identify(
         &self,
         headers: &HeaderMap,
         query: Option<&str>,
-        source: &CredentialSource,
+        from: (&CredentialSource, &LastToken),
         now: Timestamp,
     ) -> impl Future<Output = Result<Arc<Identity>, (ProblemCode, String)>>;
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::request::Parts;
 use smallvec::SmallVec;
+use tokio::time::Instant;
 
 use crate::domain::grant::Tombstone;
 use crate::domain::time::Timestamp;
@@ -24,6 +25,8 @@ pub const SHOWN_BYTES: usize = 4 * 1024;
 pub struct Trail {
     pub record: DecisionRecord,
     pub grounds: Grounds,
+    /// When its last step ended, and the next began; at first, when it began itself.
+    pub since: Instant,
 }
 
 /// What admission looked at. Everything is shared or moved, and nothing is worked out yet.

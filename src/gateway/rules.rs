@@ -10,6 +10,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use crate::config::Rule;
+use crate::domain::access::first_segment;
 
 use super::route::{Fit, fit};
 
@@ -94,10 +95,7 @@ impl Node {
     /// As deep as the deepest pattern, which has at most 1024 bytes.
     fn look(&self, rest: &str, search: &mut Search<'_>) {
         search.among(&self.rests);
-        let (segment, rest) = match rest.split_once('/') {
-            Some((segment, rest)) => (segment, Some(rest)),
-            None => (rest, None),
-        };
+        let (segment, rest) = first_segment(rest);
         let literal = self.literals.get(segment);
         let wildcard = self.wildcard.as_deref().filter(|_| !segment.is_empty());
         for node in [literal, wildcard].into_iter().flatten() {

@@ -117,12 +117,13 @@ async fn decided<P: Ports>(
         (core.method_name(&head.method), &head, core.no_text()),
         facts.place.context,
     );
-    let mut trail = Trail { record, grounds: Grounds::default() };
-    let slot = match core.slots.take() {
-        Some(slot) => Some(slot),
+    let mut trail = Trail { record, grounds: Grounds::default(), since: facts.started };
+    let mut slot = core.slots.take();
+    if slot.is_none() {
         // Much larger than what finds a place, and moved with it: an allocation of its own.
-        None => Box::pin(core.slots.wait()).await,
-    };
+        slot = Box::pin(core.slots.wait()).await;
+        trail.since = Instant::now();
+    }
     let (slot, admitted) = if let Some(mut slot) = slot {
         let admitted = admitted(core, peer, (&head, facts.present), &mut trail).await;
         let admitted = admitted.and_then(|permit| slot.at(permit));
@@ -182,7 +183,7 @@ async fn admitted<P: Ports>(
         let detail = "the connection was made for another host";
         return Err(Refusal::new(ProblemCode::Misdirected, detail));
     }
-    admit(core, (head, present), trail).await
+    admit(core, peer, (head, present), trail).await
 }
 
 /// Writes the decision record, before anything is forwarded. A permit whose record finds no room
@@ -193,7 +194,7 @@ fn recorded<P: Ports>(
     trail: Trail,
     admitted: Result<Box<Permit>, Refusal>,
 ) -> Result<(Box<Permit>, Arc<DecisionRecord>, Outcome), Refusal> {
-    let Trail { mut record, grounds } = trail;
+    let Trail { mut record, grounds, since: _ } = trail;
     record.at = admitted.as_ref().map_or_else(|_| core.shared.clock.now(), |permit| permit.at());
     let admitted = match admitted {
         Ok(permit) => {

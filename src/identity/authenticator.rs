@@ -9,8 +9,9 @@ use super::issuers::{Issuers, IssuersRefused};
 use super::keys::remote::{Around, DEADLINE};
 use super::keys::source::KeysRefused;
 use super::keys::{KeySet, Keys, NoKey};
+use super::last::LookUp;
 use super::refused::{IdentityRefused, TokenRefused};
-use super::remembered::{Fingerprint, Found, Memory, Remembered, fingerprint};
+use super::remembered::{Fingerprint, Found, Memory, Remembered};
 use super::token::Claimed;
 use crate::clock::SharedClock;
 use crate::config::{Config, Environment, IssuerConfig};
@@ -150,13 +151,14 @@ impl Authenticator {
         Ok(())
     }
 
-    /// Who showed this token. A token that `remembered` knows costs a hash and no wait.
+    /// Who showed this token. A token that is remembered costs a hash and no wait, and no hash
+    /// when its connection showed it last.
     ///
     /// # Errors
     /// See [`IdentityRefused`].
     pub async fn authenticate(
         &self,
-        remembered: &Remembered,
+        memory: impl LookUp,
         token: Token<'_>,
         audience: Audience,
         now: Timestamp,
@@ -164,23 +166,21 @@ impl Authenticator {
         if token.secret().len() > MAX_TOKEN {
             return Err(TokenRefused::TooLong.into());
         }
-        let print = fingerprint(token);
-        if let Some(known) = self.recall(remembered, &print, audience, now) {
+        let (print, known) = memory.look_up(token);
+        if let Some(known) = known.and_then(|memory| self.stands(memory, audience, now)) {
             return known.map_err(IdentityRefused::Token);
         }
         // In a box, so that a token that is known carries no room for it.
-        Box::pin(self.verify(remembered, print, token, audience, now)).await
+        Box::pin(self.verify(memory.remembered(), print, token, audience, now)).await
     }
 
     /// `None` means that the token has to be looked at (again).
-    fn recall(
+    fn stands(
         &self,
-        remembered: &Remembered,
-        print: &Fingerprint,
+        Memory { issuer_at, generation, found }: Memory,
         audience: Audience,
         now: Timestamp,
     ) -> Option<Result<Arc<Identity>, TokenRefused>> {
-        let Memory { issuer_at, generation, found } = remembered.get(print)?;
         if !self.keys.get(issuer_at)?.is_current(generation, now) {
             return None;
         }

@@ -2,7 +2,8 @@
 //!
 //! In reading order: [`credential`] finds the one token of a request, [`compact`] takes it apart,
 //! [`header`] and [`claims`] judge its two halves, [`keys`] holds what it may be signed with,
-//! [`remembered`] keeps what was verified, and [`authenticator`] puts them together.
+//! [`remembered`] keeps what was verified, [`last`] spares a connection that shows one token again and
+//! again its hash, and [`authenticator`] puts them together.
 
 use std::sync::Arc;
 
@@ -18,6 +19,7 @@ pub mod credential;
 pub mod header;
 pub mod issuers;
 pub mod keys;
+pub mod last;
 pub mod refused;
 pub mod remembered;
 pub mod roles;
@@ -30,6 +32,7 @@ mod tests;
 pub use authenticator::{Audience, Authenticator};
 pub use credential::{Token, credential};
 pub use issuers::Issuers;
+pub use last::{LastToken, LookUp};
 pub use refused::{CredentialRefused, IdentityRefused, TokenRefused};
 pub use remembered::Remembered;
 pub use told::{Prepared, Told};

@@ -45,6 +45,10 @@ impl Memory {
     }
 }
 
+/// Where a good token was found last: worth a look, and no more.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Place(usize);
+
 /// One per core; its lock is then never waited for.
 pub struct Remembered {
     good: Mutex<Clock>,
@@ -67,7 +71,13 @@ impl Remembered {
 
     #[must_use]
     pub fn get(&self, print: &Fingerprint) -> Option<Memory> {
-        lock(&self.good).get(print).or_else(|| lock(&self.bad).get(print))
+        self.find(print, &mut Place::default())
+    }
+
+    /// [`Self::get`], at `place` first, which becomes the place where it was found.
+    #[must_use]
+    pub fn find(&self, print: &Fingerprint, place: &mut Place) -> Option<Memory> {
+        lock(&self.good).get(print, &mut place.0).or_else(|| lock(&self.bad).get(print, &mut 0))
     }
 
     pub fn put(&self, print: Fingerprint, memory: Memory) {
@@ -114,8 +124,11 @@ impl Clock {
         Self { room, bytes: 0, positions: DigestMap::default(), slots: Vec::new(), hand: 0 }
     }
 
-    fn get(&mut self, print: &Fingerprint) -> Option<Memory> {
-        let slot = self.slots.get_mut(*self.positions.get(print)?)?;
+    fn get(&mut self, print: &Fingerprint, place: &mut usize) -> Option<Memory> {
+        if self.slots.get(*place).is_none_or(|slot| slot.print != *print) {
+            *place = *self.positions.get(print)?;
+        }
+        let slot = self.slots.get_mut(*place)?;
         slot.used = true;
         Some(slot.memory.clone())
     }

@@ -84,7 +84,7 @@ impl Key {
     }
 
     fn with_hex<const N: usize>(mut self, bytes: [u8; N]) -> Self {
-        self.push(bytes.map(hex_digits).as_flattened());
+        self.push(hex_digits(&bytes).as_flattened());
         self
     }
 

@@ -56,9 +56,10 @@ impl TraceContext {
     #[must_use]
     pub fn spelled(&self) -> [u8; 55] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        let (trace, span) = (digits(&self.trace_id), digits(&self.span_id));
-        let flags = hex_digits(self.flags);
-        let places = [(3, trace.as_flattened()), (36, span.as_flattened()), (53, &flags)];
+        let (trace, span) = (hex_digits(&self.trace_id), hex_digits(&self.span_id));
+        let flags = hex_digits(&[self.flags]);
+        let parts = [trace.as_flattened(), span.as_flattened(), flags.as_flattened()];
+        let places = [3, 36, 53].into_iter().zip(parts);
         for (at, part) in places {
             if let Some(place) = text.get_mut(at..at + part.len()) {
                 place.copy_from_slice(part);
@@ -112,7 +113,7 @@ pub struct TraceId(pub [u8; 16]);
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(digits(&self.0).as_flattened()).unwrap_or_default())
+        f.write_str(std::str::from_utf8(hex_digits(&self.0).as_flattened()).unwrap_or_default())
     }
 }
 
@@ -122,7 +123,7 @@ pub struct SpanId(pub [u8; 8]);
 
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(std::str::from_utf8(digits(&self.0).as_flattened()).unwrap_or_default())
+        f.write_str(std::str::from_utf8(hex_digits(&self.0).as_flattened()).unwrap_or_default())
     }
 }
 
@@ -131,10 +132,6 @@ impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(std::str::from_utf8(&self.spelled()).unwrap_or_default())
     }
-}
-
-fn digits<const N: usize>(bytes: &[u8; N]) -> [[u8; 2]; N] {
-    bytes.map(hex_digits)
 }
 
 fn hex<const N: usize>(text: &str) -> Option<[u8; N]> {

@@ -114,6 +114,74 @@ fn the_text_of_every_byte_is_that_of_serde() {
 }
 
 #[test]
+fn wherever_a_byte_stands_its_text_is_that_of_serde() {
+    for length in 1..20 {
+        for place in 0..length {
+            for byte in 0..=0x80_u8 {
+                let mut text = "\u{7f}".repeat(length);
+                text.replace_range(place..=place, &char::from(byte).to_string());
+                let mut line = Vec::new();
+                json::text(&mut line, &text);
+                let expected = serde_json::to_string(&text).expect("serialises");
+                assert_eq!(format!("\"{}\"", as_text(&line)), expected);
+            }
+        }
+    }
+}
+
+/// The record with each of the facts at its end changed, one at a time.
+fn with_other_ends(of: &DecisionRecord) -> Vec<DecisionRecord> {
+    let text = |text: &str| Some(Arc::from(text));
+    let changes: [fn(&mut DecisionRecord, Option<Text>); 13] = [
+        |record, _| record.allowed = false,
+        |record, _| record.reason = "bypassed",
+        |record, _| record.default_effect = "allow",
+        |record, text| record.detail = text.unwrap_or_default(),
+        |record, text| record.scope = text,
+        |record, text| record.rule = text,
+        |record, text| record.policy_scope = text,
+        |record, text| record.roles.extend(text),
+        |record, _| drop(record.roles.pop()),
+        |record, text| record.evaluated_policies = text.into_iter().collect(),
+        |record, _| record.evaluated_policies.clear(),
+        |record, text| record.derived_roles.extend(text),
+        |record, text| record.roles = text.into_iter().cycle().take(ITEMS + 2).collect(),
+    ];
+    let apart = changes.iter().map(|change| {
+        let mut record = of.clone();
+        change(&mut record, text("another"));
+        record
+    });
+    apart.collect()
+}
+
+#[test]
+fn a_line_whose_end_is_known_is_what_serde_makes_of_its_own_record() {
+    let mut writer = LineWriter::new("/tidegate/test");
+    let all = with_other_ends(&record());
+    let mut written = 0;
+    let mut check = |record: &DecisionRecord| {
+        written += 1;
+        let id = format!("abcd0123-{written}").into();
+        let object_id = Some(format!("doc-{written}").into());
+        let record = DecisionRecord { id, object_id, ..record.clone() };
+        let mut line = Vec::new();
+        writer.decision(&mut line, &record);
+        let event = CloudEvent::of_decision(&record, "/tidegate/test").to_json().unwrap();
+        assert_eq!(as_text(&line), event + "\n");
+    };
+    for changed in &all {
+        check(&record());
+        check(changed);
+        // Often enough to take the place of the one that is known.
+        (0..20).for_each(|_| check(changed));
+        check(&record());
+        all.iter().for_each(&mut check);
+        (0..20).for_each(|_| check(&record()));
+    }
+}
+
+#[test]
 fn events_of_several_seconds_carry_their_own_times() {
     let mut writer = LineWriter::new("/tidegate/test");
     for at in [1_795_339_800_999, 1_795_339_801_000, 1_795_339_800_001, 1_795_339_800_010] {

@@ -7,6 +7,8 @@ use std::rc::Rc;
 
 use http::HeaderValue;
 
+use crate::identity::LastToken;
+
 /// One per connection.
 #[derive(Debug)]
 pub struct Peer {
@@ -15,6 +17,7 @@ pub struct Peer {
     pub secure: bool,
     /// The host that the client asked for in the TLS handshake (SNI), in lower case.
     pub name: Option<Rc<str>>,
+    pub last_token: LastToken,
     forwarded_for: Option<HeaderValue>,
     /// The last host that was asked for, and the `Forwarded` that says so.
     forwarded: RefCell<Option<(HeaderValue, HeaderValue)>>,
@@ -24,7 +27,8 @@ impl Peer {
     #[must_use]
     pub fn new(ip: IpAddr, secure: bool, name: Option<Rc<str>>) -> Self {
         let forwarded_for = HeaderValue::try_from(ip.to_string()).ok();
-        Self { ip, secure, name, forwarded_for, forwarded: RefCell::default() }
+        let (last_token, forwarded) = (LastToken::default(), RefCell::default());
+        Self { ip, secure, name, last_token, forwarded_for, forwarded }
     }
 
     /// The scheme of what it asks for.

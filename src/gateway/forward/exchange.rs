@@ -57,7 +57,7 @@ pub(super) async fn exchange<P: Ports>(
         let begun = if at_once { progress.held.opened() } else { Instant::now() };
         let sent = lent.send(request, added);
         let within = (&core.timers, tool.timeouts.response, begun);
-        let answer = in_time(sent, within, progress, lease.as_mut()).await;
+        let answer = in_time(sent, within, progress, (lease.as_mut(), at_once)).await;
         if lease.as_mut().is_some_and(Lease::has_ended) {
             let cause = lease.as_ref().and_then(Lease::cause).unwrap_or(Cause::Expired);
             return Err(cause.refusal(&tool.name));

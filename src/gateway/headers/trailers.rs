@@ -4,12 +4,12 @@
 use http::header::TRAILER;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::names::{Folded, HOP_BY_HOP, NOT_FROM_CLIENTS};
+use super::names::{Folded, HOP_BY_HOP, NOT_FROM_CLIENTS, Patterns};
 use super::{remove_matching, remove_spellings};
 use crate::gateway::framing::is_token;
 
 /// Framing, routing, credentials, conditions and what else a request's head alone may say.
-const OF_REQUEST_HEADS: [&str; 22] = [
+const OF_REQUEST_HEADS: Patterns = Patterns::of(&[
     "host",
     "content-length",
     "content-type",
@@ -32,10 +32,10 @@ const OF_REQUEST_HEADS: [&str; 22] = [
     "tracestate",
     "user-agent",
     "date",
-];
+]);
 
 /// The same of a response's head.
-const OF_RESPONSE_HEADS: [&str; 9] = [
+const OF_RESPONSE_HEADS: Patterns = Patterns::of(&[
     "host",
     "content-length",
     "content-type",
@@ -45,7 +45,7 @@ const OF_RESPONSE_HEADS: [&str; 9] = [
     "set-cookie",
     "location",
     "www-authenticate",
-];
+]);
 
 /// `credential` is the header that the tool's callers are known by, where it is not a usual one.
 pub fn filter_request_trailers(trailers: &mut HeaderMap, credential: Option<&HeaderName>) {

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use http::Method;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use crate::config::AccessMode;
 use crate::domain::ids::GrantId;
@@ -54,7 +54,8 @@ pub async fn ask_again<P: Ports>(
         // A policy that reads the token would answer about somebody else.
         return Again::Unsure;
     }
-    let mut trail = Trail { record: (**record).clone(), grounds: Grounds::default() };
+    let (record, grounds) = ((**record).clone(), Grounds::default());
+    let mut trail = Trail { record, grounds, since: Instant::now() };
     let facts = (&route, &target, token);
     match permitted(core, identity, view, facts, at, &mut trail).await {
         Ok(grants) => Again::Stays(grants),

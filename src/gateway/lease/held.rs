@@ -76,7 +76,7 @@ pub enum Look {
 impl Held {
     #[must_use]
     pub fn new(permit: Box<Permit>, record: Arc<DecisionRecord>, leases: &Rc<Leases>) -> Self {
-        let opened = Instant::now();
+        let opened = permit.since();
         let bond = permit.seen().map(|seen| Bond {
             leases: Rc::clone(leases),
             place: Cell::new(None),

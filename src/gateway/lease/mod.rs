@@ -89,6 +89,15 @@ impl Lease {
         self.cause().map_or(ProblemCode::GrantExpired, Cause::code)
     }
 
+    /// [`Self::poll_ended`] of what was permitted just now: without a look at the clock.
+    pub fn poll_cut(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.cause().is_some() {
+            return Poll::Ready(());
+        }
+        self.progress.held.waits(Side::Response, cx.waker());
+        Poll::Pending
+    }
+
     /// Ready once the access has ended; until then the task is woken when it does. To be asked when
     /// the exchange has nothing to do.
     pub fn poll_ended(&mut self, cx: &mut Context<'_>) -> Poll<()> {

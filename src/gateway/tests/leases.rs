@@ -430,6 +430,26 @@ async fn a_request_that_still_waits_for_its_answer_is_refused_when_its_grant_is_
 }
 
 #[tokio::test]
+async fn a_wait_on_a_connection_that_was_there_is_ended_like_one_on_a_new_connection() {
+    let streams = Streams::start(patient()).await;
+    let gateway = &streams.gateway;
+    gateway.tool.answers(|seen| match seen.target() {
+        "/first" => Answer::ok(),
+        _ => Answer::Silence,
+    });
+    gateway.world.grant(1, "alice", "notes", "operator");
+    let mut client = gateway.client().await;
+    client.send(get("/first").as_bytes()).await;
+    assert_eq!(client.next().await.expect("an answer").status, 200);
+    client.send(get("/second").as_bytes()).await;
+    until("the request to be watched", || streams.watched() == 1).await;
+    assert_eq!(gateway.tool.connections(), 1, "it was there");
+    gateway.world.commit(|state| Streams::revoke(state, 1));
+    let answer = client.next().await.expect("a refusal");
+    assert_eq!((answer.status, answer.code()), (403, "grant-revoked".to_owned()));
+}
+
+#[tokio::test]
 async fn an_upload_that_was_answered_early_and_says_nothing_is_cut_too() {
     let gateway = Harness::with(patient(), |_| ()).await;
     gateway.partial_is_fine.store(true, Ordering::Relaxed);

@@ -16,7 +16,7 @@ use crate::domain::markers::{Generation, KillTarget};
 use crate::domain::subject::{Person, Subject, SubjectKey};
 use crate::domain::time::Timestamp;
 use crate::gateway::ports::{Decide, Fate, Identify, Live, LiveSet, MatchedGrant, Provide};
-use crate::identity::Identity;
+use crate::identity::{Identity, LastToken};
 use crate::policy::{Decision, Query, Reason};
 use crate::problem::ProblemCode;
 use crate::resources::{Known, NotProvided, Origin, Provided, Wanted};
@@ -246,7 +246,7 @@ impl Identify for FakeIdentify {
         &self,
         headers: &HeaderMap,
         _query: Option<&str>,
-        source: &CredentialSource,
+        (source, _last): (&CredentialSource, &LastToken),
         now: Timestamp,
     ) -> Result<Arc<Identity>, (ProblemCode, String)> {
         self.0.identified.fetch_add(1, Ordering::SeqCst);

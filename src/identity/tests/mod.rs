@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::{Audience, Authenticator, Identity, IdentityRefused, Remembered, Token, TokenRefused};
+use super::{
+    Audience, Authenticator, Identity, IdentityRefused, LastToken, Remembered, Token, TokenRefused,
+};
 use crate::clock::ManualClock;
 use crate::config::{Algorithm, ClaimNames, Environment, IssuerConfig, KeySource};
 use crate::dev_idp::{Minter, jwks};
@@ -18,6 +20,7 @@ mod claims;
 mod confusion;
 mod credentials;
 mod key_files;
+mod last;
 mod memory;
 mod policing;
 mod remote;
@@ -92,6 +95,8 @@ pub(super) struct Desk {
     pub directory: tempfile::TempDir,
     pub clock: Arc<ManualClock>,
     pub remembered: Remembered,
+    /// All that is shown comes over one connection.
+    pub last: LastToken,
     pub authenticator: Arc<Authenticator>,
 }
 
@@ -116,7 +121,8 @@ impl Desk {
         let (api, metrics) = (vec!["api".into()], Metrics::unregistered());
         let opened = Authenticator::with(issuers, api, Environment::Production, shared, metrics);
         let authenticator = opened.map_err(|why| why.to_string()).unwrap();
-        Self { directory, clock, remembered: Remembered::default(), authenticator }
+        let (remembered, last) = (Remembered::default(), LastToken::default());
+        Self { directory, clock, remembered, last, authenticator }
     }
 
     pub fn file(&self, name: &str) -> PathBuf {
@@ -132,7 +138,8 @@ impl Desk {
         // A token that cannot be in a header never gets further.
         let Some(token) = Token::new(token) else { return Err(TokenRefused::NotCompact.into()) };
         let now = self.clock.now();
-        self.authenticator.authenticate(&self.remembered, token, audience, now).await
+        let memory = (&self.remembered, &self.last);
+        self.authenticator.authenticate(memory, token, audience, now).await
     }
 
     pub async fn show(&self, token: &str) -> Result<Arc<Identity>, IdentityRefused> {
