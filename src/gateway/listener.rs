@@ -174,10 +174,8 @@ where
         let (make_core, report) = (make_core.clone(), Report(Some(report.clone())));
         let together = sockets.together;
         let run = move || {
-            if together && let Err(error) = tidegate_turn::begin() {
-                WritesAlone { core: index, error: &error }.emit();
-            }
-            let ended = run_core((listeners, clients), shared, draining, |shared| {
+            let sources = (listeners, clients, together);
+            let ended = run_core(sources, shared, draining, |shared| {
                 Core::new(make_core(index), shared, index, count).map_err(io::Error::other)
             });
             report.send(ended.map_err(|error| CoreDied::Start(error.to_string())));
@@ -245,23 +243,32 @@ impl Drop for Report {
 }
 
 fn run_core<P: Ports>(
-    sources: (Vec<(TcpListener, Speaks)>, Arc<Clients>),
+    (listeners, clients, together): (Vec<(TcpListener, Speaks)>, Arc<Clients>, bool),
     shared: Arc<Shared>,
     draining: watch::Receiver<bool>,
     make: impl FnOnce(Arc<Shared>) -> io::Result<Core<P>>,
 ) -> io::Result<()> {
     // Not a set of local tasks within a runtime: its queue would lie between every task and its wake-up.
     let options = tokio::runtime::LocalOptions::default();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .on_thread_park(tidegate_turn::flush)
-        .enable_all()
-        .build_local(options)?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build_local(options)?;
     runtime.block_on(async move {
         let core = Rc::new(make(shared)?);
+        if together {
+            take_turns(core.index);
+        }
         // A task of its own: what the runtime blocks on is polled whenever any task has run.
-        let running = tokio::task::spawn_local(run(core, sources, draining));
+        let running = tokio::task::spawn_local(run(core, (listeners, clients), draining));
         running.await.map_err(io::Error::other)?
     })
+}
+
+/// From now on what this core writes waits for its other writes, where there is a way.
+fn take_turns(core: usize) {
+    match tidegate_turn::begin() {
+        Ok(turns) => drop(tokio::task::spawn_local(turns.run())),
+        Err(error) => WritesAlone { core, error: &error }.emit(),
+    }
 }
 
 async fn run<P: Ports>(

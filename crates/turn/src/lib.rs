@@ -1,10 +1,10 @@
 //! Small writes of one turn of a thread's event loop, handed to the kernel together.
 //!
 //! A write that is made at once wakes whoever reads on the other side, who may take the core before the next
-//! write is made: with many connections every request then costs a change of threads or two. A thread that
-//! has called [`begin`] keeps what its [`Batched`] streams write until [`flush`], which hands it over with
-//! one system call (`io_uring_enter`, Linux 5.6). Where there is no `io_uring`, or it is forbidden, everything is
-//! written at once, as without this package.
+//! write is made: with many connections every request then costs a change of threads or two. On a thread that
+//! runs [`Turns`] what [`Batched`] streams write waits until every task that was ready has had its turn, and
+//! is handed over with one system call (`io_uring_enter`, Linux 5.6). Where there is no `io_uring`, or it is
+//! forbidden, everything is written at once, as without this package.
 //!
 //! A write is pending until the kernel has said how much of it was taken; its task is woken then. So a stream
 //! behaves as one that is sometimes not ready, and whoever writes to it needs to know nothing of turns.
@@ -22,4 +22,4 @@ mod tests;
 mod turn;
 
 pub use stream::{Batched, Outlet};
-pub use turn::{begin, flush};
+pub use turn::{Turns, begin};

@@ -1,6 +1,7 @@
 //! Where there is no `io_uring`.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::RawFd;
 
 #[derive(Debug)]
@@ -14,9 +15,10 @@ impl Ring {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    pub fn send<'a>(
+    pub fn send(
         &mut self,
-        _writes: impl Iterator<Item = (u64, RawFd, &'a [u8])>,
+        _bytes: &mut Vec<u8>,
+        _writes: impl Iterator<Item = (u64, RawFd, Range<usize>)>,
         _took: impl FnMut(u64, i32),
     ) -> Result<(), Broken> {
         match *self {}

@@ -1,6 +1,7 @@
 //! Many sends, one system call.
 
 use std::io::{self, Read};
+use std::ops::Range;
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::net::UnixStream;
 
@@ -13,10 +14,10 @@ const AT_ONCE: i32 = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
 /// One thread's way to hand sends to the kernel.
 pub struct Ring {
     ring: IoUring,
+    is_broken: bool,
 }
 
-/// The kernel did not take everything. Nothing more may be sent this way, and what it was to read has to stay
-/// where it is.
+/// The kernel did not take everything. Nothing more is sent this way.
 #[derive(Debug)]
 pub struct Broken;
 
@@ -35,22 +36,41 @@ impl Ring {
         if !probe.is_supported(opcode::Send::CODE) {
             return Err(io::Error::new(io::ErrorKind::Unsupported, "it cannot send"));
         }
-        let mut ring = Self { ring };
+        let mut ring = Self { ring, is_broken: false };
         ring.prove()?;
         Ok(ring)
     }
 
-    /// Sends each, and tells under its number how many bytes were taken, or the error as a negative number.
-    /// At most as many as the ring was made for.
+    /// Sends parts of `bytes`, and tells under its number how many of each were taken, or the error as a
+    /// negative number. At most as many as the ring was made for.
     ///
     /// # Errors
-    /// Some were not sent; nothing was told of them.
-    pub fn send<'a>(
+    /// Some were not sent; nothing was told of them. `bytes` is empty then.
+    pub fn send(
         &mut self,
-        writes: impl Iterator<Item = (u64, RawFd, &'a [u8])>,
+        bytes: &mut Vec<u8>,
+        writes: impl Iterator<Item = (u64, RawFd, Range<usize>)>,
+        took: impl FnMut(u64, i32),
+    ) -> Result<(), Broken> {
+        let sent = self.try_send(bytes, writes, took);
+        if sent.is_err() {
+            self.is_broken = true;
+            // The kernel may still be told of them: never free, never written to again.
+            std::mem::forget(std::mem::take(bytes));
+        }
+        sent
+    }
+
+    fn try_send(
+        &mut self,
+        bytes: &[u8],
+        writes: impl Iterator<Item = (u64, RawFd, Range<usize>)>,
         mut took: impl FnMut(u64, i32),
     ) -> Result<(), Broken> {
-        let mut open = self.push(writes)?;
+        if self.is_broken {
+            return Err(Broken);
+        }
+        let mut open = self.push(bytes, writes)?;
         while open > 0 {
             let submitted = self.ring.submit_and_wait(open);
             for done in self.ring.completion() {
@@ -68,19 +88,21 @@ impl Ring {
 
     /// How many were put into the queue.
     #[expect(unsafe_code, reason = "the kernel is told where bytes are")]
-    fn push<'a>(
+    fn push(
         &mut self,
-        writes: impl Iterator<Item = (u64, RawFd, &'a [u8])>,
+        bytes: &[u8],
+        writes: impl Iterator<Item = (u64, RawFd, Range<usize>)>,
     ) -> Result<usize, Broken> {
         let mut queue = self.ring.submission();
         let mut count = 0;
-        for (number, socket, bytes) in writes {
-            let length = u32::try_from(bytes.len()).map_err(|_| Broken)?;
-            let send = opcode::Send::new(types::Fd(socket), bytes.as_ptr(), length);
+        for (number, socket, part) in writes {
+            let part = bytes.get(part).ok_or(Broken)?;
+            let length = u32::try_from(part.len()).map_err(|_| Broken)?;
+            let send = opcode::Send::new(types::Fd(socket), part.as_ptr(), length);
             let entry = send.flags(AT_ONCE).build().user_data(number);
-            // SAFETY: the kernel reads the bytes until the send is completed. `send` returns when all are, and
-            // `'a` lasts longer than that. Where it cannot wait for them it says `Broken`, and its caller
-            // gives the memory up for good.
+            // SAFETY: the kernel reads the bytes until the send is completed. `send` has them for itself, and
+            // returns when all are; otherwise it gives their memory up for good, and the ring submits
+            // nothing any more.
             unsafe { queue.push(&entry) }.map_err(|_| Broken)?;
             count += 1;
         }
@@ -90,8 +112,9 @@ impl Ring {
     /// A byte goes through, or another way has to be found: some sandboxes let a ring be made, and no more.
     fn prove(&mut self) -> io::Result<()> {
         let (ours, mut theirs) = UnixStream::pair()?;
-        let mut taken = 0;
-        let sent = self.send([(0, ours.as_raw_fd(), &b"?"[..])].into_iter(), |_, it| taken = it);
+        let (mut bytes, mut taken) = (b"?".to_vec(), 0);
+        let one = [(0, ours.as_raw_fd(), 0..1)].into_iter();
+        let sent = self.send(&mut bytes, one, |_, count| taken = count);
         let mut byte = [0];
         if sent.is_err() || taken != 1 || theirs.read(&mut byte)? != 1 || byte != *b"?" {
             return Err(io::Error::other("a send did not come through"));
@@ -111,14 +134,6 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn sent(ring: &mut Ring, writes: &[(&UnixStream, &[u8])]) -> Vec<(u64, i32)> {
-        let mut results = Vec::new();
-        let writes = (0..).zip(writes).map(|(n, (to, bytes))| (n, to.as_raw_fd(), *bytes));
-        ring.send(writes, |number, result| results.push((number, result))).expect("sent");
-        results.sort_unstable();
-        results
-    }
-
     /// `None`: there is no `io_uring` here.
     fn ring(most: u32) -> Option<Ring> {
         let ring = Ring::new(most);
@@ -126,6 +141,19 @@ mod tests {
             eprintln!("nothing to see without io_uring: {error}");
         }
         ring.ok()
+    }
+
+    fn sent(ring: &mut Ring, writes: &[(&UnixStream, &[u8])]) -> Vec<(u64, i32)> {
+        let (mut all, mut parts, mut results) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, (to, bytes)) in (0..).zip(writes) {
+            let from = all.len();
+            all.extend_from_slice(bytes);
+            parts.push((number, to.as_raw_fd(), from..all.len()));
+        }
+        let told = |number, result| results.push((number, result));
+        ring.send(&mut all, parts.into_iter(), told).expect("sent");
+        results.sort_unstable();
+        results
     }
 
     #[test]
@@ -164,10 +192,19 @@ mod tests {
     }
 
     #[test]
-    fn more_than_it_was_made_for_is_an_error() {
+    fn a_ring_that_was_asked_for_too_much_sends_nothing_then_or_ever() {
         let Some(mut ring) = ring(2) else { return };
-        let (ours, _theirs) = UnixStream::pair().expect("a pair");
-        let writes = (0..3).map(|number| (number, ours.as_raw_fd(), &b"x"[..]));
-        assert!(ring.send(writes, |_, _| ()).is_err());
+        let (ours, theirs) = UnixStream::pair().expect("a pair");
+        for most in [3, 1] {
+            let mut bytes = b"xyz".to_vec();
+            let writes = (0..most).map(|number| {
+                let at = usize::try_from(number).expect("few");
+                (number, ours.as_raw_fd(), at..at + 1)
+            });
+            assert!(ring.send(&mut bytes, writes, |_, _| ()).is_err());
+            assert!(bytes.is_empty(), "the memory was given up");
+        }
+        theirs.set_nonblocking(true).expect("set");
+        assert!((&theirs).read(&mut [0]).is_err());
     }
 }

@@ -33,6 +33,18 @@ pub struct Batched<S> {
     place: Mine,
     pub(crate) io: S,
     quiet: bool,
+    way: Way,
+}
+
+/// How it is written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// What is small waits.
+    Waiting,
+    /// The socket was full: the stream itself is asked until it has taken something.
+    Alone,
+    /// Nothing waits, ever again.
+    AtOnce,
 }
 
 /// Dropped, it takes back what waits.
@@ -49,7 +61,7 @@ impl Drop for Mine {
 
 impl<S> Batched<S> {
     pub fn new(io: S) -> Self {
-        Self { place: Mine::default(), io, quiet: false }
+        Self { place: Mine::default(), io, quiet: false, way: Way::Waiting }
     }
 
     pub const fn get_ref(&self) -> &S {
@@ -79,6 +91,12 @@ impl<S> Batched<S> {
         }
     }
 
+    /// From now on nothing waits, and what does is not written.
+    pub fn writes_at_once(&mut self) {
+        self.place = Mine::default();
+        self.way = Way::AtOnce;
+    }
+
     fn state(&self) -> State {
         self.place.0.as_ref().map_or(State::Free, |place| place.state())
     }
@@ -91,40 +109,64 @@ impl<S> Batched<S> {
 }
 
 impl<S: Outlet> Batched<S> {
-    /// What became of the write that was under way. `None`: there is none.
-    fn poll_told(&mut self, cx: &Context<'_>) -> Poll<Option<io::Result<usize>>> {
+    /// What became of the write that was under way, of at most `length` bytes. `None`: there is none.
+    fn poll_told(&mut self, cx: &Context<'_>, length: usize) -> Poll<Option<io::Result<usize>>> {
         match self.state() {
             State::Free => Poll::Ready(None),
             State::Waits(_) => {
                 if let Some(place) = &self.place.0 {
-                    place.waits_by(cx.waker());
+                    place.waits_by(cx.waker(), self.quiet);
                 }
                 Poll::Pending
             }
             State::Told(result) => {
                 self.clear();
                 Poll::Ready(match usize::try_from(result) {
-                    Ok(count) => {
+                    Ok(count) if count <= length => {
                         self.io.wrote(count);
                         Some(Ok(count))
                     }
-                    // The stream is asked itself, and says when it is ready.
-                    Err(_) if is_again(result) => None,
+                    // Whoever writes something else now must not take it for written.
+                    Ok(_) => Some(Err(io::ErrorKind::InvalidInput.into())),
+                    Err(_) if is_again(result) => {
+                        self.is_full();
+                        None
+                    }
                     Err(_) => Some(Err(io::Error::from_raw_os_error(-result))),
                 })
             }
         }
     }
 
+    fn is_full(&mut self) {
+        if self.way == Way::Waiting {
+            self.way = Way::Alone;
+        }
+    }
+
+    /// The stream was asked itself.
+    fn asked(&mut self, polled: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match (self.way, polled.is_pending()) {
+            (Way::Waiting, true) => self.way = Way::Alone,
+            (Way::Alone, false) => self.way = Way::Waiting,
+            (Way::Waiting, false) | (Way::Alone, true) | (Way::AtOnce, _) => (),
+        }
+        polled
+    }
+
     /// Whether it waits for the end of the turn.
     fn waits(&mut self, parts: &[IoSlice<'_>], cx: &Context<'_>) -> io::Result<bool> {
-        if !(1..=LARGE).contains(&parts.iter().map(|part| part.len()).sum()) {
+        if self.way != Way::Waiting || !(1..=LARGE).contains(&length(parts)) {
             return Ok(false);
         }
         let Some(socket) = self.io.socket()? else { return Ok(false) };
         let ask = Ask { socket, parts, waker: cx.waker(), quiet: self.quiet };
         Ok(turn::add(&ask, self.place.0.get_or_insert_default()))
     }
+}
+
+fn length(parts: &[IoSlice<'_>]) -> usize {
+    parts.iter().map(|part| part.len()).sum()
 }
 
 fn is_again(result: i32) -> bool {
@@ -147,13 +189,14 @@ impl<S: AsyncWrite + Outlet + Unpin> AsyncWrite for Batched<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        if let Some(told) = ready!(self.poll_told(cx)) {
+        if let Some(told) = ready!(self.poll_told(cx, bytes.len())) {
             return Poll::Ready(told);
         }
         if self.waits(&[IoSlice::new(bytes)], cx)? {
             return Poll::Pending;
         }
-        Pin::new(&mut self.io).poll_write(cx, bytes)
+        let polled = Pin::new(&mut self.io).poll_write(cx, bytes);
+        self.asked(polled)
     }
 
     fn poll_write_vectored(
@@ -161,13 +204,14 @@ impl<S: AsyncWrite + Outlet + Unpin> AsyncWrite for Batched<S> {
         cx: &mut Context<'_>,
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        if let Some(told) = ready!(self.poll_told(cx)) {
+        if let Some(told) = ready!(self.poll_told(cx, length(parts))) {
             return Poll::Ready(told);
         }
         if self.waits(parts, cx)? {
             return Poll::Pending;
         }
-        Pin::new(&mut self.io).poll_write_vectored(cx, parts)
+        let polled = Pin::new(&mut self.io).poll_write_vectored(cx, parts);
+        self.asked(polled)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -193,7 +237,7 @@ impl<S> Batched<S> {
     /// A write waits whose writer has turned away. It is handed over first.
     fn is_under_way(&self, cx: &Context<'_>) -> bool {
         let Some(place) = &self.place.0 else { return false };
-        place.waits_by(cx.waker());
+        place.waits_by(cx.waker(), false);
         matches!(place.state(), State::Waits(_))
     }
 }

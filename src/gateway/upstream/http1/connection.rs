@@ -173,6 +173,8 @@ impl Connection {
 
     /// What follows the head of a 101.
     pub fn switched(self) -> Switched {
+        // A tunnel that is cut writes something else than it was about to.
+        self.wire.writes_at_once();
         Switched::new(self.wire, self.input.freeze())
     }
 

@@ -36,6 +36,11 @@ impl Wire {
         self.link.borrow_mut().takes_back()
     }
 
+    /// What follows is no exchange any more: it is written at once.
+    pub fn writes_at_once(&self) {
+        self.link.borrow_mut().writes_at_once();
+    }
+
     /// Reads once, into the room that is there; 0 at the end.
     pub fn poll_read(&self, into: &mut BytesMut, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut link = self.link.borrow_mut();
