@@ -163,7 +163,7 @@ impl Authenticator {
         audience: Audience,
         now: Timestamp,
     ) -> Result<Arc<Identity>, IdentityRefused> {
-        if token.secret().len() > MAX_TOKEN {
+        if token.bytes().len() > MAX_TOKEN {
             return Err(TokenRefused::TooLong.into());
         }
         let (print, known) = memory.look_up(token);

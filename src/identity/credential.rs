@@ -9,19 +9,29 @@ use crate::config::CredentialSource;
 
 /// A token as it was sent. It has no `Debug` and no `Display`: it is a secret.
 #[derive(Clone, Copy)]
-pub struct Token<'a>(&'a str);
+pub struct Token<'a>(&'a [u8]);
 
 impl<'a> Token<'a> {
     /// The characters of a bearer token (`b64token`); anything else cannot be one.
     #[must_use]
     pub fn new(text: &'a str) -> Option<Self> {
-        let plain = text.bytes().fold(true, |plain, byte| plain & is_plain(byte));
+        Self::of(text.as_bytes())
+    }
+
+    fn of(text: &'a [u8]) -> Option<Self> {
+        let plain = text.iter().fold(true, |plain, &byte| plain & is_plain(byte));
         (!text.is_empty() && plain).then_some(Self(text))
     }
 
-    /// For the verifier, and for passing it on where the configuration says so.
+    /// For the verifier, and for passing it on where the configuration says so. Its characters are
+    /// ASCII; looked at as a text only here, since most tokens are known already.
     #[must_use]
-    pub const fn secret(self) -> &'a str {
+    pub fn secret(self) -> &'a str {
+        std::str::from_utf8(self.0).unwrap_or_default()
+    }
+
+    #[must_use]
+    pub const fn bytes(self) -> &'a [u8] {
         self.0
     }
 }
@@ -76,8 +86,7 @@ fn bearer(headers: &HeaderMap) -> Result<Option<Token<'_>>, CredentialRefused> {
     if let Some((scheme, rest)) = value.as_bytes().split_at_checked("bearer ".len())
         && scheme.eq_ignore_ascii_case(b"bearer ")
     {
-        let rest = std::str::from_utf8(rest).map_err(|_| CredentialRefused::Malformed)?;
-        return token(rest).map(Some);
+        return Token::of(rest).ok_or(CredentialRefused::Malformed).map(Some);
     }
     let value = visible(value)?;
     match value.split_once(' ') {

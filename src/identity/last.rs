@@ -61,17 +61,17 @@ impl LookUp for (&Remembered, &LastToken) {
 impl LastToken {
     /// A good token is kept.
     fn look_up(&self, remembered: &Remembered, token: Token<'_>) -> (Fingerprint, Option<Memory>) {
-        let token_bytes = token.secret().as_bytes();
+        let shown = token.bytes();
         let mut last = self.0.borrow_mut();
-        if let Some(last) = last.as_mut().filter(|last| is_same(&last.token, token_bytes)) {
+        if let Some(last) = last.as_mut().filter(|last| is_same(&last.token, shown)) {
             return (last.print, remembered.find(&last.print, &mut last.place));
         }
         let (print, mut place) = (fingerprint(token), Place::default());
         let memory = remembered.find(&print, &mut place);
-        if token_bytes.len() <= LONGEST && memory.as_ref().is_some_and(is_good) {
+        if shown.len() <= LONGEST && memory.as_ref().is_some_and(is_good) {
             let mut kept = last.take().map_or_else(Vec::new, |before| before.token);
             kept.clear();
-            kept.extend_from_slice(token_bytes);
+            kept.extend_from_slice(shown);
             *last = Some(Kept { token: kept, print, place });
         }
         (print, memory)

@@ -17,7 +17,7 @@ pub type Fingerprint = [u8; 32];
 
 #[must_use]
 pub fn fingerprint(token: Token<'_>) -> Fingerprint {
-    sha256(&[token.secret().as_bytes()])
+    sha256(&[token.bytes()])
 }
 
 /// What verification found, and under which keys. It says nothing once the keys have changed.
