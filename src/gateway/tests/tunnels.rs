@@ -64,6 +64,22 @@ async fn a_tunnel_is_admitted_recorded_and_carries_frames_both_ways() {
 }
 
 #[tokio::test]
+async fn frames_of_one_side_pass_while_the_other_says_nothing() {
+    let gateway = granted(limits()).await;
+    let (mut client, mut tool, _) = open(&gateway, b"").await;
+    for n in 0..5 {
+        let text = format!("to the tool, {n}");
+        client.send(&said(&text)).await;
+        assert_eq!(tool.text().await, text);
+    }
+    for n in 0..5 {
+        let text = format!("to the client, {n}");
+        tool.send(&told(&text)).await;
+        assert_eq!(client.text().await, text);
+    }
+}
+
+#[tokio::test]
 async fn large_messages_pass_at_once_in_both_directions() {
     let gateway = granted(limits()).await;
     let (client, tool, _) = open(&gateway, b"").await;

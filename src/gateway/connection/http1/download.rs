@@ -1,5 +1,6 @@
 //! A response on its way to the client.
 
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -41,11 +42,13 @@ pub struct Download<B> {
     framing: Framing,
     /// `None`: only what is in the queue is left.
     body: Option<B>,
+    /// A write is under way.
+    waits: bool,
 }
 
 impl<B> Default for Download<B> {
     fn default() -> Self {
-        Self { queue: Queue::default(), framing: Framing::default(), body: None }
+        Self { queue: Queue::default(), framing: Framing::default(), body: None, waits: false }
     }
 }
 
@@ -93,10 +96,14 @@ impl<B: Body<Data = Bytes, Error = Cut> + Unpin> Download<B> {
         to: &mut W,
         cx: &mut Context<'_>,
     ) -> Poll<Result<(), Broken>> {
+        if self.waits {
+            // Before the body is asked for more: what ends it may depend on what was sent.
+            let _later = self.poll_write(to, cx)?;
+        }
         loop {
             let waits = self.poll_gather(cx)?.is_pending();
             // Also when nothing is there: whoever follows the writes learns that the body is gone.
-            ready!(self.queue.poll_write(Pin::new(&mut *to), cx))?;
+            ready!(self.poll_write(to, cx))?;
             if self.body.is_none() {
                 return Poll::Ready(Ok(()));
             }
@@ -104,6 +111,16 @@ impl<B: Body<Data = Bytes, Error = Cut> + Unpin> Download<B> {
                 return Poll::Pending;
             }
         }
+    }
+
+    fn poll_write<W: AsyncWrite + Unpin>(
+        &mut self,
+        to: &mut W,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        let polled = self.queue.poll_write(Pin::new(to), cx);
+        self.waits = polled.is_pending();
+        polled
     }
 
     /// Ready when no more can be gathered before it was written.
