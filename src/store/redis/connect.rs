@@ -1,46 +1,22 @@
 //! Opens streams to servers: resolving, connecting and, where configured, TLS.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
-use tidegate_turn::Outlet;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
-use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::pki_types::ServerName;
 
 use crate::config::{RedisAddress, RedisConfig, RedisLogin, RedisTls};
 use crate::tls::{self, Trust, UnusableTls};
 
 /// A connected stream on which nothing was said yet.
+pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Duplex for T {}
 pub type Stream = Box<dyn Duplex>;
-
-pub trait Duplex: AsyncRead + AsyncWrite + Unpin + Send {
-    /// Its socket, if what is written to it leaves as it is.
-    fn socket(&self) -> Option<BorrowedFd<'_>>;
-}
-
-impl Duplex for TcpStream {
-    fn socket(&self) -> Option<BorrowedFd<'_>> {
-        Some(self.as_fd())
-    }
-}
-
-impl Duplex for TlsStream<TcpStream> {
-    fn socket(&self) -> Option<BorrowedFd<'_>> {
-        None
-    }
-}
-
-impl Outlet for Stream {
-    fn socket(&self) -> io::Result<Option<BorrowedFd<'_>>> {
-        Ok((**self).socket())
-    }
-}
 
 /// How every connection of this process begins.
 #[derive(Clone)]

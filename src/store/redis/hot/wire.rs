@@ -6,8 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use tidegate_turn::Batched;
-use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::io::AsyncReadExt;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::super::super::StoreFault;
@@ -25,7 +24,7 @@ const READ_AT_ONCE: usize = 32 << 10;
 pub struct Wire<'a> {
     link: &'a Link,
     session: Session<'a>,
-    stream: Batched<Stream>,
+    stream: Stream,
     inbound: BytesMut,
     outbound: Vec<u8>,
     written: usize,
@@ -43,7 +42,7 @@ impl<'a> Wire<'a> {
         Self {
             link,
             session: Session::new(link, shared),
-            stream: Batched::new(stream),
+            stream,
             inbound: BytesMut::with_capacity(READ_AT_ONCE),
             outbound: Vec::new(),
             written: 0,
@@ -139,14 +138,14 @@ impl<'a> Wire<'a> {
                 }
             }
             let rest = self.outbound.get(self.written..).unwrap_or_default();
-            match ready!(Pin::new(&mut self.stream).poll_write(context, rest)) {
+            match ready!(Pin::new(&mut *self.stream).poll_write(context, rest)) {
                 Ok(0) => return Poll::Ready(Err(gone("the server takes nothing any more"))),
                 Ok(count) => (self.written, self.unflushed) = (self.written + count, true),
                 Err(error) => return Poll::Ready(Err(broke(&error))),
             }
         }
         if self.unflushed {
-            let flushed = ready!(Pin::new(&mut self.stream).poll_flush(context));
+            let flushed = ready!(Pin::new(&mut *self.stream).poll_flush(context));
             if let Err(error) = flushed {
                 return Poll::Ready(Err(broke(&error)));
             }
