@@ -145,7 +145,9 @@ fn a_flushed_store_lets_nobody_in() {
     refused_for_good(&world, &["alice", "rita", "eve"]);
     // Somebody else initialises it anew: still nobody is let in, by either. (What this gateway
     // writes meanwhile would keep others from taking the store for a new one.)
-    signal(world.nodes[0].gateway.pid(), "STOP");
+    pause(world.nodes[0].gateway.pid());
+    // What it had sent before is answered by then.
+    world.redis().say(&["PING"]);
     world.redis().say(&["FLUSHALL"]);
     world.join(|config| config);
     assert_eq!(world.status(1, "alice"), 403);
@@ -166,6 +168,19 @@ fn a_store_that_came_back_empty_lets_nobody_in() {
     });
     refused_for_good(&world, &["alice", "eve"]);
     assert!(world.redis().get("tg:meta").is_none(), "a running gateway does not begin anew");
+}
+
+/// Until none of its threads runs any more.
+fn pause(pid: u32) {
+    signal(pid, "STOP");
+    eventually("the process to stand still", RECOVERY, || {
+        let threads = std::fs::read_dir(format!("/proc/{pid}/task")).expect("its threads");
+        let mut states = threads.flatten().map(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit(") ").next().unwrap_or_default().starts_with('T')
+        });
+        states.all(|stopped| stopped).then_some(())
+    });
 }
 
 fn refused_for_good(world: &RedisWorld, users: &[&str]) {
