@@ -129,18 +129,12 @@ impl<S: Outlet> Batched<S> {
                     // Whoever writes something else now must not take it for written.
                     Ok(_) => Some(Err(io::ErrorKind::InvalidInput.into())),
                     Err(_) if is_again(result) => {
-                        self.is_full();
+                        self.way = Way::Alone;
                         None
                     }
                     Err(_) => Some(Err(io::Error::from_raw_os_error(-result))),
                 })
             }
-        }
-    }
-
-    fn is_full(&mut self) {
-        if self.way == Way::Waiting {
-            self.way = Way::Alone;
         }
     }
 
